@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONNECTOR_HPP
+#define LOOPSAFE_CONNECTOR_HPP
+
+#include <loopsafe/config.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe {
+
+/// The connector names its connection: `using connection_type = ...;`, which moves without throwing
+/// and closes itself when it is destroyed.
+template <class C>
+concept names_a_connection_type = requires { typename C::connection_type; } &&
+                                  std::is_nothrow_move_constructible_v<typename C::connection_type> &&
+                                  std::is_nothrow_destructible_v<typename C::connection_type>;
+
+/// `co_await c.connect(executor)` gives a connection whose objects are made on `executor`.
+///
+/// It runs on that context and must honour terminal cancellation: the pool's deadline for
+/// connecting is a cancellation. It throws what explains the failure best.
+template <class C>
+concept can_connect = requires(const C& c, boost::asio::any_io_executor executor) {
+    { c.connect(executor) } -> std::same_as<boost::asio::awaitable<typename C::connection_type>>;
+};
+
+/// `c.is_clean(connection)` says whether the connection is between messages: every operation begun
+/// on it has completed without error, nothing is left unread, no transaction is open.
+///
+/// It is asked when a lease ends, on the thread that ends it and with the pool's lock held: it
+/// only looks at what the connection has in memory, and calls nothing of the pool.
+template <class C>
+concept can_tell_clean =
+    requires(const C& c, const typename C::connection_type& connection) {
+        { c.is_clean(connection) } noexcept -> std::same_as<bool>;
+    };
+
+/// `c.probe(connection)` says whether an idle connection still seems alive.
+///
+/// It is asked before reuse, on the connection's context. It must not wait: look at what the
+/// operating system knows (a peek), and answer false at the least doubt.
+template <class C>
+concept can_probe = requires(const C& c, typename C::connection_type& connection) {
+    { c.probe(connection) } noexcept -> std::same_as<bool>;
+};
+
+/// How connections of one kind are born, judged and probed.
+///
+/// All members are called through a const reference, possibly from several threads at once.
+/// Closing is the destructor of the connection. Two more members are used where they exist:
+///
+/// * `awaitable<void> reset(connection) const` brings a reused connection to the state of a new
+///   one. It runs in the frame of the acquire that reuses the connection, under the deadline for
+///   connecting; where it throws, the connection is closed and a new one is made. It goes with
+///   `bool needs_reset(const connection) const noexcept`, which is asked first, as `is_clean` is.
+/// * `void abandon(connection) const noexcept` closes the descriptor without a word to the peer.
+///   A forked child calls it for connections that belong to its parent.
+template <class C>
+concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
+                    can_probe<C> && std::move_constructible<C>;
+
+template <class C>
+concept can_reset = requires(const C& c, typename C::connection_type& connection) {
+    { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
+    { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+
+template <class C>
+concept can_abandon = requires(const C& c, typename C::connection_type& connection) {
+    { c.abandon(connection) } noexcept;
+};
+
+} // namespace loopsafe
+
+#endif

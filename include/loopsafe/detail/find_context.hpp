@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_FIND_CONTEXT_HPP
+#define LOOPSAFE_DETAIL_FIND_CONTEXT_HPP
+
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/is_executor.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <concepts>
+#include <type_traits>
+
+namespace loopsafe::detail {
+
+namespace asio = boost::asio;
+
+template <class T>
+concept context_type = std::derived_from<std::remove_cvref_t<T>, asio::execution_context>;
+
+template <class T>
+concept executor_type = asio::execution::is_executor<std::remove_cvref_t<T>>::value;
+
+template <class T>
+concept has_executor = !executor_type<T> && requires(T& x) {
+    { x.get_executor() } -> executor_type;
+};
+
+template <class Executor>
+concept type_erased_executor = requires(const Executor& ex) {
+    static_cast<bool>(ex);
+    ex.template target<asio::system_executor>();
+};
+
+// Null for an executor that is empty or has no context. A system_context that hides behind a
+// type-erased executor is not seen here: that look costs more, and only a refusal needs it.
+template <executor_type Executor>
+asio::execution_context* queried_context(const Executor& ex) noexcept
+{
+    if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
+        if constexpr (type_erased_executor<Executor>) {
+            if (!ex)
+                return nullptr;
+        }
+        using result = decltype(asio::query(ex, asio::execution::context));
+        if constexpr (std::is_same_v<std::remove_cvref_t<result>, asio::system_context>)
+            return nullptr;
+        else if constexpr (std::is_convertible_v<result, asio::execution_context&>)
+            return &static_cast<asio::execution_context&>(asio::query(ex, asio::execution::context));
+        else
+            return nullptr;
+    } else {
+        return nullptr;
+    }
+}
+
+// Null where the executor names no context: empty, system_executor, or without that property.
+template <executor_type Executor>
+asio::execution_context* named_context(const Executor& ex) noexcept
+{
+    if constexpr (type_erased_executor<Executor>) {
+        if (ex && ex.template target<asio::system_executor>() != nullptr)
+            return nullptr;
+    }
+    return queried_context(ex);
+}
+
+template <context_type Context>
+asio::execution_context* named_context(Context& context) noexcept
+{
+    if constexpr (std::is_same_v<Context, asio::system_context>)
+        return nullptr;
+    else
+        return &context;
+}
+
+template <has_executor T>
+    requires(!context_type<T>)
+asio::execution_context* named_context(T& x) noexcept
+{
+    return named_context(x.get_executor());
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_ERROR_HPP
+#define LOOPSAFE_ERROR_HPP
+
+#include <loopsafe/fwd.hpp>
+
+#include <boost/system/error_category.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/error_condition.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <type_traits>
+
+namespace loopsafe {
+
+using boost::system::error_code;
+
+/// What can go wrong, apart from what the operating system and the peer report.
+enum class errc {
+    wrong_context = 1, ///< used from a living context that is not the resource's home
+    context_closed,    ///< the resource's home context is gone
+    no_context,        ///< the caller names no context: empty executor, system_executor, plain callback
+    lease_expired,     ///< the lease is empty, or its context is gone
+    pool_closed,       ///< the pool was closed
+    acquire_timeout,   ///< every connection was taken until the deadline for waiting
+    connect_timeout,   ///< a new connection was not ready before the deadline for connecting
+    queue_full,        ///< as many callers wait as the pool allows
+    close_timeout,     ///< leases were still out at the deadline for draining
+    nested_run,        ///< run() called by code that already runs inside run()
+    main_stuck,        ///< the context ran out of work before main completed
+    bad_option         ///< an option that makes no sense, named in the message
+};
+
+/// Groups of errors, for callers who act alike on several of them.
+enum class condition {
+    context_misuse = 1, ///< wrong_context, context_closed, no_context, lease_expired
+    timeout,            ///< acquire_timeout, connect_timeout, close_timeout
+    overloaded          ///< acquire_timeout, queue_full
+};
+
+/// The category of `errc`. Thread safety: safe.
+const boost::system::error_category& errc_category() noexcept;
+/// The category of `condition`. Thread safety: safe.
+const boost::system::error_category& condition_category() noexcept;
+
+error_code make_error_code(errc e) noexcept;
+boost::system::error_condition make_error_condition(condition c) noexcept;
+
+/// How a context was first met.
+enum class context_origin : std::uint8_t { none, seen, named, run, runner };
+
+/// What is known of one context, copied at the time of the error.
+struct context_info {
+    std::uint64_t number = 0; ///< 0: no context
+    std::string name;
+    bool alive = false;
+    context_origin origin = context_origin::none;
+    std::source_location where = {}; ///< of run, runner, the naming, or the first meeting
+
+    explicit operator bool() const noexcept { return number != 0; }
+};
+
+/// Everything that a refusal can say.
+struct context_report {
+    errc code = errc::wrong_context;
+    std::string resource;          ///< what was used, with its name
+    context_info home;             ///< the resource's context
+    context_info asked;            ///< the caller's context
+    std::string operation;         ///< what was attempted
+    std::source_location used = {};///< where it was attempted
+    std::string advice;            ///< what to do instead
+
+    /// The whole text, several lines. Complexity: linear in its length.
+    std::string to_string() const;
+};
+
+/// Thrown when a resource is used from a context that is not its home.
+///
+/// `what()` is the whole report; `code()` is the `errc`.
+/// Thread safety: as an exception object, copies share one immutable report.
+class context_error : public boost::system::system_error {
+public:
+    explicit context_error(context_report report);
+
+    const context_report& report() const noexcept { return shared_->report; }
+    const char* what() const noexcept override { return shared_->text.c_str(); }
+
+private:
+    struct shared {
+        context_report report;
+        std::string text;
+    };
+    std::shared_ptr<const shared> shared_;
+};
+
+} // namespace loopsafe
+
+template <>
+struct boost::system::is_error_code_enum<loopsafe::errc> : std::true_type {};
+template <>
+struct boost::system::is_error_condition_enum<loopsafe::condition> : std::true_type {};
+
+#include <loopsafe/impl/error.hpp>
+
+#endif

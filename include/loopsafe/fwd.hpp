@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_FWD_HPP
+#define LOOPSAFE_FWD_HPP
+
+#include <loopsafe/config.hpp>
+#include <mutex>
+
+/// Every public name, and the only place with default template arguments.
+namespace loopsafe {
+
+// floor 0
+enum class errc;
+enum class condition;
+struct context_info;
+struct context_report;
+class context_error;
+
+// floor 1
+class context_id;
+class context_ref;
+
+// floor 2
+template <class T>
+class context_bound;
+template <class T>
+class context_local;
+
+// floor 3
+struct no_mutex;
+struct pool_clock;
+template <class Mutex = std::mutex, class Clock = pool_clock>
+struct basic_keep_alive_pool;
+template <class Mutex = std::mutex, class Clock = pool_clock>
+struct basic_null_pool;
+template <class Mutex = std::mutex, class Clock = pool_clock>
+struct basic_per_context_pool;
+using keep_alive_pool = basic_keep_alive_pool<>;
+using null_pool = basic_null_pool<>;
+using per_context_pool = basic_per_context_pool<>;
+
+// floor 4
+struct pool_stats;
+struct pool_report;
+class pool_error;
+struct acquire_options;
+template <class Connector, class PoolPolicy = keep_alive_pool>
+class lease;
+template <class Connector, class PoolPolicy = keep_alive_pool>
+class connection_pool;
+
+// floor 5
+class tcp_stream;
+class tcp_connector;
+
+// floor 6
+class runner;
+
+} // namespace loopsafe
+
+#endif

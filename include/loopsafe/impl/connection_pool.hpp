@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_IMPL_CONNECTION_POOL_HPP
+#define LOOPSAFE_IMPL_CONNECTION_POOL_HPP
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+
+namespace loopsafe {
+namespace detail {
+
+// An executor type that can never name a context: system_executor, inline_executor.
+template <class Executor>
+constexpr bool never_names_a_context = !std::is_constructible_v<asio::any_io_executor, Executor> ||
+                                       requires(const Executor& ex) {
+                                           {
+                                               asio::query(ex, asio::execution::context)
+                                           } -> std::same_as<asio::system_context&>;
+                                       };
+
+template <class Handler>
+using handler_executor = asio::associated_executor_t<std::decay_t<Handler>>;
+
+template <class Handler>
+asio::any_io_executor executor_of(const Handler& handler)
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return {};
+    else
+        return asio::any_io_executor(asio::get_associated_executor(handler));
+}
+
+inline error_code code_of(const std::exception_ptr& error) noexcept
+{
+    if (error == nullptr)
+        return {};
+    try {
+        std::rethrow_exception(error);
+    } catch (const boost::system::system_error& e) {
+        return e.code();
+    } catch (const std::bad_alloc&) {
+        return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+    } catch (...) {
+        return asio::error::connection_aborted;
+    }
+}
+
+// Posts the handler to where it belongs: its own executor, else the context that was asked.
+template <class Handler, class... Args>
+void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
+{
+    if (asking)
+        asio::post(asking, asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+    else
+        asio::post(asio::system_executor(),
+                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+}
+
+template <class T>
+asio::awaitable<T> with_total_cancellation(asio::awaitable<T> operation)
+{
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_return co_await std::move(operation);
+}
+
+// Runs a coroutine for a completion handler.
+template <class T, class Handler>
+void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation,
+               std::exception_ptr* place, Handler&& handler)
+{
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto complete = [h = std::forward<Handler>(handler), asking,
+                     place](const std::exception_ptr& error, auto&&... result) mutable {
+        if (place != nullptr)
+            *place = error;
+        const auto executor = asio::get_associated_executor(h, asking);
+        asio::dispatch(executor, asio::append(std::move(h), code_of(error),
+                                              std::forward<decltype(result)>(result)...));
+    };
+    asio::co_spawn(asking, with_total_cancellation(std::move(operation)),
+                   asio::bind_cancellation_slot(slot, std::move(complete)));
+}
+
+} // namespace detail
+
+template <class Connector, class PoolPolicy>
+connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_executor& home,
+                                                        Connector connector, options limits)
+    requires pool_policy_with_a_home<PoolPolicy>
+{
+    auto fresh = std::make_unique<state>(std::move(connector), std::move(limits));
+    fresh->settle(home);
+    state_ = fresh.release();
+}
+
+template <class Connector, class PoolPolicy>
+connection_pool<Connector, PoolPolicy>::connection_pool(Connector connector, options limits)
+    requires pool_policy_without_a_home<PoolPolicy>
+    : state_(new state(std::move(connector), std::move(limits)))
+{
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
+                                                     std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    auto executor = co_await boost::asio::this_coro::executor;
+    if (auto* fresh = state_->take_fresh(executor, where))
+        co_return state::lease_of(fresh);
+    auto ticket = state_->enter(executor, "acquire", where);
+    co_return co_await state_->acquire(std::move(ticket), std::move(executor), what.timeout, where);
+}
+
+template <class Connector, class PoolPolicy>
+template <std::convertible_to<boost::asio::any_io_executor> Executor>
+auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executor,
+                                                         std::source_location where) noexcept
+    -> lease_type
+{
+    auto* fresh = state_->take_fresh(executor, where);
+    return fresh != nullptr ? state::lease_of(fresh) : lease_type();
+}
+
+namespace detail {
+
+// `Given`: the caller named an executor, so that of the handler does not matter for the asking.
+template <class State, bool Given>
+struct initiate_acquire {
+    State* state;
+
+    template <class Handler>
+    void operator()(Handler&& handler, asio::any_io_executor asking, acquire_options what,
+                    std::source_location where) const
+    {
+        using lease_type = typename State::lease_type;
+        static_assert(Given || State::has_home || !never_names_a_context<handler_executor<Handler>>,
+                      "this completion token names no context, and a pool with this policy has no "
+                      "home: use async_acquire(executor, token)");
+        if constexpr (!Given)
+            asking = state->asking(executor_of(handler));
+        if (auto* fresh = asking ? state->take_fresh(asking, where) : nullptr) {
+            post_result(std::forward<Handler>(handler), asking, error_code(),
+                        State::lease_of(fresh));
+            return;
+        }
+        std::exception_ptr refused;
+        try {
+            auto ticket = state->enter(asking, "async_acquire", where);
+            spawn_for(asking,
+                      state->acquire(std::move(ticket), asking, what.timeout, where), what.error,
+                      std::forward<Handler>(handler));
+            return;
+        } catch (const context_error&) {
+            refused = std::current_exception();
+        }
+        if (what.error != nullptr)
+            *what.error = refused;
+        post_result(std::forward<Handler>(handler), asking, code_of(refused), lease_type());
+    }
+};
+
+template <class State>
+struct initiate_close {
+    State* state;
+
+    template <class Handler>
+    void operator()(Handler&& handler, std::chrono::milliseconds limit,
+                    std::source_location where) const
+    {
+        static_assert(State::has_home || !never_names_a_context<handler_executor<Handler>>,
+                      "this completion token names no context, and a pool with this policy has no "
+                      "home: bind an executor to it");
+        const auto asking = state->asking(executor_of(handler));
+        std::exception_ptr refused;
+        try {
+            auto hold = state->retain(asking, "async_close", where);
+            spawn_for(asking, state->drain(std::move(hold), asking, limit, where), nullptr,
+                      std::forward<Handler>(handler));
+            return;
+        } catch (const context_error&) {
+            refused = std::current_exception();
+        }
+        state->close();
+        post_result(std::forward<Handler>(handler), asking, code_of(refused));
+    }
+};
+
+} // namespace detail
+
+template <class Connector, class PoolPolicy>
+template <boost::asio::completion_token_for<
+    void(error_code, typename connection_pool<Connector, PoolPolicy>::lease_type)>
+              Token>
+auto connection_pool<Connector, PoolPolicy>::async_acquire(Token&& token, acquire_options what,
+                                                           std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
+        detail::initiate_acquire<state, false>{state_}, token, boost::asio::any_io_executor(), what,
+        where);
+}
+
+template <class Connector, class PoolPolicy>
+template <std::convertible_to<boost::asio::any_io_executor> Executor,
+          boost::asio::completion_token_for<
+              void(error_code, typename connection_pool<Connector, PoolPolicy>::lease_type)>
+              Token>
+auto connection_pool<Connector, PoolPolicy>::async_acquire(const Executor& executor, Token&& token,
+                                                           acquire_options what,
+                                                           std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
+        detail::initiate_acquire<state, true>{state_}, token,
+        boost::asio::any_io_executor(executor), what, where);
+}
+
+template <class Connector, class PoolPolicy>
+template <boost::asio::completion_token_for<void(error_code)> Token>
+auto connection_pool<Connector, PoolPolicy>::async_close(std::chrono::milliseconds limit,
+                                                         Token&& token, std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        detail::initiate_close<state>{state_}, token, limit, where);
+}
+
+} // namespace loopsafe
+
+#endif

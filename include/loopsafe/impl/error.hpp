@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_IMPL_ERROR_HPP
+#define LOOPSAFE_IMPL_ERROR_HPP
+
+#include <string_view>
+#include <utility>
+
+namespace loopsafe {
+namespace detail {
+
+struct errc_category_type final : boost::system::error_category {
+    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7073616665u) {}
+    const char* name() const noexcept override { return "loopsafe"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value)) {
+        case errc::wrong_context: return "used from a context that is not its home";
+        case errc::context_closed: return "its home context is gone";
+        case errc::no_context: return "the caller names no context";
+        case errc::lease_expired: return "the lease is empty or its context is gone";
+        case errc::pool_closed: return "the pool is closed";
+        case errc::acquire_timeout: return "no connection became free in time";
+        case errc::connect_timeout: return "no connection could be made in time";
+        case errc::queue_full: return "too many callers wait for a connection";
+        case errc::close_timeout: return "leases were still out when the pool had to be drained";
+        case errc::nested_run: return "run() inside run() would block the outer context";
+        case errc::main_stuck: return "the context ran out of work before main completed";
+        case errc::bad_option: return "an option makes no sense";
+        }
+        return "unknown";
+    }
+};
+
+struct condition_category_type final : boost::system::error_category {
+    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7073616666u) {}
+    const char* name() const noexcept override { return "loopsafe.condition"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<condition>(value)) {
+        case condition::context_misuse: return "a resource met a context that is not its home";
+        case condition::timeout: return "a deadline passed";
+        case condition::overloaded: return "more is asked of the pool than it allows";
+        }
+        return "unknown";
+    }
+
+    bool equivalent(const error_code& code, int value) const noexcept override
+    {
+        if (code.category() != errc_category())
+            return false;
+        const auto e = static_cast<errc>(code.value());
+        switch (static_cast<condition>(value)) {
+        case condition::context_misuse:
+            return e == errc::wrong_context || e == errc::context_closed || e == errc::no_context ||
+                   e == errc::lease_expired;
+        case condition::timeout:
+            return e == errc::acquire_timeout || e == errc::connect_timeout ||
+                   e == errc::close_timeout;
+        case condition::overloaded:
+            return e == errc::acquire_timeout || e == errc::queue_full;
+        }
+        return false;
+    }
+};
+
+// The ids make two copies in two shared libraries compare equal.
+inline constexpr errc_category_type errc_category_instance{};
+inline constexpr condition_category_type condition_category_instance{};
+
+inline std::string_view file_name(const std::source_location& where)
+{
+    const std::string_view path = where.file_name();
+    return path.substr(path.find_last_of("/\\") + 1);
+}
+
+inline std::string to_string(const std::source_location& where)
+{
+    return std::string(file_name(where)) + ':' + std::to_string(where.line());
+}
+
+inline std::string to_string(const context_info& info)
+{
+    if (!info)
+        return "no context";
+    std::string text = "context #" + std::to_string(info.number);
+    if (!info.name.empty())
+        text += " \"" + info.name + '"';
+    switch (info.origin) {
+    case context_origin::run: text += ", made by run at "; break;
+    case context_origin::runner: text += ", made by runner at "; break;
+    case context_origin::named: text += ", named at "; break;
+    default: text += ", first seen at "; break;
+    }
+    text += to_string(info.where);
+    text += info.alive ? ", alive" : ", gone";
+    return text;
+}
+
+} // namespace detail
+
+inline const boost::system::error_category& errc_category() noexcept
+{
+    return detail::errc_category_instance;
+}
+
+inline const boost::system::error_category& condition_category() noexcept
+{
+    return detail::condition_category_instance;
+}
+
+inline error_code make_error_code(errc e) noexcept
+{
+    return {static_cast<int>(e), errc_category()};
+}
+
+inline boost::system::error_condition make_error_condition(condition c) noexcept
+{
+    return {static_cast<int>(c), condition_category()};
+}
+
+inline std::string context_report::to_string() const
+{
+    std::string text = resource + ": " + make_error_code(code).message();
+    text += "\n  home:  " + detail::to_string(home);
+    if (asked || code != errc::lease_expired)
+        text += "\n  asked: " + detail::to_string(asked);
+    text += "\n  used:  " + operation + " at " + detail::to_string(used);
+    if (!advice.empty())
+        text += "\n  cure:  " + advice;
+    return text;
+}
+
+inline context_error::context_error(context_report report)
+    : system_error(make_error_code(report.code))
+{
+    auto text = report.to_string();
+    shared_ = std::make_shared<const shared>(shared{std::move(report), std::move(text)});
+}
+
+} // namespace loopsafe
+
+#endif

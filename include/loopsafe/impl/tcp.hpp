@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_IMPL_TCP_HPP
+#define LOOPSAFE_IMPL_TCP_HPP
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <sstream>
+
+namespace loopsafe {
+
+inline tcp_stream::tcp_stream(next_layer_type socket, std::source_location where)
+    : socket_(std::move(socket)), home_(context_of(socket_, where))
+{
+}
+
+inline boost::asio::awaitable<tcp_stream>
+tcp_connector::connect(boost::asio::any_io_executor executor) const
+{
+    namespace asio = boost::asio;
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    asio::ip::tcp::socket socket(executor);
+    if (const auto* endpoint = std::get_if<asio::ip::tcp::endpoint>(&target_)) {
+        const auto [ec] = co_await socket.async_connect(*endpoint, token);
+        if (ec) {
+            std::ostringstream target;
+            target << *endpoint;
+            throw tcp_error(ec, "connect", target.str());
+        }
+    } else {
+        const auto& name = std::get<host_and_service>(target_);
+        const auto target = name.host + ':' + name.service;
+        asio::ip::tcp::resolver resolver(executor);
+        const auto [resolve_ec, addresses] =
+            co_await resolver.async_resolve(name.host, name.service, token);
+        if (resolve_ec)
+            throw tcp_error(resolve_ec, "resolve", target);
+        const auto [ec, reached] = co_await asio::async_connect(socket, addresses, token);
+        if (ec)
+            throw tcp_error(ec, "connect", target);
+    }
+    error_code ignored;
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    co_return tcp_stream(std::move(socket));
+}
+
+static_assert(connector<tcp_connector>);
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_POLICY_HPP
+#define LOOPSAFE_POOL_POLICY_HPP
+
+#include <loopsafe/close_reason.hpp>
+#include <loopsafe/pool_clock.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <exception>
+#include <string>
+#include <string_view>
+
+namespace loopsafe {
+
+/// The limit that is none, for every time in the options of a pool.
+inline constexpr std::chrono::milliseconds never = std::chrono::milliseconds::max();
+
+/// A lock for pools that only one thread ever touches. Two threads, or a `close()` from `main`
+/// while a context runs elsewhere, are then a data race.
+struct no_mutex {
+    void lock() noexcept {}
+    void unlock() noexcept {}
+};
+
+/// What a pool tells its `on_event` hook.
+struct pool_event {
+    enum class kind { connected, connect_failed, closed, refused, acquire_timed_out };
+
+    kind what;
+    close_reason reason = {};              ///< for `closed`
+    std::string_view pool;                 ///< the name in the options
+    std::exception_ptr error = {};         ///< for `connect_failed`
+};
+
+/// What a policy says of itself.
+///
+/// * `has_home`: the pool is made with an executor and refuses every other context.
+/// * `keeps_idle`: a connection that comes back clean is kept for the next.
+/// * `limit_per_context`: `max_size` counts for each context, not for the whole pool.
+template <class P>
+concept states_its_rules = requires {
+    { P::has_home } -> std::convertible_to<bool>;
+    { P::keeps_idle } -> std::convertible_to<bool>;
+    { P::limit_per_context } -> std::convertible_to<bool>;
+};
+
+/// A connection is kept only for its own context, so what keeps must also count for each context.
+template <class P>
+concept counts_what_it_keeps = !P::keeps_idle || P::limit_per_context;
+
+/// `typename P::mutex_type` has `lock()` and `unlock()`.
+template <class P>
+concept names_a_mutex = requires(typename P::mutex_type& mutex) {
+    mutex.lock();
+    mutex.unlock();
+};
+
+/// `typename P::clock_type` has `cheap()`, `read()` and a waitable `timer`, as `pool_clock` has.
+template <class P>
+concept names_a_clock = requires {
+    { P::clock_type::cheap() } noexcept -> std::same_as<std::chrono::nanoseconds>;
+    { P::clock_type::read() } noexcept -> std::same_as<clock_reading>;
+    typename P::clock_type::timer;
+};
+
+/// `typename P::options`, an aggregate with at least these members.
+template <class P>
+concept names_its_options = requires(const typename P::options& o) {
+    { o.max_size } -> std::convertible_to<std::size_t>;
+    { o.max_waiting } -> std::convertible_to<std::size_t>;
+    { o.acquire_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+    { o.connect_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+    { o.name } -> std::convertible_to<std::string>;
+    { o.on_event } -> std::convertible_to<std::function<void(const pool_event&)>>;
+};
+
+/// `P::advice`: one line for the report of a refusal, saying what to do instead.
+template <class P>
+concept gives_advice = requires {
+    { P::advice } -> std::convertible_to<const char*>;
+};
+
+/// What happens to a connection after use, and which contexts may share it.
+template <class P>
+concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> && names_a_mutex<P> && names_a_clock<P> &&
+                      names_its_options<P> && gives_advice<P>;
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_CONNECTION_HPP
+#define LOOPSAFE_POSTGRES_CONNECTION_HPP
+
+#include <loopsafe/context.hpp>
+#include <loopsafe/postgres/codec.hpp>
+#include <loopsafe/postgres/detail/exchange.hpp>
+#include <loopsafe/postgres/detail/transaction.hpp>
+#include <loopsafe/postgres/result.hpp>
+#include <loopsafe/postgres/statement.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <utility>
+
+namespace loopsafe::postgres {
+
+/// One session with a PostgreSQL server.
+///
+/// It is made by a `connector`, usually through a pool. One operation at a time; texts are UTF-8.
+///
+/// Context: its home is the context that it was made on, and every operation must be awaited
+/// there. Elsewhere, and after the home is gone, an operation throws `context_error` before it
+/// sends a byte. Destroying and moving are safe anywhere, also while the home unwinds and after
+/// it; the session is closed without waiting for anything.
+/// Per-operation cancellation: terminal. A cancelled operation throws an `error` with
+/// `boost::asio::error::operation_aborted`, and the connection is good for nothing but closing;
+/// the server finishes the statement or not, as it happens.
+/// Errors: `error`, with its stage; `errc::busy` for a second operation at the same time;
+/// `errc::unusable` after one that was broken off.
+/// Thread safety: distinct objects safe, shared objects unsafe.
+class connection {
+public:
+    connection(connection&&) noexcept = default;
+    connection& operator=(connection&& other) noexcept
+    {
+        close();
+        session_ = std::move(other.session_);
+        return *this;
+    }
+    ~connection() { close(); }
+
+    /// Runs one statement and gives its rows.
+    ///
+    ///     auto rows = co_await conn.query("select $1::int + 1", 41);
+    ///     int answer = rows[0][0].as<int>();
+    ///
+    /// Statement and parameters are copied before the call returns. Each parameter needs a
+    /// `codec`; the table there says which type the server sees.
+    /// Errors: the server's, with the SQLSTATE; the connection stays usable after those.
+    /// `errc::bad_parameter` for a text with a NUL byte; `errc::unsupported` for COPY.
+    template <encodable... Parameters>
+    boost::asio::awaitable<result> query(statement sql, const Parameters&... values)
+    {
+        return detail::exchange(session_, std::move(sql),
+                                {codec<std::decay_t<Parameters>>::encode(values)...}, stage::query);
+    }
+
+    /// Runs one statement and gives the number of rows that it concerned.
+    ///
+    ///     auto gone = co_await conn.execute("delete from jobs where owner = $1", "me");
+    ///
+    /// Everything else is as for `query`.
+    template <encodable... Parameters>
+    boost::asio::awaitable<std::uint64_t> execute(statement sql, const Parameters&... values)
+    {
+        return detail::affected_rows(query(std::move(sql), values...));
+    }
+
+    /// Runs `body(*this)`, which returns an `awaitable`, in a transaction: commits and gives what
+    /// the body gave, or rolls back and rethrows what the body threw.
+    ///
+    ///     co_await conn.transaction([&](auto& conn) -> boost::asio::awaitable<void> {
+    ///         co_await conn.execute("update accounts set balance = balance - $1", 10);
+    ///     });
+    ///
+    /// A body that was cancelled leaves the transaction open, and so does one whose frame is
+    /// destroyed: the connection is then not clean, a pool closes it, and the server rolls back.
+    /// Preconditions: the connection is not moved meanwhile.
+    /// Errors: those of the body; `errc::transaction_open` inside another transaction;
+    /// `errc::transaction_failed` where the body has swallowed an error, so that the server would
+    /// roll back where a commit is asked for. A lost connection in `stage::transaction` leaves it
+    /// unknown whether the transaction was committed.
+    template <detail::transaction_body<connection> Body>
+    detail::awaitable_of<Body, connection>
+    transaction(Body body, std::source_location where = std::source_location::current())
+    {
+        return detail::in_transaction(*this, session_, statement("begin", where), std::move(body));
+    }
+
+    /// The same, begun by a statement such as "begin isolation level serializable".
+    template <detail::transaction_body<connection> Body>
+    detail::awaitable_of<Body, connection> transaction(statement begin, Body body)
+    {
+        return detail::in_transaction(*this, session_, std::move(begin), std::move(body));
+    }
+
+    /// Ends the session now. Operations then throw `errc::unusable`; one in progress is aborted.
+    void close() noexcept
+    {
+        if (session_ != nullptr)
+            session_->close();
+    }
+
+    /// Whether operations can be begun, as far as this side knows.
+    bool is_open() const noexcept
+    {
+        return session_ != nullptr && !session_->closed() && !session_->broken &&
+               PQstatus(session_->handle()) == CONNECTION_OK;
+    }
+
+    /// The context that it was made on.
+    context_ref home() const noexcept { return session_ ? session_->home() : context_ref(); }
+
+    /// The process that serves this session, as in `pg_stat_activity.pid`; 0 when closed.
+    int backend_pid() const noexcept { return PQbackendPID(native_handle()); }
+
+    /// For what is not covered here, such as COPY and PQnotifies; null when closed.
+    ///
+    /// It stays this object's. libpq is in non-blocking mode, and whoever uses it brings it back
+    /// between messages. Its descriptor may be polled, but belongs to libpq.
+    PGconn* native_handle() const noexcept { return session_ ? session_->handle() : nullptr; }
+
+private:
+    friend class connector;
+    explicit connection(std::shared_ptr<detail::session> s) noexcept : session_(std::move(s)) {}
+
+    std::shared_ptr<detail::session> session_;
+};
+
+} // namespace loopsafe::postgres
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
+
+#include <loopsafe/postgres/detail/handles.hpp>
+#include <loopsafe/postgres/detail/diagnose.hpp>
+#include <loopsafe/postgres/error.hpp>
+
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::postgres::detail {
+
+// Keywords and values as libpq takes them. The last one of a keyword counts.
+class settings {
+public:
+    void set(std::string_view keyword, std::string value)
+    {
+        items_.emplace_back(keyword, std::move(value));
+    }
+
+    bool has(std::string_view keyword) const
+    {
+        for (const auto& [key, value] : items_)
+            if (key == keyword)
+                return true;
+        return false;
+    }
+
+    void set_unless_given(std::string_view keyword, std::string value)
+    {
+        if (!has(keyword))
+            set(keyword, std::move(value));
+    }
+
+    // Begins to connect. libpq looks up names here, and waits for the answer.
+    connection_handle start() const
+    {
+        std::vector<const char*> keywords;
+        std::vector<const char*> values;
+        for (const auto& [key, value] : items_) {
+            keywords.push_back(key.c_str());
+            values.push_back(value.c_str());
+        }
+        keywords.push_back(nullptr);
+        values.push_back(nullptr);
+        connection_handle handle(PQconnectStartParams(keywords.data(), values.data(), 0));
+        if (handle == nullptr)
+            throw std::bad_alloc();
+        return handle;
+    }
+
+private:
+    std::vector<std::pair<std::string, std::string>> items_;
+};
+
+inline settings parse(const std::string& conninfo)
+{
+    char* reason = nullptr;
+    const options_handle options(PQconninfoParse(conninfo.c_str(), &reason));
+    const std::unique_ptr<char, deleter<&PQfreemem>> reason_owner(reason);
+    if (options == nullptr) {
+        if (reason == nullptr)
+            throw std::bad_alloc();
+        throw error(errc::bad_conninfo, stage::configure,
+                    {.message = without_trailing_space(reason)});
+    }
+    settings parsed;
+    for (auto* option = options.get(); option->keyword != nullptr; ++option) {
+        if (option->val != nullptr)
+            parsed.set(option->keyword, option->val);
+    }
+    return parsed;
+}
+
+// Where a connection goes, one element for each entry of libpq's lists.
+struct target {
+    std::string host;
+    std::string address;
+    std::string port;
+};
+
+inline std::vector<std::string> split(std::string_view list)
+{
+    std::vector<std::string> parts;
+    for (;;) {
+        const auto comma = list.find(',');
+        parts.emplace_back(list.substr(0, comma));
+        if (comma == list.npos)
+            return parts;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+// The hosts after service file, environment and defaults, as libpq sees them: a sslmode that there
+// is not makes it stop before it looks at any of them.
+inline std::vector<target> targets_of(settings wanted)
+{
+    wanted.set("sslmode", "none, only the hosts");
+    const auto handle = wanted.start();
+    const options_handle options(PQconninfo(handle.get()));
+    std::vector<std::string> hosts(1);
+    std::vector<std::string> addresses(1);
+    std::vector<std::string> ports(1);
+    for (auto* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
+        const std::string_view key = option->keyword;
+        if (option->val == nullptr)
+            continue;
+        if (key == "host")
+            hosts = split(option->val);
+        else if (key == "hostaddr")
+            addresses = split(option->val);
+        else if (key == "port")
+            ports = split(option->val);
+    }
+    const bool has_addresses = addresses.size() > 1 || !addresses[0].empty();
+    const bool has_hosts = hosts.size() > 1 || !hosts[0].empty();
+    const auto count = has_addresses ? addresses.size() : hosts.size();
+    // Lists of different lengths are libpq's to refuse.
+    if ((has_addresses && has_hosts && hosts.size() != count) ||
+        (ports.size() != 1 && ports.size() != count))
+        return {};
+    std::vector<target> targets(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        targets[i].host = has_hosts ? hosts[i] : std::string();
+        targets[i].address = has_addresses ? addresses[i] : std::string();
+        targets[i].port = ports[ports.size() == 1 ? 0 : i];
+    }
+    return targets;
+}
+
+inline void aim(settings& wanted, const std::vector<target>& targets)
+{
+    std::string host;
+    std::string address;
+    std::string port;
+    const char* comma = "";
+    for (const auto& each : targets) {
+        host += comma + each.host;
+        address += comma + each.address;
+        port += comma + each.port;
+        comma = ",";
+    }
+    wanted.set("host", host);
+    wanted.set("hostaddr", address);
+    wanted.set("port", port);
+}
+
+} // namespace loopsafe::postgres::detail
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
+
+#include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/postgres/codec.hpp>
+#include <loopsafe/postgres/detail/diagnose.hpp>
+#include <loopsafe/postgres/detail/session.hpp>
+#include <loopsafe/postgres/result.hpp>
+#include <loopsafe/postgres/statement.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <sys/ioctl.h>
+
+namespace loopsafe::postgres::detail {
+
+using parameters = std::vector<parameter>;
+
+// From the first byte sent to the last one read. Whatever ends it early, be it an exception, a
+// cancellation or the end of its frame, leaves a session that nothing can follow.
+class operation {
+public:
+    operation(session& s, stage at, const std::source_location& where) : session_(s)
+    {
+        if (s.closed() || s.broken)
+            throw error(errc::unusable, at, {}, where);
+        if (s.busy)
+            throw error(errc::busy, at, {}, where);
+        s.busy = s.broken = true;
+        s.notices.forget();
+    }
+    operation(const operation&) = delete;
+    operation& operator=(const operation&) = delete;
+    ~operation() { session_.busy = false; }
+
+    void complete() noexcept { session_.broken = false; }
+
+private:
+    session& session_;
+};
+
+inline void check_texts(const statement& sql, const parameters& values, stage at)
+{
+    const auto refuse = [&](const std::string& what) {
+        throw error(errc::bad_parameter, at,
+                    {.message = what + " has a NUL byte; only bytea can hold one"}, sql.where());
+    };
+    if (sql.text().find('\0') != std::string::npos)
+        refuse("the statement");
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (!values[i].binary && values[i].bytes.find('\0') != std::string::npos)
+            refuse("parameter $" + std::to_string(i + 1));
+    }
+}
+
+inline bool send(PGconn* handle, const statement& sql, const parameters& values)
+{
+    std::vector<Oid> types;
+    std::vector<const char*> bytes;
+    std::vector<int> lengths;
+    std::vector<int> formats;
+    for (const auto& value : values) {
+        types.push_back(value.type);
+        bytes.push_back(value.null ? nullptr : value.bytes.data());
+        lengths.push_back(static_cast<int>(value.bytes.size()));
+        formats.push_back(value.binary ? 1 : 0);
+    }
+    return PQsendQueryParams(handle, sql.text().c_str(), static_cast<int>(values.size()),
+                             types.data(), bytes.data(), lengths.data(), formats.data(), 0) == 1;
+}
+
+// libpq reads once, at least 8 kB; more may lie decrypted inside of TLS, where the descriptor does
+// not show it. A read that began with nothing waiting outside has taken the rest.
+inline bool consume(PGconn* handle) noexcept
+{
+    if (PQsslInUse(handle) == 0)
+        return PQconsumeInput(handle) == 1;
+    for (int waiting = 1; waiting > 0 && PQisBusy(handle) == 1;) {
+        if (::ioctl(PQsocket(handle), FIONREAD, &waiting) != 0)
+            waiting = 0;
+        if (PQconsumeInput(handle) != 1)
+            return false;
+    }
+    return true;
+}
+
+inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait_type ready,
+                                  stage at, const std::source_location& where)
+{
+    error_code ec;
+    co_await s.socket.descriptor().async_wait(ready, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec && s.closed())
+        ec = asio::error::operation_aborted;
+    if (ec)
+        throw error(ec, at, {}, where);
+}
+
+inline bool is_copy(ExecStatusType status) noexcept
+{
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+inline bool is_success(ExecStatusType status) noexcept
+{
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+inline error failed(PGconn* handle, const PGresult* result, stage at,
+                    const std::source_location& where)
+{
+    auto report = diagnose(result);
+    if (report.sqlstate.empty())
+        return broken(handle, at, errc::connection_lost, where);
+    return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
+}
+
+// One statement, sent and answered. It shares the session, so that the connection may go first.
+inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
+                                        parameters values, stage at)
+{
+    const auto where = sql.where();
+    if (s == nullptr)
+        throw error(errc::unusable, at, {}, where);
+    loopsafe::detail::require_home(s->home(), co_await asio::this_coro::executor,
+                                   "postgres connection", to_string(at).data(), where);
+    check_texts(sql, values, at);
+    operation op(*s, at, where);
+    s->used = true;
+
+    auto* const handle = s->handle();
+    if (!send(handle, sql, values))
+        throw broken(handle, at, errc::connection_lost, where);
+    values.clear();
+    for (int flushed; (flushed = PQflush(handle)) != 0;) {
+        if (flushed < 0)
+            throw broken(handle, at, errc::connection_lost, where);
+        // Reads as well: libpq empties its socket before it says that it could not write.
+        co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
+    }
+
+    result answer;
+    std::optional<error> failure;
+    for (;;) {
+        bool lost = false;
+        while (PQisBusy(handle) == 1 && !lost) {
+            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
+            lost = !consume(handle) && PQisBusy(handle) == 1;
+        }
+        if (lost && failure)
+            break;
+        if (lost)
+            throw broken(handle, at, errc::connection_lost, where);
+        result_handle next(PQgetResult(handle));
+        if (next == nullptr)
+            break;
+        const auto status = PQresultStatus(next.get());
+        if (is_copy(status))
+            throw error(errc::unsupported, at, {}, where);
+        if (is_success(status))
+            answer = result(std::move(next));
+        else if (!failure)
+            failure = failed(handle, next.get(), at, where);
+    }
+
+    if (PQstatus(handle) == CONNECTION_OK)
+        op.complete();
+    if (failure) {
+        s->refused = true;
+        throw *std::move(failure);
+    }
+    s->notices.rethrow();
+    co_return answer;
+}
+
+} // namespace loopsafe::postgres::detail
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
+
+#include <loopsafe/context.hpp>
+#include <loopsafe/postgres/detail/handles.hpp>
+#include <loopsafe/postgres/detail/notices.hpp>
+#include <loopsafe/postgres/detail/watched_socket.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace loopsafe::postgres::detail {
+
+namespace asio = boost::asio;
+
+// What a connection owns. An operation in progress shares it, so that a connection may be destroyed
+// at any moment; what it then finds is `closed()`.
+class session {
+public:
+    session(const asio::any_io_executor& executor, const context_ref& home,
+            std::shared_ptr<const notice_handler> handler)
+        : notices(std::move(handler)), socket(executor, home), home_(home)
+    {
+    }
+
+    ~session() { close(); }
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
+    PGconn* handle() const noexcept { return handle_.get(); }
+    const context_ref& home() const noexcept { return home_; }
+    bool closed() const noexcept { return handle_ == nullptr; }
+
+    void adopt(connection_handle handle) noexcept { handle_ = std::move(handle); }
+
+    // libpq is in non-blocking mode: it says good-bye if the socket takes it, and does not wait.
+    void close() noexcept
+    {
+        socket.close();
+        handle_.reset();
+    }
+
+    // In a forked child: the good-bye, and what TLS adds to it, must not reach the parent's peer.
+    void abandon() noexcept
+    {
+        if (closed())
+            return;
+        socket.mute();
+        if (!mute_descriptor(PQsocket(handle_.get())))
+            (void)handle_.release(); // out of descriptors: better leaked than heard
+        close();
+    }
+
+    bool in_transaction() const noexcept
+    {
+        return PQtransactionStatus(handle_.get()) != PQTRANS_IDLE;
+    }
+
+    notice_sink notices;
+    watched_socket socket;
+
+    bool busy = false;     // an operation is in progress
+    bool broken = false;   // an operation was broken off: nothing can follow it
+    bool refused = false;  // the server has answered a statement with an error
+    bool used = false;     // a statement has run since the session was new
+
+private:
+    context_ref home_;
+    connection_handle handle_;
+};
+
+} // namespace loopsafe::postgres::detail
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_TRANSACTION_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_TRANSACTION_HPP
+
+#include <loopsafe/postgres/detail/exchange.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe::postgres::detail {
+
+template <class T>
+inline constexpr bool is_awaitable = false;
+template <class T, class Executor>
+inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
+
+template <class Body, class Connection>
+using awaitable_of = std::invoke_result_t<Body&, Connection&>;
+
+template <class Body, class Connection>
+concept transaction_body = std::invocable<Body&, Connection&> &&
+                           is_awaitable<std::invoke_result_t<Body&, Connection&>>;
+
+inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
+{
+    co_return (co_await std::move(pending)).affected_rows();
+}
+
+inline asio::awaitable<void> begin(std::shared_ptr<session> s, statement sql)
+{
+    if (s != nullptr && !s->closed() && !s->broken && s->in_transaction()) {
+        loopsafe::detail::require_home(s->home(), co_await asio::this_coro::executor,
+                                       "postgres connection", "transaction", sql.where());
+        throw error(errc::transaction_open, stage::transaction, {}, sql.where());
+    }
+    co_await exchange(std::move(s), std::move(sql), {}, stage::transaction);
+}
+
+// Without a word where the session cannot take one: closing it rolls back as well.
+inline asio::awaitable<void> roll_back(std::shared_ptr<session> s, std::source_location where)
+{
+    if (s->closed() || s->broken || s->busy || !s->in_transaction())
+        co_return;
+    try {
+        co_await exchange(s, statement("rollback", where), {}, stage::transaction);
+    } catch (...) { // what made the body fail matters more
+    }
+}
+
+inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_location where)
+{
+    if (!s->closed() && !s->broken && PQtransactionStatus(s->handle()) == PQTRANS_INERROR) {
+        co_await roll_back(s, where);
+        throw error(errc::transaction_failed, stage::transaction, {}, where);
+    }
+    co_await exchange(s, statement("commit", where), {}, stage::transaction);
+}
+
+template <class Connection, class Body>
+awaitable_of<Body, Connection> in_transaction(Connection& connection, std::shared_ptr<session> s,
+                                              statement sql, Body body)
+{
+    using value_type = typename awaitable_of<Body, Connection>::value_type;
+    using stored_type = std::conditional_t<std::is_void_v<value_type>, char, value_type>;
+    const auto where = sql.where();
+    co_await begin(s, std::move(sql));
+
+    std::optional<stored_type> value;
+    std::exception_ptr failure;
+    try {
+        if constexpr (std::is_void_v<value_type>)
+            co_await body(connection);
+        else
+            value.emplace(co_await body(connection));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        co_await roll_back(s, where);
+        std::rethrow_exception(failure);
+    }
+    co_await commit(s, where);
+    if constexpr (!std::is_void_v<value_type>)
+        co_return *std::move(value);
+}
+
+} // namespace loopsafe::postgres::detail
+
+#endif

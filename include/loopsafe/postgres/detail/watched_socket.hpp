@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
+
+#include <loopsafe/context.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <cerrno>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace loopsafe::postgres::detail {
+
+namespace asio = boost::asio;
+
+// Puts something that nobody listens to in the place of a descriptor.
+inline bool mute_descriptor(int descriptor) noexcept
+{
+    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nowhere < 0)
+        return false;
+    const bool replaced = descriptor < 0 || ::dup3(nowhere, descriptor, O_CLOEXEC) >= 0;
+    ::close(nowhere);
+    return replaced;
+}
+
+// Waits for libpq's socket through a duplicate of it. libpq closes its own whenever it likes, in
+// the middle of a call; the reactor would be left with a number that means something else by then.
+// The duplicate is closed once, here, after the reactor has let go of it.
+class watched_socket {
+public:
+    watched_socket(const asio::any_io_executor& executor, const context_ref& home) : home_(home)
+    {
+        ::new (static_cast<void*>(&descriptor_)) asio::posix::stream_descriptor(executor);
+    }
+
+    watched_socket(const watched_socket&) = delete;
+    watched_socket& operator=(const watched_socket&) = delete;
+
+    ~watched_socket()
+    {
+        close();
+        if (const touch permit(home_); permit && !orphaned_)
+            std::destroy_at(&descriptor_);
+    }
+
+    // Preconditions: on the home context.
+    error_code watch(int socket)
+    {
+        error_code ec;
+        descriptor_.close(ec);
+        const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
+        if (duplicate < 0)
+            return {errno, boost::system::system_category()};
+        descriptor_.assign(duplicate, ec);
+        if (ec)
+            ::close(duplicate);
+        return ec;
+    }
+
+    auto& descriptor() noexcept { return descriptor_; }
+
+    void close() noexcept
+    {
+        if (orphaned_)
+            return;
+        if (const touch permit(home_); permit) {
+            error_code ignored;
+            descriptor_.close(ignored);
+        } else {
+            if (const int left = descriptor_.native_handle(); left >= 0)
+                ::close(left);
+            orphaned_ = true;
+        }
+    }
+
+    // In a forked child: what follows must not reach the reactor that the parent may share.
+    void mute() noexcept
+    {
+        if (!orphaned_ && descriptor_.is_open())
+            orphaned_ = !mute_descriptor(descriptor_.native_handle());
+    }
+
+private:
+    // The descriptor may be touched while its context lives or unwinds; afterwards it is a husk,
+    // whose destructor would reach into services that are gone.
+    class touch {
+    public:
+        explicit touch(const context_ref& home) noexcept
+            : state_(loopsafe::detail::context_access::state(home).get()), pinned_(state_->pin())
+        {
+        }
+        touch(const touch&) = delete;
+        touch& operator=(const touch&) = delete;
+        ~touch()
+        {
+            if (pinned_)
+                state_->unpin();
+        }
+        explicit operator bool() const noexcept { return pinned_ || state_->unwinding_here(); }
+
+    private:
+        loopsafe::detail::context_state* state_;
+        bool pinned_;
+    };
+
+    context_ref home_;
+    union {
+        asio::posix::stream_descriptor descriptor_;
+    };
+    bool orphaned_ = false;
+};
+
+} // namespace loopsafe::postgres::detail
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_ERROR_HPP
+#define LOOPSAFE_POSTGRES_ERROR_HPP
+
+#include <loopsafe/error.hpp>
+#include <loopsafe/postgres/diagnostics.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace loopsafe::postgres {
+
+/// How far an operation had come when it failed.
+enum class stage {
+    configure = 1, ///< the connection string or an option makes no sense
+    resolve,       ///< looking a host name up
+    connect,       ///< reaching the server
+    tls,           ///< agreeing on TLS, or on doing without
+    authenticate,  ///< from the start-up message to the first "ready for query"
+    query,         ///< a statement of the caller's
+    transaction,   ///< the statements that begin, commit and roll back
+    reset          ///< bringing a used session to the state of a new one
+};
+
+/// `connect`, `tls`, ... Thread safety: safe.
+std::string_view to_string(stage s) noexcept;
+
+/// What neither the server nor the operating system has a number for.
+enum class errc {
+    bad_conninfo = 1,   ///< the connection string or an option makes no sense
+    connection_failed,  ///< no connection, for a reason that only the text tells
+    connection_lost,    ///< the peer closed the connection, or what it sent makes no sense
+    unusable,           ///< an earlier operation was broken off: nothing can follow it
+    busy,               ///< another operation is in progress on this connection
+    bad_parameter,      ///< a text with a NUL byte
+    bad_conversion,     ///< a field does not hold what was asked for
+    transaction_open,   ///< a transaction begun inside another
+    transaction_failed, ///< a transaction that cannot commit, since a statement in it failed
+    unsupported         ///< COPY
+};
+
+/// Groups of errors, for callers who act alike on several of them: `e.code() == condition::...`.
+///
+/// Source: PostgreSQL documentation, appendix "PostgreSQL Error Codes".
+enum class condition {
+    connection_exception = 1,   ///< class 08, shutdowns 57P01 to 57P05, a socket's error, a lost connection
+    invalid_authorization,      ///< class 28
+    integrity_violation,        ///< class 23
+    not_null_violation,         ///< 23502
+    foreign_key_violation,      ///< 23503
+    unique_violation,           ///< 23505
+    check_violation,            ///< 23514
+    transaction_rollback,       ///< class 40: a serialization failure or a deadlock; do it again
+    syntax_error_or_access_rule,///< class 42
+    insufficient_resources,     ///< class 53
+    query_canceled              ///< 57014: also a statement_timeout
+};
+
+/// The category of `errc`. Thread safety: safe.
+const boost::system::error_category& errc_category() noexcept;
+/// The category of the server's errors; the value is the SQLSTATE, packed. Thread safety: safe.
+const boost::system::error_category& sqlstate_category() noexcept;
+/// The category of `condition`. Thread safety: safe.
+const boost::system::error_category& condition_category() noexcept;
+
+error_code make_error_code(errc e) noexcept;
+boost::system::error_condition make_error_condition(condition c) noexcept;
+
+/// The code of a SQLSTATE such as "23505"; `errc::connection_failed` for what is no SQLSTATE.
+error_code make_sqlstate_code(std::string_view sqlstate) noexcept;
+
+/// Thrown by every operation that fails, except when the context is wrong (`context_error`) and
+/// when a field does not hold what was asked for (`conversion_error`).
+///
+/// `code()` is the SQLSTATE where the server spoke, else the socket's `errno`, else an `errc`;
+/// `boost::asio::error::operation_aborted` after a cancellation. `what()` says everything.
+/// Thread safety: as an exception object, copies share one immutable text.
+class error : public boost::system::system_error {
+public:
+    /// `report.message` is the text; it may be empty.
+    error(error_code code, stage at, diagnostics report, std::source_location where = {});
+
+    /// How far the operation had come.
+    postgres::stage stage() const noexcept { return shared_->at; }
+
+    /// Five characters; empty where the server did not speak.
+    std::string_view sqlstate() const noexcept { return shared_->report.sqlstate; }
+
+    /// The primary message of the server, or of libpq where the server did not speak.
+    std::string_view server_message() const noexcept { return shared_->report.message; }
+
+    std::string_view detail() const noexcept { return shared_->report.detail; }
+    std::string_view hint() const noexcept { return shared_->report.hint; }
+
+    /// In the statement, in characters from 1; 0 for none.
+    std::size_t position() const noexcept { return shared_->report.position; }
+
+    /// All the fields.
+    const diagnostics& report() const noexcept { return shared_->report; }
+
+    /// Where the failed operation stands in the program; line 0 for none.
+    const std::source_location& where() const noexcept { return shared_->where; }
+
+    const char* what() const noexcept override { return shared_->text.c_str(); }
+
+private:
+    struct shared {
+        postgres::stage at;
+        diagnostics report;
+        std::source_location where;
+        std::string text;
+    };
+    std::shared_ptr<const shared> shared_;
+};
+
+/// Thrown when a field does not hold what was asked for. The connection is not affected.
+class conversion_error : public boost::system::system_error {
+public:
+    struct place {
+        std::size_t row = 0;
+        std::size_t column = 0;
+        std::string column_name = {};
+        std::string wanted = {}; ///< the type, in words
+        std::string text = {};   ///< what the field holds; empty for NULL
+        bool null = false;
+    };
+
+    explicit conversion_error(place seen);
+
+    const place& seen() const noexcept { return shared_->seen; }
+    const char* what() const noexcept override { return shared_->text.c_str(); }
+
+private:
+    struct shared {
+        place seen;
+        std::string text;
+    };
+    std::shared_ptr<const shared> shared_;
+};
+
+} // namespace loopsafe::postgres
+
+template <>
+struct boost::system::is_error_code_enum<loopsafe::postgres::errc> : std::true_type {};
+template <>
+struct boost::system::is_error_condition_enum<loopsafe::postgres::condition> : std::true_type {};
+
+#include <loopsafe/postgres/impl/error.hpp>
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_IMPL_CATEGORIES_HPP
+#define LOOPSAFE_POSTGRES_IMPL_CATEGORIES_HPP
+
+#include <loopsafe/postgres/error.hpp>
+
+#include <array>
+#include <cerrno>
+
+namespace loopsafe::postgres::detail {
+
+constexpr std::size_t sqlstate_length = 5;
+
+// Base 36 in one int; 0 for what is no SQLSTATE.
+constexpr int pack_sqlstate(std::string_view sqlstate) noexcept
+{
+    if (sqlstate.size() != sqlstate_length)
+        return 0;
+    int packed = 0;
+    for (const char c : sqlstate) {
+        if (c >= '0' && c <= '9')
+            packed = packed * 36 + (c - '0');
+        else if (c >= 'A' && c <= 'Z')
+            packed = packed * 36 + (c - 'A' + 10);
+        else
+            return 0;
+    }
+    return packed;
+}
+
+constexpr std::array<char, sqlstate_length> unpack_sqlstate(int packed) noexcept
+{
+    std::array<char, sqlstate_length> text{};
+    for (auto c = text.rbegin(); c != text.rend(); ++c, packed /= 36)
+        *c = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[packed % 36];
+    return text;
+}
+
+struct errc_category_type final : boost::system::error_category {
+    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7073716c01u) {}
+    const char* name() const noexcept override { return "loopsafe.postgres"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value)) {
+        case errc::bad_conninfo: return "the connection string or an option makes no sense";
+        case errc::connection_failed: return "no connection could be made";
+        case errc::connection_lost: return "the connection is lost";
+        case errc::unusable: return "an earlier operation on the connection was broken off";
+        case errc::busy: return "another operation is in progress on the connection";
+        case errc::bad_parameter: return "a text must not hold a NUL byte";
+        case errc::bad_conversion: return "a field does not hold what was asked for";
+        case errc::transaction_open: return "a transaction is open already";
+        case errc::transaction_failed:
+            return "a statement in the transaction failed: it was rolled back, not committed";
+        case errc::unsupported: return "COPY is not supported";
+        }
+        return "unknown";
+    }
+};
+
+struct sqlstate_category_type final : boost::system::error_category {
+    constexpr sqlstate_category_type() noexcept : error_category(0x6c6f6f7073716c02u) {}
+    const char* name() const noexcept override { return "loopsafe.postgres.sqlstate"; }
+
+    std::string message(int value) const override
+    {
+        const auto text = unpack_sqlstate(value);
+        return "SQLSTATE " + std::string(text.data(), text.size());
+    }
+};
+
+// What a condition covers: all SQLSTATEs that begin so.
+inline std::string_view sqlstate_prefix(condition c) noexcept
+{
+    switch (c) {
+    case condition::connection_exception: return "08";
+    case condition::invalid_authorization: return "28";
+    case condition::integrity_violation: return "23";
+    case condition::not_null_violation: return "23502";
+    case condition::foreign_key_violation: return "23503";
+    case condition::unique_violation: return "23505";
+    case condition::check_violation: return "23514";
+    case condition::transaction_rollback: return "40";
+    case condition::syntax_error_or_access_rule: return "42";
+    case condition::insufficient_resources: return "53";
+    case condition::query_canceled: return "57014";
+    }
+    return "unknown";
+}
+
+inline constexpr std::array socket_errors{
+    ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,  ETIMEDOUT, EHOSTUNREACH,
+    ENETUNREACH,  EHOSTDOWN,    ENETDOWN,     ENOENT, EACCES,    EADDRNOTAVAIL,
+    ENOTCONN,     EAFNOSUPPORT, EAGAIN,       EMFILE, ENFILE};
+
+inline bool connection_is_gone(const error_code& code) noexcept
+{
+    if (code.category() == errc_category()) {
+        const auto e = static_cast<errc>(code.value());
+        return e == errc::connection_failed || e == errc::connection_lost || e == errc::unusable;
+    }
+    if (code.category() == sqlstate_category()) {
+        const auto text = unpack_sqlstate(code.value());
+        return std::string_view(text.data(), text.size()).substr(0, 4) == "57P0";
+    }
+    if (code.category() == boost::system::system_category()) {
+        for (const int value : socket_errors)
+            if (code.value() == value)
+                return true;
+    }
+    return false;
+}
+
+struct condition_category_type final : boost::system::error_category {
+    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7073716c03u) {}
+    const char* name() const noexcept override { return "loopsafe.postgres.condition"; }
+
+    std::string message(int value) const override
+    {
+        const auto c = static_cast<condition>(value);
+        return "SQLSTATE " + std::string(sqlstate_prefix(c)) +
+               (c == condition::connection_exception ? ", or a connection that is gone" : "");
+    }
+
+    bool equivalent(const error_code& code, int value) const noexcept override
+    {
+        const auto c = static_cast<condition>(value);
+        if (c == condition::connection_exception && connection_is_gone(code))
+            return true;
+        if (code.category() != sqlstate_category())
+            return false;
+        const auto text = unpack_sqlstate(code.value());
+        return std::string_view(text.data(), text.size()).starts_with(sqlstate_prefix(c));
+    }
+};
+
+// The ids make two copies in two shared libraries compare equal.
+inline constexpr errc_category_type errc_category_instance{};
+inline constexpr sqlstate_category_type sqlstate_category_instance{};
+inline constexpr condition_category_type condition_category_instance{};
+
+} // namespace loopsafe::postgres::detail
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_IMPL_CONNECTOR_HPP
+#define LOOPSAFE_POSTGRES_IMPL_CONNECTOR_HPP
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace loopsafe::postgres {
+namespace detail {
+
+enum class arrival { nothing, something, end };
+
+inline arrival peek(PGconn* handle) noexcept
+{
+    char byte = 0;
+    const auto got = ::recv(PQsocket(handle), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got > 0)
+        return arrival::something;
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? arrival::nothing : arrival::end;
+}
+
+inline bool between_messages(const session& s) noexcept
+{
+    return !s.closed() && !s.busy && !s.broken && !s.notices.alarmed() &&
+           PQstatus(s.handle()) == CONNECTION_OK && !s.in_transaction();
+}
+
+inline settings complete(settings wanted)
+{
+    wanted.set_unless_given("gssencmode", "disable");
+    wanted.set_unless_given("client_encoding", "UTF8");
+    wanted.set_unless_given("fallback_application_name", "loopsafe");
+    return wanted;
+}
+
+} // namespace detail
+
+inline connector::connector(const std::string& conninfo, connector_options options)
+    : shared_(std::make_shared<const shared>(
+          shared{detail::complete(detail::parse(conninfo)),
+                 std::make_shared<const notice_handler>(std::move(options.on_notice)),
+                 options.reset, options.reuse_after_error}))
+{
+}
+
+inline boost::asio::awaitable<connection> connector::connect(boost::asio::any_io_executor executor,
+                                                             std::source_location where) const
+{
+    return open(shared_, std::move(executor), where);
+}
+
+inline boost::asio::awaitable<connection> connector::open(std::shared_ptr<const shared> known,
+                                                          boost::asio::any_io_executor executor,
+                                                          std::source_location where)
+{
+    co_return connection(co_await detail::open_session(known->settings, known->on_notice,
+                                                       std::move(executor), where));
+}
+
+inline bool connector::is_clean(const connection& conn) const noexcept
+{
+    const auto* s = conn.session_.get();
+    return s != nullptr && detail::between_messages(*s) &&
+           (shared_->reuse_after_error || !s->refused);
+}
+
+inline bool connector::probe(connection& conn) const noexcept
+{
+    auto* const s = conn.session_.get();
+    if (s == nullptr || !detail::between_messages(*s))
+        return false;
+    if (const auto arrived = detail::peek(s->handle()); arrived != detail::arrival::something)
+        return arrived == detail::arrival::nothing;
+    // libpq understands what it reads only when it is asked whether it is busy.
+    if (PQconsumeInput(s->handle()) != 1 || PQisBusy(s->handle()) == 1)
+        return false;
+    return detail::between_messages(*s) && detail::peek(s->handle()) == detail::arrival::nothing;
+}
+
+inline bool connector::needs_reset(const connection& conn) const noexcept
+{
+    return shared_->reset == reset_session::always ||
+           (shared_->reset == reset_session::if_used && conn.session_ && conn.session_->used);
+}
+
+inline boost::asio::awaitable<void> connector::reset(connection& conn) const
+{
+    return discard_all(conn.session_);
+}
+
+inline boost::asio::awaitable<void> connector::discard_all(std::shared_ptr<detail::session> s)
+{
+    co_await detail::exchange(s, statement("discard all"), {}, stage::reset);
+    while (auto* const late = PQnotifies(s->handle()))
+        PQfreemem(late);
+    s->used = false;
+}
+
+inline void connector::abandon(connection& conn) const noexcept
+{
+    if (conn.session_ != nullptr)
+        conn.session_->abandon();
+}
+
+} // namespace loopsafe::postgres
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TESTING_SCRIPTED_CONNECTOR_HPP
+#define LOOPSAFE_TESTING_SCRIPTED_CONNECTOR_HPP
+
+#include <loopsafe/connector.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace loopsafe::testing {
+
+/// What the connections of a `scripted_connector` shall do, and what has become of them.
+/// Thread safety: safe.
+class connect_script {
+public:
+    enum class outcome { ok, fail, never };
+
+    /// The outcomes of the next connects, in order; after that, all are ok.
+    void plan(std::initializer_list<outcome> next)
+    {
+        const std::lock_guard lock(mutex_);
+        planned_.insert(planned_.end(), next);
+    }
+
+    outcome next()
+    {
+        const std::lock_guard lock(mutex_);
+        if (planned_.empty())
+            return outcome::ok;
+        const auto first = planned_.front();
+        planned_.pop_front();
+        return first;
+    }
+
+    std::atomic<int> attempts{0};
+    std::atomic<int> opened{0};
+    std::atomic<int> closed{0};
+    std::atomic<int> probes{0};
+    std::atomic<int> resets{0};
+    std::atomic<int> abandoned{0};
+    std::atomic<bool> peer_alive{true};  ///< what probes answer
+    std::atomic<bool> reset_works{true};
+    std::atomic<bool> wants_reset{false}; ///< whether connections that were used need a reset
+
+    int open() const noexcept { return opened - closed; }
+
+private:
+    std::mutex mutex_;
+    std::deque<outcome> planned_;
+};
+
+/// A connection without a peer. It holds a timer, so that it is as bound to its context as a socket
+/// is, and a sanitizer sees when it outlives it.
+class scripted_connection {
+public:
+    scripted_connection(std::shared_ptr<connect_script> script,
+                        const boost::asio::any_io_executor& executor)
+        : script_(std::move(script)), number_(++script_->opened), timer_(executor)
+    {
+    }
+    scripted_connection(scripted_connection&& other) noexcept
+        : clean(other.clean), script_(std::move(other.script_)), number_(other.number_),
+          timer_(std::move(other.timer_))
+    {
+    }
+    scripted_connection& operator=(scripted_connection&&) = delete;
+    ~scripted_connection()
+    {
+        if (script_ != nullptr)
+            ++script_->closed;
+    }
+
+    /// 1 for the first connection of the script, and so on.
+    int number() const noexcept { return number_; }
+    boost::asio::steady_timer& timer() noexcept { return timer_; }
+
+    bool clean = true; ///< what `is_clean` answers
+
+private:
+    std::shared_ptr<connect_script> script_;
+    int number_;
+    boost::asio::steady_timer timer_;
+};
+
+/// A connector for tests of code that takes a pool: no network, outcomes as planned.
+class scripted_connector {
+public:
+    using connection_type = scripted_connection;
+
+    explicit scripted_connector(std::shared_ptr<connect_script> script) : script_(std::move(script))
+    {
+    }
+
+    boost::asio::awaitable<scripted_connection>
+    connect(boost::asio::any_io_executor executor) const
+    {
+        ++script_->attempts;
+        const auto outcome = script_->next();
+        boost::asio::steady_timer timer(executor, outcome == connect_script::outcome::never
+                                                      ? boost::asio::steady_timer::duration::max()
+                                                      : boost::asio::steady_timer::duration::zero());
+        if (outcome == connect_script::outcome::never)
+            timer.expires_at(boost::asio::steady_timer::time_point::max());
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        if (outcome == connect_script::outcome::fail)
+            throw boost::system::system_error(boost::asio::error::connection_refused, "scripted");
+        co_return scripted_connection(script_, executor);
+    }
+
+    bool is_clean(const scripted_connection& connection) const noexcept { return connection.clean; }
+
+    bool probe(scripted_connection&) const noexcept
+    {
+        ++script_->probes;
+        return script_->peer_alive;
+    }
+
+    bool needs_reset(const scripted_connection&) const noexcept { return script_->wants_reset; }
+
+    boost::asio::awaitable<void> reset(scripted_connection&) const
+    {
+        ++script_->resets;
+        if (!script_->reset_works)
+            throw boost::system::system_error(boost::asio::error::connection_reset, "scripted");
+        co_return;
+    }
+
+    void abandon(scripted_connection&) const noexcept { ++script_->abandoned; }
+
+private:
+    std::shared_ptr<connect_script> script_;
+};
+
+static_assert(connector<scripted_connector>);
+static_assert(can_reset<scripted_connector> && can_abandon<scripted_connector>);
+
+} // namespace loopsafe::testing
+
+#endif
