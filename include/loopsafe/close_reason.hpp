@@ -10,17 +10,17 @@ namespace loopsafe {
 
 /// Why a pool closed a connection.
 enum class close_reason {
-    discarded,       ///< the user said so
-    dirty,           ///< the lease ended in mid-message, in an error, or in unwinding
-    not_kept,        ///< the policy keeps nothing
-    idle_too_long,   ///< `idle_timeout`
-    lived_too_long,  ///< `max_lifetime`
-    probe_failed,    ///< the peer closed it, or sent what nobody asked for, while it was idle
-    reset_failed,    ///< the connector could not bring it back to the state of a new one
-    invalidated,     ///< `invalidate()`
-    pool_closed,     ///< `close()`, or the pool was destroyed
-    context_died,    ///< the context of the connection was destroyed
-    forked           ///< it belongs to the parent process
+    discarded,      ///< the user said so
+    dirty,          ///< the lease ended in mid-message, in an error, or in unwinding
+    not_kept,       ///< the policy keeps nothing
+    idle_too_long,  ///< `idle_timeout`
+    lived_too_long, ///< `max_lifetime`
+    probe_failed,   ///< the peer closed it, or sent what nobody asked for, while it was idle
+    reset_failed,   ///< the connector could not bring it back to the state of a new one
+    invalidated,    ///< `invalidate()`
+    pool_closed,    ///< `close()`, or the pool was destroyed
+    context_died,   ///< the context of the connection was destroyed
+    forked          ///< it belongs to the parent process
 };
 
 inline constexpr std::size_t close_reason_count = 11;

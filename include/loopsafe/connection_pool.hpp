@@ -45,8 +45,10 @@ concept pool_policy_without_a_home = pool_policy<P> && !P::has_home;
 /// another still calls into it; the pool may be destroyed before, after or during that.
 template <class Connector, class PoolPolicy>
 class connection_pool {
-    static_assert(connector<Connector>, "the connector does not meet the concept loopsafe::connector");
-    static_assert(pool_policy<PoolPolicy>, "the policy does not meet the concept loopsafe::pool_policy");
+    static_assert(connector<Connector>,
+                  "the connector does not meet the concept loopsafe::connector");
+    static_assert(pool_policy<PoolPolicy>,
+                  "the policy does not meet the concept loopsafe::pool_policy");
     using state = detail::pool_state<Connector, PoolPolicy>;
 
 public:
@@ -61,8 +63,7 @@ public:
     /// Preconditions: the context has not been destroyed.
     /// Errors: `no_context` (as `context_error`) where `home` names none; `bad_option` (as
     /// `system_error`) names an option that makes no sense.
-    connection_pool(const detail::located_executor& home, Connector connector,
-                    options limits = {})
+    connection_pool(const detail::located_executor& home, Connector connector, options limits = {})
         requires pool_policy_with_a_home<PoolPolicy>;
 
     /// A pool for any context, which may sit at namespace scope.
@@ -70,8 +71,7 @@ public:
     explicit connection_pool(Connector connector, options limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
 
-    connection_pool(connection_pool&& other) noexcept
-        : state_(std::exchange(other.state_, nullptr))
+    connection_pool(connection_pool&& other) noexcept : state_(std::exchange(other.state_, nullptr))
     {
     }
     connection_pool& operator=(connection_pool&& other) noexcept
@@ -126,9 +126,8 @@ public:
     /// Preconditions: the caller runs on the context of `executor`.
     /// Errors: none; an empty lease also where the context is not the pool's home.
     template <std::convertible_to<boost::asio::any_io_executor> Executor>
-    lease_type
-    try_acquire(const Executor& executor,
-                std::source_location where = std::source_location::current()) noexcept;
+    lease_type try_acquire(const Executor& executor,
+                           std::source_location where = std::source_location::current()) noexcept;
 
     /// Closes every idle connection now, and every leased one when it comes back.
     void invalidate() noexcept { state_->invalidate(); }

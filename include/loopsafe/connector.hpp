@@ -16,9 +16,10 @@ namespace loopsafe {
 /// The connector names its connection: `using connection_type = ...;`, which moves without throwing
 /// and closes itself when it is destroyed.
 template <class C>
-concept names_a_connection_type = requires { typename C::connection_type; } &&
-                                  std::is_nothrow_move_constructible_v<typename C::connection_type> &&
-                                  std::is_nothrow_destructible_v<typename C::connection_type>;
+concept names_a_connection_type =
+    requires { typename C::connection_type; } &&
+    std::is_nothrow_move_constructible_v<typename C::connection_type> &&
+    std::is_nothrow_destructible_v<typename C::connection_type>;
 
 /// `co_await c.connect(executor)` gives a connection whose objects are made on `executor`.
 ///
@@ -35,10 +36,9 @@ concept can_connect = requires(const C& c, boost::asio::any_io_executor executor
 /// It is asked when a lease ends, on the thread that ends it and with the pool's lock held: it
 /// only looks at what the connection has in memory, and calls nothing of the pool.
 template <class C>
-concept can_tell_clean =
-    requires(const C& c, const typename C::connection_type& connection) {
-        { c.is_clean(connection) } noexcept -> std::same_as<bool>;
-    };
+concept can_tell_clean = requires(const C& c, const typename C::connection_type& connection) {
+    { c.is_clean(connection) } noexcept -> std::same_as<bool>;
+};
 
 /// `c.probe(connection)` says whether an idle connection still seems alive.
 ///

@@ -99,7 +99,8 @@ public:
     /// Errors, all as `context_error`: `wrong_context` from another living context,
     /// `context_closed` where the home is gone, `no_context` where `asking` names none.
     template <detail::executor_type Executor>
-    T& get(const Executor& asking, std::source_location where = std::source_location::current()) const
+    T& get(const Executor& asking,
+           std::source_location where = std::source_location::current()) const
     {
         auto* context = detail::queried_context(asking);
         if (context != nullptr && home().is(*context)) [[likely]]

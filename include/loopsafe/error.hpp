@@ -23,16 +23,16 @@ using boost::system::error_code;
 enum class errc {
     wrong_context = 1, ///< used from a living context that is not the resource's home
     context_closed,    ///< the resource's home context is gone
-    no_context,        ///< the caller names no context: empty executor, system_executor, plain callback
-    lease_expired,     ///< the lease is empty, or its context is gone
-    pool_closed,       ///< the pool was closed
-    acquire_timeout,   ///< every connection was taken until the deadline for waiting
-    connect_timeout,   ///< a new connection was not ready before the deadline for connecting
-    queue_full,        ///< as many callers wait as the pool allows
-    close_timeout,     ///< leases were still out at the deadline for draining
-    nested_run,        ///< run() called by code that already runs inside run()
-    main_stuck,        ///< the context ran out of work before main completed
-    bad_option         ///< an option that makes no sense, named in the message
+    no_context,    ///< the caller names no context: empty executor, system_executor, plain callback
+    lease_expired, ///< the lease is empty, or its context is gone
+    pool_closed,   ///< the pool was closed
+    acquire_timeout, ///< every connection was taken until the deadline for waiting
+    connect_timeout, ///< a new connection was not ready before the deadline for connecting
+    queue_full,      ///< as many callers wait as the pool allows
+    close_timeout,   ///< leases were still out at the deadline for draining
+    nested_run,      ///< run() called by code that already runs inside run()
+    main_stuck,      ///< the context ran out of work before main completed
+    bad_option       ///< an option that makes no sense, named in the message
 };
 
 /// Groups of errors, for callers who act alike on several of them.
@@ -67,12 +67,12 @@ struct context_info {
 /// Everything that a refusal can say.
 struct context_report {
     errc code = errc::wrong_context;
-    std::string resource;          ///< what was used, with its name
-    context_info home;             ///< the resource's context
-    context_info asked;            ///< the caller's context
-    std::string operation;         ///< what was attempted
-    std::source_location used = {};///< where it was attempted
-    std::string advice;            ///< what to do instead
+    std::string resource;           ///< what was used, with its name
+    context_info home;              ///< the resource's context
+    context_info asked;             ///< the caller's context
+    std::string operation;          ///< what was attempted
+    std::source_location used = {}; ///< where it was attempted
+    std::string advice;             ///< what to do instead
 
     /// The whole text, several lines. Complexity: linear in its length.
     std::string to_string() const;

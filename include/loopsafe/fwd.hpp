@@ -3,6 +3,7 @@
 #define LOOPSAFE_FWD_HPP
 
 #include <loopsafe/config.hpp>
+
 #include <mutex>
 
 /// Every public name, and the only place with default template arguments.

@@ -12,19 +12,19 @@ namespace loopsafe {
 
 /// A lease that is out, as an error or `connection_pool::holders()` lists it.
 struct lease_holder {
-    std::source_location where;                ///< of the acquire
-    std::chrono::milliseconds held_for{};      ///< by the pool's last look at its clock
-    std::uint64_t context_number = 0;          ///< of the context that holds it
+    std::source_location where;           ///< of the acquire
+    std::chrono::milliseconds held_for{}; ///< by the pool's last look at its clock
+    std::uint64_t context_number = 0;     ///< of the context that holds it
 };
 
 /// The state of a pool when it could not give a connection.
 struct pool_report {
     errc code = errc::acquire_timeout;
-    std::string pool;                         ///< the name in the options
+    std::string pool; ///< the name in the options
     std::size_t max_size = 0;
     pool_stats stats;
-    std::vector<lease_holder> holders;        ///< who holds what, from where; the first few
-    std::string last_connect_error;           ///< what() of the last failed connect, if any
+    std::vector<lease_holder> holders; ///< who holds what, from where; the first few
+    std::string last_connect_error;    ///< what() of the last failed connect, if any
     std::string operation;
     std::source_location used = {};
 

@@ -8,8 +8,8 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <exception>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -30,9 +30,9 @@ struct pool_event {
     enum class kind { connected, connect_failed, closed, refused, acquire_timed_out };
 
     kind what;
-    close_reason reason = {};              ///< for `closed`
-    std::string_view pool;                 ///< the name in the options
-    std::exception_ptr error = {};         ///< for `connect_failed`
+    close_reason reason = {};      ///< for `closed`
+    std::string_view pool;         ///< the name in the options
+    std::exception_ptr error = {}; ///< for `connect_failed`
 };
 
 /// What a policy says of itself.
@@ -85,8 +85,8 @@ concept gives_advice = requires {
 
 /// What happens to a connection after use, and which contexts may share it.
 template <class P>
-concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> && names_a_mutex<P> && names_a_clock<P> &&
-                      names_its_options<P> && gives_advice<P>;
+concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> && names_a_mutex<P> &&
+                      names_a_clock<P> && names_its_options<P> && gives_advice<P>;
 
 } // namespace loopsafe
 

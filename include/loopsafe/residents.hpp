@@ -124,7 +124,8 @@ private:
 };
 
 inline residents::residents(boost::asio::execution_context& context)
-    : service(context), state_(detail::state_of(context)),
+    : service(context),
+      state_(detail::state_of(context)),
       last_(std::make_unique<last_service>(context, *this))
 {
 }

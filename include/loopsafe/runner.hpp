@@ -17,8 +17,7 @@ namespace loopsafe {
 namespace detail {
 
 template <class T>
-struct awaited {
-};
+struct awaited {};
 template <class T>
 struct awaited<asio::awaitable<T>> {
     using type = T;

@@ -21,9 +21,9 @@ namespace loopsafe {
 /// with its home; a handler without one counts as home. So a connection that was carried to another
 /// context answers `wrong_context`, or `context_closed`, before a byte is sent or read.
 ///
-/// Meets Asio's AsyncReadStream and AsyncWriteStream, so `asio::async_read`, `async_write` and Beast
-/// take it as they take a socket.
-/// Thread safety: distinct objects safe, shared objects unsafe.
+/// Meets Asio's AsyncReadStream and AsyncWriteStream, so `asio::async_read`, `async_write` and
+/// Beast take it as they take a socket. Thread safety: distinct objects safe, shared objects
+/// unsafe.
 class tcp_stream {
 public:
     using next_layer_type = boost::asio::ip::tcp::socket;
@@ -54,9 +54,8 @@ public:
     /// Completion signature: `void(error_code, std::size_t)`.
     /// Errors: `wrong_context`, `context_closed`; those of the socket.
     /// Per-operation cancellation: as the socket's.
-    template <class MutableBuffers,
-              boost::asio::completion_token_for<void(error_code, std::size_t)> Token =
-                  boost::asio::deferred_t>
+    template <class MutableBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
+                                        Token = boost::asio::deferred_t>
     auto async_read_some(const MutableBuffers& buffers, Token&& token = {})
     {
         return detail::checked_op<void(error_code, std::size_t)>(
@@ -66,9 +65,8 @@ public:
     }
 
     /// Writes some bytes. As `async_read_some`.
-    template <class ConstBuffers,
-              boost::asio::completion_token_for<void(error_code, std::size_t)> Token =
-                  boost::asio::deferred_t>
+    template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
+                                      Token = boost::asio::deferred_t>
     auto async_write_some(const ConstBuffers& buffers, Token&& token = {})
     {
         return detail::checked_op<void(error_code, std::size_t)>(
@@ -108,7 +106,9 @@ class tcp_connector {
 public:
     using connection_type = tcp_stream;
 
-    explicit tcp_connector(boost::asio::ip::tcp::endpoint endpoint) : target_(std::move(endpoint)) {}
+    explicit tcp_connector(boost::asio::ip::tcp::endpoint endpoint) : target_(std::move(endpoint))
+    {
+    }
 
     /// The name is resolved anew for each connection, on the resolver's own thread; its addresses
     /// are tried in turn.

@@ -46,7 +46,8 @@ asio::execution_context* queried_context(const Executor& ex) noexcept
         if constexpr (std::is_same_v<std::remove_cvref_t<result>, asio::system_context>)
             return nullptr;
         else if constexpr (std::is_convertible_v<result, asio::execution_context&>)
-            return &static_cast<asio::execution_context&>(asio::query(ex, asio::execution::context));
+            return &static_cast<asio::execution_context&>(
+                asio::query(ex, asio::execution::context));
         else
             return nullptr;
     } else {

@@ -9,9 +9,7 @@ namespace loopsafe::detail {
 template <class T>
 concept home_source =
     std::constructible_from<asio::any_io_executor, const std::remove_cvref_t<T>&> ||
-    (context_type<T> && requires(T& context) {
-        asio::any_io_executor(context.get_executor());
-    });
+    (context_type<T> && requires(T& context) { asio::any_io_executor(context.get_executor()); });
 
 // An executor, or a context that has one, and the place in the user's code that names it.
 struct located_executor {

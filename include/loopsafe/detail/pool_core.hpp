@@ -49,7 +49,7 @@ struct pool_waiter : list_node {
 
     pool_shelf* at = nullptr;
     status st = status::idle;
-    pool_slot* got = nullptr;                     // granted: a connection, or null for a permit
+    pool_slot* got = nullptr;                      // granted: a connection, or null for a permit
     void (*wake)(pool_waiter&) noexcept = nullptr; // called under the lock
 };
 
@@ -95,7 +95,7 @@ public:
     // Contexts come and go.
     void add(pool_shelf& shelf) noexcept;
     void retain(pool_shelf& shelf) noexcept { ++shelf.references; }
-    bool drop(pool_shelf& shelf) noexcept; // true: nobody refers to the shelf any more, free it
+    bool drop(pool_shelf& shelf) noexcept;  // true: nobody refers to the shelf any more, free it
     void enter(pool_shelf& shelf) noexcept; // an acquirer or a lease
     bool leave(pool_shelf& shelf) noexcept; // as drop()
     void context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept;

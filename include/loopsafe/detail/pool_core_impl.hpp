@@ -7,7 +7,8 @@
 namespace loopsafe::detail {
 
 inline pool_core::pool_core(const pool_rules& rules) noexcept
-    : rules_(rules), fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
+    : rules_(rules),
+      fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
       needs_clock_(fresh_for_ != std::chrono::nanoseconds::max() ||
                    rules.max_lifetime != std::chrono::nanoseconds::max())
 {

@@ -5,8 +5,8 @@
 #include <loopsafe/connector.hpp>
 #include <loopsafe/detail/deadline.hpp>
 #include <loopsafe/detail/fork_generation.hpp>
-#include <loopsafe/detail/pool_core.hpp>
 #include <loopsafe/detail/located_executor.hpp>
+#include <loopsafe/detail/pool_core.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/pool_error.hpp>
 #include <loopsafe/pool_policy.hpp>
@@ -44,7 +44,8 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
     rules.limit_per_context = limit_per_context;
     if constexpr (requires { o.idle_timeout; }) {
         if (o.idle_timeout <= zero)
-            refuse_option("idle_timeout must be more than 0; a pool that keeps nothing is null_pool");
+            refuse_option(
+                "idle_timeout must be more than 0; a pool that keeps nothing is null_pool");
         if (o.max_lifetime <= zero)
             refuse_option("max_lifetime must be more than 0");
         if (o.probe_after < zero)
@@ -82,14 +83,16 @@ public:
     };
 
     struct shelf final : pool_shelf, resident {
-        shelf(pool_state& p, context_ref h, residents& r) : pool(p), home(std::move(h)), registry(r) {}
+        shelf(pool_state& p, context_ref h, residents& r) : pool(p), home(std::move(h)), registry(r)
+        {
+        }
 
         void context_dying() noexcept override { pool.on_context_dying(*this); }
         void frames_gone() noexcept override { pool.on_frames_gone(*this); }
 
         pool_state& pool;
         const context_ref home;
-        residents& registry; // touched only on the context, or with a pin
+        residents& registry;            // touched only on the context, or with a pin
         bool attached = true;           // to the registry
         asio::any_io_executor executor; // of a home; a strand must not outlive its context
     };
@@ -98,7 +101,8 @@ public:
     class hold;
 
     pool_state(Connector connector, options_type options)
-        : connector_(std::move(connector)), options_(std::move(options)),
+        : connector_(std::move(connector)),
+          options_(std::move(options)),
           core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
           jitter_(std::random_device{}())
     {
@@ -202,6 +206,10 @@ private:
 
 } // namespace loopsafe::detail
 
-#include <loopsafe/detail/pool_state_impl.hpp>
+#include <loopsafe/detail/pool_acquire.hpp>
+#include <loopsafe/detail/pool_release.hpp>
+#include <loopsafe/detail/pool_shelves.hpp>
+#include <loopsafe/detail/pool_ticket.hpp>
+#include <loopsafe/detail/pool_whole.hpp>
 
 #endif

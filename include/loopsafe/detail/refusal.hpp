@@ -9,8 +9,7 @@ namespace loopsafe::detail {
 // The words of a refusal: which context was asked for, which one asks, and what to do.
 template <executor_type Executor>
 context_report refusal(const context_ref& home, const Executor& asking, std::string resource,
-                       std::string operation, const std::source_location& where,
-                       std::string advice)
+                       std::string operation, const std::source_location& where, std::string advice)
 {
     auto* asked = named_context(asking);
     const auto code = asked == nullptr ? errc::no_context

@@ -63,7 +63,8 @@ auto checked_op(Stream& stream, op_counter& ops, Token& token, Begin begin)
                 const error_code ec = home_lives ? errc::wrong_context : errc::context_closed;
                 const auto refuse = [&](const auto& where) {
                     if constexpr (std::is_same_v<Signature, void(error_code)>)
-                        asio::post(where, asio::append(std::forward<decltype(handler)>(handler), ec));
+                        asio::post(where,
+                                   asio::append(std::forward<decltype(handler)>(handler), ec));
                     else
                         asio::post(where, asio::append(std::forward<decltype(handler)>(handler), ec,
                                                        std::size_t(0)));

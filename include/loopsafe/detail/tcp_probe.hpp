@@ -2,9 +2,8 @@
 #ifndef LOOPSAFE_DETAIL_TCP_PROBE_HPP
 #define LOOPSAFE_DETAIL_TCP_PROBE_HPP
 
-#include <sys/socket.h>
-
 #include <cerrno>
+#include <sys/socket.h>
 
 #if !defined(MSG_DONTWAIT)
 #error "loopsafe's TCP probe needs MSG_DONTWAIT; Windows is not supported yet."

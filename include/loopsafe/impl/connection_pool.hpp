@@ -15,12 +15,10 @@ namespace detail {
 
 // An executor type that can never name a context: system_executor, inline_executor.
 template <class Executor>
-constexpr bool never_names_a_context = !std::is_constructible_v<asio::any_io_executor, Executor> ||
-                                       requires(const Executor& ex) {
-                                           {
-                                               asio::query(ex, asio::execution::context)
-                                           } -> std::same_as<asio::system_context&>;
-                                       };
+constexpr bool never_names_a_context =
+    !std::is_constructible_v<asio::any_io_executor, Executor> || requires(const Executor& ex) {
+        { asio::query(ex, asio::execution::context) } -> std::same_as<asio::system_context&>;
+    };
 
 template <class Handler>
 using handler_executor = asio::associated_executor_t<std::decay_t<Handler>>;
@@ -54,7 +52,8 @@ template <class Handler, class... Args>
 void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
 {
     if (asking)
-        asio::post(asking, asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+        asio::post(asking,
+                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
     else
         asio::post(asio::system_executor(),
                    asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
@@ -151,9 +150,8 @@ struct initiate_acquire {
         std::exception_ptr refused;
         try {
             auto ticket = state->enter(asking, "async_acquire", where);
-            spawn_for(asking,
-                      state->acquire(std::move(ticket), asking, what.timeout, where), what.error,
-                      std::forward<Handler>(handler));
+            spawn_for(asking, state->acquire(std::move(ticket), asking, what.timeout, where),
+                      what.error, std::forward<Handler>(handler));
             return;
         } catch (const context_error&) {
             refused = std::current_exception();

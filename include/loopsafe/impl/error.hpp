@@ -58,8 +58,7 @@ struct condition_category_type final : boost::system::error_category {
         case condition::timeout:
             return e == errc::acquire_timeout || e == errc::connect_timeout ||
                    e == errc::close_timeout;
-        case condition::overloaded:
-            return e == errc::acquire_timeout || e == errc::queue_full;
+        case condition::overloaded: return e == errc::acquire_timeout || e == errc::queue_full;
         }
         return false;
     }

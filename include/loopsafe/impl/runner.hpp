@@ -86,8 +86,7 @@ inline void runner::end_tasks(state& s)
     auto& tasks = context_local<detail::background_tasks>::in(s.context.get_executor());
     tasks.cancel();
     s.context.restart();
-    while (!tasks.empty() && s.context.run_one() != 0) {
-    }
+    while (!tasks.empty() && s.context.run_one() != 0) {}
     if (const auto error = tasks.take_error())
         std::rethrow_exception(error);
 }
@@ -106,15 +105,13 @@ detail::result_of_main<Main> runner::run(Main&& main)
     const auto kept = state_; // main may destroy the runner
     const running_mark mark(*kept);
     const auto outcome = std::make_shared<detail::main_outcome<result>>();
-    boost::asio::co_spawn(kept->context,
-                          detail::run_main<Main>(std::forward<Main>(main), outcome),
+    boost::asio::co_spawn(kept->context, detail::run_main<Main>(std::forward<Main>(main), outcome),
                           [](const std::exception_ptr& error) {
                               if (error != nullptr)
                                   std::rethrow_exception(error);
                           });
     kept->context.restart();
-    while (!outcome->done && kept->context.run_one() != 0) {
-    }
+    while (!outcome->done && kept->context.run_one() != 0) {}
     if (!outcome->done)
         throw boost::system::system_error(make_error_code(errc::main_stuck),
                                           "main awaits what nothing will complete");

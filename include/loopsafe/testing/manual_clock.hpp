@@ -52,8 +52,8 @@ public:
     static void advance(ExecutionContext& context, duration by)
     {
         move(by, by, by);
-        const auto poke = std::make_shared<boost::asio::steady_timer>(context.get_executor(),
-                                                                      duration::zero());
+        const auto poke =
+            std::make_shared<boost::asio::steady_timer>(context.get_executor(), duration::zero());
         poke->async_wait([poke](const boost::system::error_code&) {});
     }
 

@@ -46,7 +46,7 @@ public:
     std::atomic<int> probes{0};
     std::atomic<int> resets{0};
     std::atomic<int> abandoned{0};
-    std::atomic<bool> peer_alive{true};  ///< what probes answer
+    std::atomic<bool> peer_alive{true}; ///< what probes answer
     std::atomic<bool> reset_works{true};
     std::atomic<bool> wants_reset{false}; ///< whether connections that were used need a reset
 
@@ -67,7 +67,9 @@ public:
     {
     }
     scripted_connection(scripted_connection&& other) noexcept
-        : clean(other.clean), script_(std::move(other.script_)), number_(other.number_),
+        : clean(other.clean),
+          script_(std::move(other.script_)),
+          number_(other.number_),
           timer_(std::move(other.timer_))
     {
     }
@@ -99,14 +101,14 @@ public:
     {
     }
 
-    boost::asio::awaitable<scripted_connection>
-    connect(boost::asio::any_io_executor executor) const
+    boost::asio::awaitable<scripted_connection> connect(boost::asio::any_io_executor executor) const
     {
         ++script_->attempts;
         const auto outcome = script_->next();
-        boost::asio::steady_timer timer(executor, outcome == connect_script::outcome::never
-                                                      ? boost::asio::steady_timer::duration::max()
-                                                      : boost::asio::steady_timer::duration::zero());
+        boost::asio::steady_timer timer(executor,
+                                        outcome == connect_script::outcome::never
+                                            ? boost::asio::steady_timer::duration::max()
+                                            : boost::asio::steady_timer::duration::zero());
         if (outcome == connect_script::outcome::never)
             timer.expires_at(boost::asio::steady_timer::time_point::max());
         co_await timer.async_wait(boost::asio::use_awaitable);

@@ -37,8 +37,7 @@ T run_on(boost::asio::io_context& context, boost::asio::awaitable<T> operation)
             done = true;
         });
     context.restart();
-    while (!done && context.run_one() != 0) {
-    }
+    while (!done && context.run_one() != 0) {}
     if (error != nullptr)
         std::rethrow_exception(error);
     if (!done)

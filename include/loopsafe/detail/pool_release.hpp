@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_POOL_RELEASE_HPP
+#define LOOPSAFE_DETAIL_POOL_RELEASE_HPP
+
+#include <loopsafe/detail/pool_state.hpp>
+
+namespace loopsafe::detail {
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::give_back(slot& s, bool keep) noexcept
+{
+    // A lease that ends in unwinding may have stopped in mid-message.
+    const bool unwinding = std::uncaught_exceptions() > 0;
+    shelf_of(s).pool.finish(s, keep && !unwinding,
+                            keep ? close_reason::dirty : close_reason::discarded);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason otherwise) noexcept
+{
+    auto& home = shelf_of(s);
+    const auto context_has_it = [&](unique_lock& lock) noexcept {
+        if (s.state == slot_state::expiring) {
+            s.lease_gone = true;
+            return true;
+        }
+        if (s.state == slot_state::expired) {
+            end_with(lock, home, core_.leave(home));
+            delete &s;
+            return true;
+        }
+        return false;
+    };
+    {
+        unique_lock lock(mutex_);
+        sync_forks();
+        if (context_has_it(lock))
+            return;
+        if (clean && connector_.is_clean(std::as_const(*s.connection))) {
+            if (core_.keep(s)) {
+                end_with(lock, home, core_.leave(home));
+                return;
+            }
+            otherwise = close_reason::not_kept;
+        }
+    }
+    const context_pin pin(home.home);
+    {
+        unique_lock lock(mutex_);
+        if (context_has_it(lock))
+            return;
+        if (!pin.may_touch()) { // the context dies on another thread, which will find it
+            s.lease_gone = true;
+            return;
+        }
+        otherwise = core_.begin_close(s, otherwise);
+    }
+    destroy_connection(s, otherwise);
+    delete &s;
+    unique_lock lock(mutex_);
+    core_.return_permit(home);
+    end_with(lock, home, core_.leave(home));
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::destroy_connection(slot& s, close_reason why) noexcept
+{
+    if constexpr (can_abandon<Connector>) {
+        if (why == close_reason::forked)
+            connector_.abandon(*s.connection);
+    }
+    s.connection.reset();
+    if (why != close_reason::context_died)
+        emit({.what = pool_event::kind::closed, .reason = why, .pool = options_.name});
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::destroy_all(intrusive_list<pool_slot>& evicted, shelf& s,
+                                                close_reason why) noexcept
+{
+    std::size_t count = 0;
+    while (auto* slot_base = evicted.pop_front()) {
+        auto* evicted_slot = static_cast<slot*>(slot_base);
+        destroy_connection(*evicted_slot, inherited(*evicted_slot) ? close_reason::forked : why);
+        delete evicted_slot;
+        ++count;
+    }
+    const lock_guard lock(mutex_);
+    core_.evicted_destroyed(s, count);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading& now) noexcept
+{
+    for (;;) {
+        slot* old = nullptr;
+        close_reason why{};
+        {
+            const lock_guard lock(mutex_);
+            old = static_cast<slot*>(core_.expired_idle(s, now, why));
+        }
+        if (old == nullptr)
+            return;
+        destroy_connection(*old, why);
+        delete old;
+        const lock_guard lock(mutex_);
+        core_.return_permit(s);
+    }
+}
+
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::usable(const slot& s) noexcept
+{
+    const auto& state = *context_access::state(shelf_of(s).home);
+    return state.alive() || (state.unwinding_here() && s.connection.has_value());
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::throw_expired(const slot* s)
+{
+    context_report report;
+    report.code = errc::lease_expired;
+    report.operation = "dereference";
+    report.advice = "acquire a lease in each context, and let it end there";
+    if (s == nullptr) {
+        report.resource = "empty lease";
+    } else {
+        report.resource = "lease of " + shelf_of(*s).pool.resource();
+        report.home = shelf_of(*s).home.info();
+        report.used = s->holder;
+        report.operation = "dereference of what was acquired";
+    }
+    throw context_error(std::move(report));
+}
+
+// Contexts die.
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::emit(pool_event event) noexcept
+{
+    if (!options_.on_event)
+        return;
+    try {
+        options_.on_event(event);
+    } catch (...) { // an observer cannot make a release fail
+    }
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_POOL_TICKET_HPP
+#define LOOPSAFE_DETAIL_POOL_TICKET_HPP
+
+#include <loopsafe/detail/pool_state.hpp>
+
+namespace loopsafe::detail {
+
+// Keeps a shelf, and so its pool, alive.
+template <class Connector, class Policy>
+class pool_state<Connector, Policy>::hold {
+public:
+    explicit hold(shelf& s) noexcept : shelf_(&s) {}
+    hold(hold&& other) noexcept : shelf_(std::exchange(other.shelf_, nullptr)) {}
+    hold& operator=(hold&&) = delete;
+    ~hold()
+    {
+        if (shelf_ != nullptr)
+            shelf_->pool.drop(*shelf_);
+    }
+
+    shelf& at() const noexcept { return *shelf_; }
+
+private:
+    shelf* shelf_;
+};
+
+// One acquire under way: what it holds goes back when it ends without a lease.
+template <class Connector, class Policy>
+class pool_state<Connector, Policy>::ticket {
+public:
+    explicit ticket(shelf& s) noexcept : shelf_(&s) {}
+    ticket(ticket&& other) noexcept
+        : shelf_(std::exchange(other.shelf_, nullptr)),
+          slot_(std::exchange(other.slot_, nullptr)),
+          permit_(std::exchange(other.permit_, false)),
+          clean_(other.clean_)
+    {
+    }
+    ticket& operator=(ticket&&) = delete;
+
+    ~ticket()
+    {
+        if (shelf_ == nullptr)
+            return;
+        auto& pool = shelf_->pool;
+        if (slot_ != nullptr && slot_->connection) {
+            pool.finish(*slot_, clean_, close_reason::dirty);
+            return;
+        }
+        if (permit_) {
+            const lock_guard lock(pool.mutex_);
+            if (slot_ != nullptr)
+                pool.core_.not_connected(*slot_);
+            pool.core_.return_permit(*shelf_);
+        }
+        delete slot_;
+        pool.leave(*shelf_);
+    }
+
+    shelf& at() const noexcept { return *shelf_; }
+    bool granted() const noexcept { return permit_; }
+    slot* connection_slot() const noexcept { return slot_; }
+    void dirty() noexcept { clean_ = false; }
+
+    void accept(const pool_grant& grant) noexcept
+    {
+        if (grant) {
+            slot_ = static_cast<slot*>(grant.slot);
+            permit_ = true;
+        }
+    }
+
+    void accept(slot* fresh) noexcept { slot_ = fresh; }
+
+    slot* turn_into_lease() noexcept
+    {
+        shelf_ = nullptr;
+        return std::exchange(slot_, nullptr);
+    }
+
+private:
+    shelf* shelf_;
+    slot* slot_ = nullptr;
+    bool permit_ = false;
+    bool clean_ = true;
+};
+
+// Waiting is a timer that whoever grants cancels, under the lock.
+template <class Connector, class Policy>
+struct pool_state<Connector, Policy>::waiter : pool_waiter {
+    waiter(ticket& t, const asio::any_io_executor& executor) : waiter(t.at(), executor)
+    {
+        ticket_ = &t;
+    }
+
+    waiter(shelf& s, const asio::any_io_executor& executor) : timer(executor)
+    {
+        at = &s;
+        wake = [](pool_waiter& w) noexcept {
+            try {
+                static_cast<waiter&>(w).timer.cancel();
+            } catch (...) { // declared, though never thrown by Asio's reactors
+            }
+        };
+    }
+
+    waiter(const waiter&) = delete;
+
+    ~waiter()
+    {
+        auto& pool = static_cast<shelf*>(at)->pool;
+        const lock_guard lock(pool.mutex_);
+        if (st == status::queued || st == status::granted) {
+            if (ticket_ != nullptr)
+                ticket_->accept(pool.core_.consume(*this));
+            else
+                pool.core_.consume_drained(*this);
+        }
+    }
+
+    void expires_after(std::chrono::milliseconds limit)
+    {
+        if (limit == never)
+            timer.expires_at(clock::timer::time_point::max());
+        else
+            timer.expires_after(limit);
+    }
+
+    void expire_now() { timer.expires_at(clock::timer::time_point::min()); }
+
+    typename clock::timer timer;
+    ticket* ticket_ = nullptr;
+};
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_POOL_WHOLE_HPP
+#define LOOPSAFE_DETAIL_POOL_WHOLE_HPP
+
+#include <loopsafe/detail/pool_state.hpp>
+
+namespace loopsafe::detail {
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::next_to_close(bool leave_for_good) noexcept -> shelf*
+{
+    for (auto* base = core_.shelves().first(); base != nullptr;
+         base = core_.shelves().next(*base)) {
+        auto* s = static_cast<shelf*>(base);
+        if ((leave_for_good ? s->attached : !s->idle.empty()) &&
+            context_access::state(s->home)->pin())
+            return s;
+    }
+    return nullptr;
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close_idle(close_reason why, bool leave_for_good) noexcept
+{
+    for (;;) {
+        intrusive_list<pool_slot> evicted;
+        asio::any_io_executor executor;
+        shelf* s = nullptr;
+        {
+            const lock_guard lock(mutex_);
+            s = next_to_close(leave_for_good);
+            if (s == nullptr)
+                return;
+            core_.retain(*s);
+            core_.evict(*s, evicted, why);
+            if (leave_for_good) {
+                s->attached = false;
+                executor.swap(s->executor);
+                if constexpr (!Policy::has_home)
+                    by_context_.erase(context_access::state(s->home)->address);
+            }
+        }
+        destroy_all(evicted, *s, why);
+        executor = {};
+        if (leave_for_good)
+            s->registry.detach(*s);
+        const auto home = context_access::state(s->home);
+        home->unpin();
+        if (leave_for_good)
+            drop(*s);
+        drop(*s);
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close() noexcept
+{
+    {
+        const lock_guard lock(mutex_);
+        sync_forks();
+        core_.close();
+    }
+    close_idle(close_reason::pool_closed, false);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::abandon_handle() noexcept
+{
+    close();
+    close_idle(close_reason::pool_closed, true);
+    unique_lock lock(mutex_);
+    core_.handle_gone();
+    const bool pool_is_free = core_.unreferenced();
+    lock.unlock();
+    if (pool_is_free)
+        delete this;
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::invalidate() noexcept
+{
+    {
+        const lock_guard lock(mutex_);
+        sync_forks();
+        core_.invalidate();
+    }
+    close_idle(close_reason::invalidated, false);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::thaw() noexcept
+{
+    const lock_guard lock(mutex_);
+    core_.thaw();
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor,
+                                          std::chrono::milliseconds limit,
+                                          std::source_location where) -> asio::awaitable<void>
+{
+    close();
+    waiter w(h.at(), executor);
+    w.expires_after(limit);
+    const auto begin = [&](auto handler) {
+        const lock_guard lock(mutex_);
+        const bool wait = !core_.drained();
+        if (!wait)
+            w.expire_now();
+        w.timer.async_wait(std::move(handler));
+        if (wait)
+            core_.wait_until_drained(w);
+    };
+    const auto [ec] =
+        co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,
+                                      void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
+    bool drained = false;
+    {
+        const lock_guard lock(mutex_);
+        drained = core_.consume_drained(w) || core_.drained();
+    }
+    if (drained)
+        co_return;
+    if (ec)
+        throw boost::system::system_error(ec, "async_close");
+    fail(errc::close_timeout, "async_close", where);
+}
+
+template <class Connector, class Policy>
+pool_stats pool_state<Connector, Policy>::stats()
+{
+    const lock_guard lock(mutex_);
+    return core_.stats();
+}
+
+template <class Connector, class Policy>
+std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
+{
+    std::vector<lease_holder> found;
+    found.reserve(most); // so that nothing allocates under the lock
+    const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
+    const lock_guard lock(mutex_);
+    for (auto* base = core_.shelves().first(); base != nullptr;
+         base = core_.shelves().next(*base)) {
+        auto& s = static_cast<shelf&>(*base);
+        for (auto* used = s.used.first(); used != nullptr; used = s.used.next(*used)) {
+            if (found.size() == most)
+                return found;
+            if (used->state == slot_state::leased && !used->lease_gone)
+                found.push_back({used->holder,
+                                 std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     std::max(now - used->taken_at, {})),
+                                 s.home.id().number()});
+        }
+    }
+    return found;
+}
+
+} // namespace loopsafe::detail
+
+#endif
