@@ -63,12 +63,12 @@ public:
     /// Preconditions: the context has not been destroyed.
     /// Errors: `no_context` (as `context_error`) where `home` names none; `bad_option` (as
     /// `system_error`) names an option that makes no sense.
-    connection_pool(const detail::located_executor& home, Connector connector, options limits = {})
+    connection_pool(const detail::located_executor& home, Connector how, const options& limits = {})
         requires pool_policy_with_a_home<PoolPolicy>;
 
     /// A pool for any context, which may sit at namespace scope.
     /// Errors: `bad_option` (as `system_error`) names an option that makes no sense.
-    explicit connection_pool(Connector connector, options limits = {})
+    explicit connection_pool(Connector how, const options& limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
 
     connection_pool(connection_pool&& other) noexcept : state_(std::exchange(other.state_, nullptr))
@@ -152,6 +152,16 @@ public:
     template <boost::asio::completion_token_for<void(error_code)> Token = boost::asio::deferred_t>
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current());
+
+    /// Sets what is told of connects, failures, closes, refusals and time-outs.
+    ///
+    /// The hook is called on the thread where it happens, with no lock held; what it throws is
+    /// dropped. It is not called while a context is destroyed.
+    /// Preconditions: nobody uses the pool yet.
+    void on_event(std::function<void(const pool_event&)> hook)
+    {
+        state_->on_event(std::move(hook));
+    }
 
     /// A snapshot. Complexity: linear in the number of contexts.
     pool_stats stats() const { return state_->stats(); }

@@ -111,7 +111,8 @@ context_ref context_of(T&& x, std::source_location where = std::source_location:
 /// The context that the calling coroutine runs on, or an empty reference.
 ///
 /// `auto here = co_await loopsafe::this_context();`
-boost::asio::awaitable<context_ref>
+template <class Executor = boost::asio::any_io_executor>
+boost::asio::awaitable<context_ref, Executor>
 this_context(std::source_location where = std::source_location::current());
 
 /// Gives the context of `x` a name for the reports. Naming again replaces the name.

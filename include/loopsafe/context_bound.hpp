@@ -86,8 +86,7 @@ public:
         if (node == nullptr)
             return;
         const context_pin pin(node->home);
-        if (pin.may_touch()) {
-            node->registry->detach(*node);
+        if (pin.may_touch() && node->registry->detach(*node)) {
             node->value.reset();
             node->drop();
         }

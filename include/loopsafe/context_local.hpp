@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONTEXT_LOCAL_HPP
 #define LOOPSAFE_CONTEXT_LOCAL_HPP
 
+#include <loopsafe/detail/located_executor.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/residents.hpp>
 
@@ -32,7 +33,7 @@ public:
         const std::lock_guard lock(mutex_);
         if (!value_) {
             if constexpr (std::constructible_from<T, asio::any_io_executor>)
-                value_.emplace(executor);
+                value_.emplace(untracked(executor));
             else
                 value_.emplace();
             if (registry_ == nullptr) {

@@ -26,11 +26,8 @@ struct kept_connection_options {
     double lifetime_jitter = 0.1;
     /// A connection idle for longer is probed before it is used again. 0: always.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
-    /// For reports and hooks.
-    std::string name = {};
-    /// Called on the thread where it happens, with no lock held; what it throws is dropped. Not
-    /// called while a context is destroyed.
-    std::function<void(const pool_event&)> on_event = {};
+    /// For reports and hooks. The pool makes a copy.
+    std::string_view name = {};
 };
 
 /// The default policy: connections are kept, and belong to the one context the pool was made with.

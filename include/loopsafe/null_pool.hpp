@@ -16,11 +16,8 @@ struct single_use_options {
     std::chrono::milliseconds acquire_timeout = std::chrono::seconds(30);
     /// How long making a connection may take. More than 0.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
-    /// For reports and hooks.
-    std::string name = {};
-    /// Called on the thread where it happens, with no lock held; what it throws is dropped. Not
-    /// called while a context is destroyed.
-    std::function<void(const pool_event&)> on_event = {};
+    /// For reports and hooks. The pool makes a copy.
+    std::string_view name = {};
 };
 
 /// Keeps nothing: each acquire makes a connection, each return closes it.

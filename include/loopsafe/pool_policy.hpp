@@ -9,9 +9,8 @@
 #include <concepts>
 #include <cstddef>
 #include <exception>
-#include <functional>
-#include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace loopsafe {
 
@@ -25,7 +24,7 @@ struct no_mutex {
     void unlock() noexcept {}
 };
 
-/// What a pool tells its `on_event` hook.
+/// What a pool tells its hook, see `connection_pool::on_event`.
 struct pool_event {
     enum class kind { connected, connect_failed, closed, refused, acquire_timed_out };
 
@@ -66,16 +65,19 @@ concept names_a_clock = requires {
     typename P::clock_type::timer;
 };
 
-/// `typename P::options`, an aggregate with at least these members.
+/// `typename P::options`, a trivially copyable aggregate with at least these members.
+///
+/// Trivially copyable, because GCC 12 destroys other aggregates twice when they are made in
+/// the same expression as a `co_await`: `pool p{co_await this_coro::executor, how, {...}}`.
 template <class P>
-concept names_its_options = requires(const typename P::options& o) {
-    { o.max_size } -> std::convertible_to<std::size_t>;
-    { o.max_waiting } -> std::convertible_to<std::size_t>;
-    { o.acquire_timeout } -> std::convertible_to<std::chrono::milliseconds>;
-    { o.connect_timeout } -> std::convertible_to<std::chrono::milliseconds>;
-    { o.name } -> std::convertible_to<std::string>;
-    { o.on_event } -> std::convertible_to<std::function<void(const pool_event&)>>;
-};
+concept names_its_options =
+    std::is_trivially_copyable_v<typename P::options> && requires(const typename P::options& o) {
+        { o.max_size } -> std::convertible_to<std::size_t>;
+        { o.max_waiting } -> std::convertible_to<std::size_t>;
+        { o.acquire_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+        { o.connect_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+        { o.name } -> std::convertible_to<std::string_view>;
+    };
 
 /// `P::advice`: one line for the report of a refusal, saying what to do instead.
 template <class P>

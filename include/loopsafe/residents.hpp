@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace loopsafe {
 
@@ -51,15 +52,17 @@ public:
     static residents& of(const boost::asio::any_io_executor& executor);
 
     explicit residents(boost::asio::execution_context& context);
-    ~residents() override;
+    inline ~residents() override;
 
     void attach(resident& r) noexcept;
-    void detach(resident& r) noexcept;
+    bool detach(resident& r) noexcept; ///< false: the context has said its last word to it
 
 private:
     class last_service;
 
-    void shutdown() noexcept override;
+    inline void shutdown() noexcept override;
+    bool begin_dying() noexcept;
+    void tell() noexcept;
     void sweep() noexcept;
 
     const std::shared_ptr<detail::context_state> state_;
@@ -132,7 +135,10 @@ inline residents::residents(boost::asio::execution_context& context)
 
 inline residents::~residents()
 {
-    residents::shutdown();
+    // Boost 1.81 never shuts down a service that a dying frame was the first to ask for, and by now
+    // takes no further service.
+    if (begin_dying())
+        tell();
     sweep();
 }
 
@@ -150,27 +156,36 @@ inline void residents::attach(resident& r) noexcept
     (dying_ ? told_ : attached_).push_back(r);
 }
 
-inline void residents::detach(resident& r) noexcept
+inline bool residents::detach(resident& r) noexcept
 {
     const std::lock_guard lock(mutex_);
+    const bool attached = r.linked();
     r.unlink();
+    return attached;
+}
+
+inline bool residents::begin_dying() noexcept
+{
+    state_->die();
+    const std::lock_guard lock(mutex_);
+    return !std::exchange(dying_, true);
 }
 
 inline void residents::shutdown() noexcept
 {
-    state_->die();
-    {
-        const std::lock_guard lock(mutex_);
-        if (dying_)
-            return;
-        dying_ = true;
-    }
+    if (!begin_dying())
+        return;
     auto* last = last_.release();
     try {
         boost::asio::add_service(context(), last);
     } catch (...) {
         last_.reset(last); // only where a context is torn down in a way that Asio does not document
     }
+    tell();
+}
+
+inline void residents::tell() noexcept
+{
     for (;;) {
         std::unique_lock lock(mutex_);
         resident* r = attached_.pop_front();

@@ -47,7 +47,7 @@ public:
     lowest_layer_type& lowest_layer() noexcept { return socket_.lowest_layer(); }
 
     /// Whether every operation begun has completed without error.
-    bool is_clean() const noexcept { return ops_.clean() && socket_.is_open(); }
+    bool is_clean() const noexcept { return socket_.is_open() && ops_->clean(); }
 
     /// Reads some bytes.
     ///
@@ -94,7 +94,7 @@ public:
 private:
     next_layer_type socket_;
     context_ref home_;
-    detail::op_counter ops_;
+    std::shared_ptr<detail::op_count> ops_ = std::make_shared<detail::op_count>();
 };
 
 /// Makes TCP connections to one endpoint, or to a host and a service by name.

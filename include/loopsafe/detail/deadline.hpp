@@ -17,6 +17,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -24,6 +25,17 @@
 namespace loopsafe::detail {
 
 namespace asio = boost::asio;
+
+// A limit that the timer's clock cannot count to is none.
+template <class Timer>
+void expire_after(Timer& timer, std::chrono::milliseconds limit)
+{
+    using std::chrono::milliseconds;
+    if (limit > std::chrono::duration_cast<milliseconds>(Timer::duration::max()))
+        timer.expires_at(Timer::time_point::max());
+    else
+        timer.expires_after(std::max(limit, milliseconds::zero()));
+}
 
 // All members are touched on the strand only, until the operation has ended.
 template <class Timer>
@@ -46,7 +58,7 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
                                 asio::awaitable<void> operation)
 {
     if (limit != never) {
-        d->timer.expires_after(limit);
+        expire_after(d->timer, limit);
         d->timer.async_wait([d](const boost::system::error_code& ec) {
             if (!ec && !d->ended) {
                 d->expired = true;
@@ -74,15 +86,21 @@ asio::awaitable<bool> finishes_within(asio::any_io_executor executor,
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
     auto outer = cancellation.slot();
     if (outer.is_connected()) {
-        outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type type) {
-            if (const auto alive = weak.lock())
-                asio::dispatch(alive->strand, [alive, type] { alive->cancel.emit(type); });
+        // Terminal, whatever the caller let through: the operation is a coroutine of its own, with
+        // a filter of its own.
+        outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type) {
+            if (const auto alive = weak.lock()) {
+                asio::dispatch(alive->strand,
+                               [alive] { alive->cancel.emit(asio::cancellation_type::terminal); });
+            }
         });
     }
-    co_await asio::co_spawn(
+    const auto [not_started] = co_await asio::co_spawn(
         d->strand, run_until(d, limit, std::move(operation)),
         asio::bind_cancellation_slot(d->cancel.slot(), asio::as_tuple(asio::use_awaitable)));
     outer.clear();
+    if (not_started != nullptr)
+        std::rethrow_exception(not_started);
     if (d->error != nullptr && !d->expired)
         std::rethrow_exception(d->error);
     co_return d->error == nullptr;

@@ -33,6 +33,12 @@ private:
     }
 };
 
+// What outlives a call must not keep its context at work.
+inline asio::any_io_executor untracked(const asio::any_io_executor& executor)
+{
+    return asio::prefer(executor, asio::execution::outstanding_work.untracked);
+}
+
 } // namespace loopsafe::detail
 
 #endif

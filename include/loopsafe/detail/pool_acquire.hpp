@@ -12,7 +12,7 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
 {
     pool_report report;
     report.code = code;
-    report.pool = options_.name;
+    report.pool = name_;
     report.max_size = options_.max_size;
     report.operation = operation;
     report.used = where;
@@ -123,7 +123,7 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
         fail(errc::queue_full, "acquire", where);
     if (ec)
         throw boost::system::system_error(ec, "acquire");
-    emit({.what = pool_event::kind::acquire_timed_out, .pool = options_.name});
+    emit({.what = pool_event::kind::acquire_timed_out, .pool = name_});
     fail(errc::acquire_timeout, "acquire", where);
 }
 
@@ -131,7 +131,7 @@ template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor executor)
     -> asio::awaitable<void>
 {
-    s.connection.emplace(co_await connector_.connect(std::move(executor)));
+    s.connection.emplace(co_await connector_.connect(untracked(executor)));
 }
 
 template <class Connector, class Policy>
@@ -194,7 +194,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             const lock_guard lock(mutex_);
             core_.connected(s, born, options_jitter());
         }
-        emit({.what = pool_event::kind::connected, .pool = options_.name});
+        emit({.what = pool_event::kind::connected, .pool = name_});
         co_return;
     }
     auto previous = error;
@@ -204,7 +204,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         if (error != nullptr)
             std::swap(last_connect_error_, previous);
     }
-    emit({.what = pool_event::kind::connect_failed, .pool = options_.name, .error = error});
+    emit({.what = pool_event::kind::connect_failed, .pool = name_, .error = error});
     if (error != nullptr)
         std::rethrow_exception(error);
     fail(errc::connect_timeout, "acquire", where);

@@ -143,6 +143,11 @@ public:
 
     void handle_gone() noexcept { handle_ = false; }
     bool unreferenced() const noexcept { return !handle_ && shelves_.empty(); }
+    // The pool is gone, and so is whoever used the shelf: only its context still refers to it.
+    bool orphaned(const pool_shelf& shelf) const noexcept
+    {
+        return !handle_ && shelf.references == 1;
+    }
     bool closed() const noexcept { return closed_; }
     bool drained() const noexcept { return outstanding_ == 0; }
     bool needs_clock() const noexcept { return needs_clock_; }

@@ -6,6 +6,16 @@
 
 namespace loopsafe::detail {
 
+// Whoever holds a lease can move a connection of another context into it.
+template <class Connection>
+bool still_at(const context_ref& home, const Connection& connection) noexcept
+{
+    if constexpr (requires { home == connection.home(); })
+        return home == connection.home();
+    else
+        return true;
+}
+
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::give_back(slot& s, bool keep) noexcept
 {
@@ -36,7 +46,8 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
         sync_forks();
         if (context_has_it(lock))
             return;
-        if (clean && connector_.is_clean(std::as_const(*s.connection))) {
+        if (clean && still_at(home.home, *s.connection) &&
+            connector_.is_clean(std::as_const(*s.connection))) {
             if (core_.keep(s)) {
                 end_with(lock, home, core_.leave(home));
                 return;
@@ -71,7 +82,7 @@ void pool_state<Connector, Policy>::destroy_connection(slot& s, close_reason why
     }
     s.connection.reset();
     if (why != close_reason::context_died)
-        emit({.what = pool_event::kind::closed, .reason = why, .pool = options_.name});
+        emit({.what = pool_event::kind::closed, .reason = why, .pool = name_});
 }
 
 template <class Connector, class Policy>
@@ -133,15 +144,13 @@ void pool_state<Connector, Policy>::throw_expired(const slot* s)
     throw context_error(std::move(report));
 }
 
-// Contexts die.
-
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::emit(pool_event event) noexcept
 {
-    if (!options_.on_event)
+    if (!on_event_)
         return;
     try {
-        options_.on_event(event);
+        on_event_(event);
     } catch (...) { // an observer cannot make a release fail
     }
 }

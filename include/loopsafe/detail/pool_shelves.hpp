@@ -9,7 +9,7 @@ namespace loopsafe::detail {
 template <class Connector, class Policy>
 std::string pool_state<Connector, Policy>::resource() const
 {
-    return options_.name.empty() ? "connection pool" : "connection pool \"" + options_.name + '"';
+    return name_.empty() ? "connection pool" : "connection pool \"" + name_ + '"';
 }
 
 template <class Connector, class Policy>
@@ -20,7 +20,7 @@ void pool_state<Connector, Policy>::settle(const located_executor& home)
         throw context_error(refusal({}, home.executor, resource(), "construction", home.where,
                                     "give the pool an io_context or its executor"));
     auto fresh = std::make_unique<shelf>(*this, home_, residents::of(home.executor));
-    fresh->executor = home.executor;
+    fresh->executor = untracked(home.executor);
     home_state_ = context_access::state(home_).get();
     const lock_guard lock(mutex_);
     home_shelf_ = &add_shelf(std::move(fresh));
@@ -111,7 +111,7 @@ void pool_state<Connector, Policy>::refuse(const asio::any_io_executor& executor
         const lock_guard lock(mutex_);
         core_.count_refusal();
     }
-    emit({.what = pool_event::kind::refused, .pool = options_.name});
+    emit({.what = pool_event::kind::refused, .pool = name_});
     throw context_error(std::move(report));
 }
 
@@ -120,15 +120,17 @@ asio::any_io_executor pool_state<Connector, Policy>::asking(asio::any_io_executo
 {
     if (named_context(associated) != nullptr)
         return associated;
+    asio::any_io_executor home;
     if constexpr (Policy::has_home) {
-        const context_pin pin(home_state_);
-        if (pin.may_touch()) {
-            const lock_guard lock(mutex_);
-            if (!home_shelf_->dead)
-                return home_shelf_->executor;
+        if (home_state_->pin()) { // so the shelf exists
+            {
+                const lock_guard lock(mutex_);
+                home = home_shelf_->executor;
+            }
+            home_state_->unpin();
         }
     }
-    return {};
+    return home;
 }
 
 template <class Connector, class Policy>
@@ -190,13 +192,32 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::end_with(unique_lock& lock, shelf& s,
                                              bool shelf_is_free) noexcept
 {
-    if (!shelf_is_free) [[likely]]
+    if (!shelf_is_free) [[likely]] {
+        if (core_.orphaned(s) && context_access::state(s.home)->pin()) [[unlikely]]
+            leave_context(lock, s);
         return;
+    }
     const bool pool_is_free = core_.unreferenced();
     lock.unlock();
     delete &s;
     if (pool_is_free)
         delete this;
+}
+
+// Only the context refers to the shelf, and is pinned.
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::leave_context(unique_lock& lock, shelf& s) noexcept
+{
+    const auto home = context_access::state(s.home);
+    asio::any_io_executor executor;
+    executor.swap(s.executor);
+    if constexpr (!Policy::has_home)
+        by_context_.erase(home->address);
+    lock.unlock();
+    executor = {};
+    s.registry.detach(s);
+    home->unpin();
+    drop(s);
 }
 
 } // namespace loopsafe::detail

@@ -13,6 +13,7 @@
 #include <loopsafe/residents.hpp>
 
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -93,16 +94,16 @@ public:
         pool_state& pool;
         const context_ref home;
         residents& registry;            // touched only on the context, or with a pin
-        bool attached = true;           // to the registry
         asio::any_io_executor executor; // of a home; a strand must not outlive its context
     };
 
     class ticket;
     class hold;
 
-    pool_state(Connector connector, options_type options)
-        : connector_(std::move(connector)),
-          options_(std::move(options)),
+    pool_state(Connector how, const options_type& limits)
+        : connector_(std::move(how)),
+          options_(limits),
+          name_(limits.name),
           core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
           jitter_(std::random_device{}())
     {
@@ -145,8 +146,8 @@ public:
     const context_ref& home() const noexcept { return home_; }
     // Who asks, where a token has this executor: itself, else the home, else nobody.
     asio::any_io_executor asking(asio::any_io_executor associated);
-    const options_type& options() const noexcept { return options_; }
     std::string resource() const;
+    void on_event(std::function<void(const pool_event&)> hook) { on_event_ = std::move(hook); }
     [[noreturn]] void fail(errc code, const char* operation, const std::source_location& where);
 
 private:
@@ -168,8 +169,10 @@ private:
     void end_with(unique_lock& lock, shelf& s, bool shelf_is_free) noexcept;
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
-    shelf* next_to_close(bool leave_for_good) noexcept;
-    void close_idle(close_reason why, bool leave_for_good) noexcept;
+    template <class Wanted>
+    shelf* pin_shelf(Wanted wanted) noexcept; // under the lock
+    void close_idle(close_reason why) noexcept;
+    void leave_context(unique_lock& lock, shelf& s) noexcept;
     void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
     void close_expired(shelf& s, const clock_reading& now) noexcept;
 
@@ -193,6 +196,8 @@ private:
 
     Connector connector_;
     const options_type options_;
+    const std::string name_;
+    std::function<void(const pool_event&)> on_event_;
     context_ref home_;
     context_state* home_state_ = nullptr;
     shelf* home_shelf_ = nullptr;

@@ -119,13 +119,7 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
         }
     }
 
-    void expires_after(std::chrono::milliseconds limit)
-    {
-        if (limit == never)
-            timer.expires_at(clock::timer::time_point::max());
-        else
-            timer.expires_after(limit);
-    }
+    void expires_after(std::chrono::milliseconds limit) { expire_after(timer, limit); }
 
     void expire_now() { timer.expires_at(clock::timer::time_point::min()); }
 

@@ -7,47 +7,35 @@
 namespace loopsafe::detail {
 
 template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::next_to_close(bool leave_for_good) noexcept -> shelf*
+template <class Wanted>
+auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted) noexcept -> shelf*
 {
     for (auto* base = core_.shelves().first(); base != nullptr;
          base = core_.shelves().next(*base)) {
         auto* s = static_cast<shelf*>(base);
-        if ((leave_for_good ? s->attached : !s->idle.empty()) &&
-            context_access::state(s->home)->pin())
+        if (wanted(*s) && context_access::state(s->home)->pin())
             return s;
     }
     return nullptr;
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::close_idle(close_reason why, bool leave_for_good) noexcept
+void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
 {
     for (;;) {
         intrusive_list<pool_slot> evicted;
-        asio::any_io_executor executor;
         shelf* s = nullptr;
         {
             const lock_guard lock(mutex_);
-            s = next_to_close(leave_for_good);
+            s = pin_shelf([](const shelf& each) noexcept { return !each.idle.empty(); });
             if (s == nullptr)
                 return;
             core_.retain(*s);
             core_.evict(*s, evicted, why);
-            if (leave_for_good) {
-                s->attached = false;
-                executor.swap(s->executor);
-                if constexpr (!Policy::has_home)
-                    by_context_.erase(context_access::state(s->home)->address);
-            }
         }
         destroy_all(evicted, *s, why);
-        executor = {};
-        if (leave_for_good)
-            s->registry.detach(*s);
         const auto home = context_access::state(s->home);
         home->unpin();
-        if (leave_for_good)
-            drop(*s);
         drop(*s);
     }
 }
@@ -60,20 +48,27 @@ void pool_state<Connector, Policy>::close() noexcept
         sync_forks();
         core_.close();
     }
-    close_idle(close_reason::pool_closed, false);
+    close_idle(close_reason::pool_closed);
 }
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::abandon_handle() noexcept
 {
     close();
-    close_idle(close_reason::pool_closed, true);
-    unique_lock lock(mutex_);
-    core_.handle_gone();
-    const bool pool_is_free = core_.unreferenced();
-    lock.unlock();
-    if (pool_is_free)
-        delete this;
+    for (;;) {
+        unique_lock lock(mutex_);
+        // A shelf in use stays: its context must find the leases and the waiters.
+        auto* unused = pin_shelf([](const shelf& s) noexcept { return s.references == 1; });
+        if (unused == nullptr) {
+            core_.handle_gone();
+            const bool pool_is_free = core_.unreferenced();
+            lock.unlock();
+            if (pool_is_free)
+                delete this;
+            return;
+        }
+        leave_context(lock, *unused);
+    }
 }
 
 template <class Connector, class Policy>
@@ -84,7 +79,7 @@ void pool_state<Connector, Policy>::invalidate() noexcept
         sync_forks();
         core_.invalidate();
     }
-    close_idle(close_reason::invalidated, false);
+    close_idle(close_reason::invalidated);
 }
 
 template <class Connector, class Policy>

@@ -12,9 +12,9 @@ context_report refusal(const context_ref& home, const Executor& asking, std::str
                        std::string operation, const std::source_location& where, std::string advice)
 {
     auto* asked = named_context(asking);
-    const auto code = asked == nullptr ? errc::no_context
-                      : home.alive()   ? errc::wrong_context
-                                       : errc::context_closed;
+    const auto code = home && !home.alive() ? errc::context_closed
+                      : asked == nullptr    ? errc::no_context
+                                            : errc::wrong_context;
     return {.code = code,
             .resource = std::move(resource),
             .home = home.info(),

@@ -12,32 +12,31 @@
 #include <boost/asio/post.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
 namespace loopsafe::detail {
 
-// What a stream knows of the operations begun on it.
-class op_counter {
-public:
-    bool clean() const noexcept { return pending_ == 0 && !failed_; }
-    void begun() noexcept { ++pending_; }
+// What a stream knows of the operations begun on it. Shared with their handlers, since a stream may
+// be destroyed before they are called.
+struct op_count {
+    std::size_t pending = 0;
+    bool failed = false;
+
+    bool clean() const noexcept { return pending == 0 && !failed; }
     void ended(const error_code& ec) noexcept
     {
-        --pending_;
-        failed_ = failed_ || ec.failed();
+        --pending;
+        failed = failed || ec.failed();
     }
-
-private:
-    std::size_t pending_ = 0;
-    bool failed_ = false;
 };
 
 // A handler that reports to the counter first. A handler destroyed without being called leaves its
 // operation pending for ever, and so the stream dirty, which is what such a stream is.
 template <class Handler>
 struct counted_handler {
-    op_counter* ops;
+    std::shared_ptr<op_count> ops;
     Handler handler;
 
     template <class... Args>
@@ -50,7 +49,7 @@ struct counted_handler {
 
 // Calls `begin` with a handler if the asking context is the stream's living home.
 template <class Signature, class Stream, class Token, class Begin>
-auto checked_op(Stream& stream, op_counter& ops, Token& token, Begin begin)
+auto checked_op(Stream& stream, const std::shared_ptr<op_count>& ops, Token& token, Begin begin)
 {
     const auto initiate = [&stream, &ops](auto&& handler, auto begin_it) {
         using handler_type = std::decay_t<decltype(handler)>;
@@ -76,8 +75,8 @@ auto checked_op(Stream& stream, op_counter& ops, Token& token, Begin begin)
                 return;
             }
         }
-        ops.begun();
-        begin_it(counted_handler<handler_type>{&ops, std::forward<decltype(handler)>(handler)});
+        ++ops->pending;
+        begin_it(counted_handler<handler_type>{ops, std::forward<decltype(handler)>(handler)});
     };
     return asio::async_initiate<Token, Signature>(initiate, token, std::move(begin));
 }

@@ -88,18 +88,18 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
 
 template <class Connector, class PoolPolicy>
 connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_executor& home,
-                                                        Connector connector, options limits)
+                                                        Connector how, const options& limits)
     requires pool_policy_with_a_home<PoolPolicy>
 {
-    auto fresh = std::make_unique<state>(std::move(connector), std::move(limits));
+    auto fresh = std::make_unique<state>(std::move(how), limits);
     fresh->settle(home);
     state_ = fresh.release();
 }
 
 template <class Connector, class PoolPolicy>
-connection_pool<Connector, PoolPolicy>::connection_pool(Connector connector, options limits)
+connection_pool<Connector, PoolPolicy>::connection_pool(Connector how, const options& limits)
     requires pool_policy_without_a_home<PoolPolicy>
-    : state_(new state(std::move(connector), std::move(limits)))
+    : state_(new state(std::move(how), limits))
 {
 }
 

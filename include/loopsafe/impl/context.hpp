@@ -37,7 +37,8 @@ context_ref context_of(T&& x, std::source_location where)
     return detail::meet(detail::named_context(x), where);
 }
 
-inline boost::asio::awaitable<context_ref> this_context(std::source_location where)
+template <class Executor>
+boost::asio::awaitable<context_ref, Executor> this_context(std::source_location where)
 {
     co_return context_of(co_await boost::asio::this_coro::executor, where);
 }

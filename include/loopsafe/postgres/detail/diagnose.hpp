@@ -90,10 +90,19 @@ inline int socket_errno(std::string_view text)
     return found;
 }
 
+// For a connection that breaks, libpq has the same text whether it ended or was reset.
+inline bool breaks_connections(int number) noexcept
+{
+    return number == ECONNRESET || number == EPIPE || number == ECONNABORTED ||
+           number == ETIMEDOUT || number == EHOSTUNREACH || number == ENETUNREACH;
+}
+
 // What failed where there is no result to ask: the socket, or libpq's own judgement.
+// Preconditions: errno was 0 before the call to libpq that failed.
 inline error broken(PGconn* connection, stage at, errc otherwise,
                     const std::source_location& where = {})
 {
+    const int left = errno;
     const auto text = without_trailing_space(PQerrorMessage(connection));
     const auto last = text.rfind("\nconnection to server");
     const auto last_attempt = std::string_view(text).substr(last == text.npos ? 0 : last);
@@ -101,7 +110,8 @@ inline error broken(PGconn* connection, stage at, errc otherwise,
         const auto code = make_sqlstate_code(report->sqlstate);
         return {code, at, *std::move(report), where};
     }
-    const int number = socket_errno(last_attempt);
+    const int named = socket_errno(last_attempt);
+    const int number = named == 0 && breaks_connections(left) ? left : named;
     const auto code = number == 0 ? make_error_code(otherwise)
                                   : error_code(number, boost::system::system_category());
     return {code, at, {.message = text}, where};

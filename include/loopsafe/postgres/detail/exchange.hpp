@@ -14,6 +14,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -31,10 +32,10 @@ class operation {
 public:
     operation(session& s, stage at, const std::source_location& where) : session_(s)
     {
-        if (s.closed() || s.broken)
-            throw error(errc::unusable, at, {}, where);
         if (s.busy)
             throw error(errc::busy, at, {}, where);
+        if (s.closed() || s.broken)
+            throw error(errc::unusable, at, {}, where);
         s.busy = s.broken = true;
         s.notices.forget();
     }
@@ -74,6 +75,7 @@ inline bool send(PGconn* handle, const statement& sql, const parameters& values)
         lengths.push_back(static_cast<int>(value.bytes.size()));
         formats.push_back(value.binary ? 1 : 0);
     }
+    errno = 0;
     return PQsendQueryParams(handle, sql.text().c_str(), static_cast<int>(values.size()),
                              types.data(), bytes.data(), lengths.data(), formats.data(), 0) == 1;
 }
@@ -82,6 +84,7 @@ inline bool send(PGconn* handle, const statement& sql, const parameters& values)
 // not show it. A read that began with nothing waiting outside has taken the rest.
 inline bool consume(PGconn* handle) noexcept
 {
+    errno = 0;
     if (PQsslInUse(handle) == 0)
         return PQconsumeInput(handle) == 1;
     for (int waiting = 1; waiting > 0 && PQisBusy(handle) == 1;) {
@@ -91,6 +94,17 @@ inline bool consume(PGconn* handle) noexcept
             return false;
     }
     return true;
+}
+
+// False where the socket takes no more. Reads as well: libpq empties its socket before it says so,
+// lest both sides wait for each other.
+inline bool flush(PGconn* handle, stage at, const std::source_location& where)
+{
+    errno = 0;
+    const int left = PQflush(handle);
+    if (left < 0)
+        throw broken(handle, at, errc::connection_lost, where);
+    return left == 0;
 }
 
 inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait_type ready,
@@ -140,12 +154,8 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     if (!send(handle, sql, values))
         throw broken(handle, at, errc::connection_lost, where);
     values.clear();
-    for (int flushed; (flushed = PQflush(handle)) != 0;) {
-        if (flushed < 0)
-            throw broken(handle, at, errc::connection_lost, where);
-        // Reads as well: libpq empties its socket before it says that it could not write.
+    while (!flush(handle, at, where))
         co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
-    }
 
     result answer;
     std::optional<error> failure;

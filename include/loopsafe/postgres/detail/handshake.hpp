@@ -12,6 +12,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -48,6 +49,7 @@ inline asio::awaitable<void> drive(session& s, stage& at)
                                ? asio::posix::descriptor_base::wait_read
                                : asio::posix::descriptor_base::wait_write;
         co_await s.socket.descriptor().async_wait(ready, asio::use_awaitable);
+        errno = 0;
         polled = PQconnectPoll(handle);
         if (polled == PGRES_POLLING_FAILED)
             throw broken(handle, at, errc::connection_failed);

@@ -53,14 +53,16 @@ public:
     // Preconditions: on the home context.
     error_code watch(int socket)
     {
-        error_code ec;
-        descriptor_.close(ec);
+        close();
         const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
         if (duplicate < 0)
             return {errno, boost::system::system_category()};
+        error_code ec;
         descriptor_.assign(duplicate, ec);
         if (ec)
             ::close(duplicate);
+        else
+            number_ = duplicate;
         return ec;
     }
 
@@ -74,17 +76,18 @@ public:
             error_code ignored;
             descriptor_.close(ignored);
         } else {
-            if (const int left = descriptor_.native_handle(); left >= 0)
-                ::close(left);
+            if (number_ >= 0)
+                ::close(number_);
             orphaned_ = true;
         }
+        number_ = -1;
     }
 
     // In a forked child: what follows must not reach the reactor that the parent may share.
     void mute() noexcept
     {
-        if (!orphaned_ && descriptor_.is_open())
-            orphaned_ = !mute_descriptor(descriptor_.native_handle());
+        if (number_ >= 0)
+            orphaned_ = !mute_descriptor(number_);
     }
 
 private:
@@ -114,6 +117,7 @@ private:
     union {
         asio::posix::stream_descriptor descriptor_;
     };
+    int number_ = -1; // of the duplicate: a husk cannot be asked for it
     bool orphaned_ = false;
 };
 

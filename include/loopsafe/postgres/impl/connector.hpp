@@ -71,12 +71,16 @@ inline bool connector::probe(connection& conn) const noexcept
     auto* const s = conn.session_.get();
     if (s == nullptr || !detail::between_messages(*s))
         return false;
+    // libpq understands what it has read only when it is asked whether it is busy.
+    const auto understood = [s] {
+        return PQisBusy(s->handle()) == 0 && detail::between_messages(*s);
+    };
+    if (!understood())
+        return false;
     if (const auto arrived = detail::peek(s->handle()); arrived != detail::arrival::something)
         return arrived == detail::arrival::nothing;
-    // libpq understands what it reads only when it is asked whether it is busy.
-    if (PQconsumeInput(s->handle()) != 1 || PQisBusy(s->handle()) == 1)
-        return false;
-    return detail::between_messages(*s) && detail::peek(s->handle()) == detail::arrival::nothing;
+    return PQconsumeInput(s->handle()) == 1 && understood() &&
+           detail::peek(s->handle()) == detail::arrival::nothing;
 }
 
 inline bool connector::needs_reset(const connection& conn) const noexcept
