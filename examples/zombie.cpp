@@ -39,7 +39,11 @@ asio::awaitable<void> three_queries(Pool& pool, int& answered)
 template <class Pool>
 asio::awaitable<void> six_queries(Pool& pool, int& answered)
 {
-    co_await (three_queries(pool, answered) && three_queries(pool, answered));
+    try {
+        co_await (three_queries(pool, answered) && three_queries(pool, answered));
+    } catch (const asio::multiple_exceptions& both) {
+        std::rethrow_exception(both.first_exception());
+    }
 }
 
 // What was seen of a start.
@@ -87,6 +91,7 @@ std::size_t connects_in_log(const std::string& application)
 
 bool json = false;
 bool as_promised = true;
+bool counted_alike = true;
 std::string refusal_text;
 
 connector connector_for(const std::string& application)
@@ -105,7 +110,8 @@ void five_starts(const char* policy, const std::string& application, std::size_t
         const auto s = observe(start, refusal_text);
         const auto connects = connects_in_log(application) - server_before;
         const bool refused = s.outcome == "refused";
-        as_promised = as_promised && connects == stats().connects - pool_before &&
+        counted_alike = counted_alike && connects == stats().connects - pool_before;
+        as_promised = as_promised &&
                       connects <= (only_the_first_connects && n > 1 ? 0 : most_connects) &&
                       refused == (refuses && n > 1) && s.answered == (refused ? 0 : 6);
         if (json)
@@ -163,8 +169,10 @@ int main(int argc, char** argv)
         [] { return shelves.stats(); });
 
     if (!json)
-        std::printf("\nWhat the refused starts were told:\n\n%s\n", refusal_text.c_str());
-    if (!as_promised)
+        std::printf("\nConnects are those in the server's log; the pools counted %s.\n"
+                    "\nWhat the refused starts were told:\n\n%s\n",
+                    counted_alike ? "the same" : "DIFFERENTLY", refusal_text.c_str());
+    if (!as_promised || !counted_alike)
         std::fprintf(stderr, "zombie: the counts are not what the policies promise\n");
-    return as_promised ? 0 : 1;
+    return as_promised && counted_alike ? 0 : 1;
 }
