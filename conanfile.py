@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSL-1.0
+import re
+
+from conan import ConanFile
+from conan.tools.build import check_min_cppstd
+from conan.tools.files import copy, load
+from conan.tools.layout import basic_layout
+
+required_conan_version = ">=2.0"
+
+
+class LoopsafeConan(ConanFile):
+    name = "loopsafe"
+    description = "Loop-safe resource lifetimes for Boost.Asio: connection pools that refuse the wrong event loop"
+    license = "BSL-1.0"
+    topics = ("asio", "coroutines", "connection-pool", "event-loop", "header-only")
+    package_type = "header-library"
+    settings = "os", "arch", "compiler", "build_type"
+    options = {"with_postgres": [True, False]}
+    default_options = {"with_postgres": False}
+    exports_sources = "include/*", "LICENSE"
+    no_copy_source = True
+    test_package_folder = "tests/package/conan"
+
+    def set_version(self):
+        config = load(self, f"{self.recipe_folder}/include/loopsafe/config.hpp")
+        self.version = ".".join(re.findall(r"^#define LOOPSAFE_VERSION_\w+ (\d+)$", config, re.MULTILINE))
+
+    def layout(self):
+        basic_layout(self)
+
+    def requirements(self):
+        self.requires("boost/[>=1.81]", transitive_headers=True)
+        if self.options.with_postgres:
+            self.requires("libpq/[>=14]", transitive_headers=True, transitive_libs=True)
+
+    def package_id(self):
+        self.info.clear()
+
+    def validate(self):
+        check_min_cppstd(self, 20)
+
+    def package(self):
+        copy(self, "LICENSE", self.source_folder, f"{self.package_folder}/licenses")
+        copy(self, "*.hpp", f"{self.source_folder}/include", f"{self.package_folder}/include")
+
+    def package_info(self):
+        # What the profile's platform_requires takes from the system is no package to depend on.
+        def packages(*components):
+            return [c for c in components if c.split("::")[0] in self.dependencies]
+
+        self.cpp_info.set_property("cmake_file_name", "loopsafe")
+        core = self.cpp_info.components["core"]
+        core.set_property("cmake_target_name", "loopsafe::loopsafe")
+        core.requires = packages("boost::headers")
+        core.bindirs = core.libdirs = []
+        if self.settings.os in ("Linux", "FreeBSD"):
+            core.system_libs = ["pthread"]
+        if self.options.with_postgres:
+            postgres = self.cpp_info.components["postgres"]
+            postgres.set_property("cmake_target_name", "loopsafe::postgres")
+            postgres.requires = ["core", *packages("libpq::pq")]
+            postgres.bindirs = postgres.libdirs = []

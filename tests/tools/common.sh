@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSL-1.0
+# Shared by examples/run, tests/run and .ci/run; sourced, never run.
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+tools=$root/tests/tools
+jobs=${LOOPSAFE_JOBS:-$(nproc)}
+child=
+holder=
+holder_fd=
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# Runs a command in a process group of its own, so that it ends when this script is told to end.
+guarded() {
+    local status=0
+    set -m
+    (
+        [[ -z $holder_fd ]] || exec {holder_fd}>&-
+        exec "$@"
+    ) </dev/null &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# guarded_tee FILE COMMAND... : guarded, and what it prints goes to FILE as well.
+guarded_tee() { guarded bash -c 'set -o pipefail; "${@:1}" 2>&1 | tee "$0"' "$@"; }
+
+finish() {
+    trap '' INT TERM HUP
+    if [[ -n $child ]]; then
+        kill -TERM -- "-$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    if [[ -n $holder_fd ]]; then
+        exec {holder_fd}>&-
+        wait "$holder" 2>/dev/null || true
+    fi
+}
+
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# Starts a private PostgreSQL server and exports what a program needs to find it. The server ends
+# with this script, even one that is killed: what removes it waits for the end of a pipe whose
+# other end is open here only.
+start_postgres() {
+    local directory
+    directory=$(mktemp -d "${TMPDIR:-/tmp}/loopsafe-postgres.XXXXXX")
+    exec {holder_fd}> >(
+        trap '' INT TERM HUP
+        cat
+        "$tools/postgres_server" remove "$directory" >/dev/null 2>&1
+    )
+    holder=$!
+    local port
+    port=$("$tools/postgres_server" start "$directory" {holder_fd}>&-)
+    export LOOPSAFE_POSTGRES="host=127.0.0.1 port=$port user=loopsafe dbname=loopsafe"
+    export LOOPSAFE_POSTGRES_PORT=$port
+    export LOOPSAFE_POSTGRES_DIR=$directory
+    export LOOPSAFE_POSTGRES_LOG=$directory/log
+    export LOOPSAFE_POSTGRES_SERVER=$tools/postgres_server
+}
+
+version_at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
+
+# The version of the Boost that the compiler finds, as 1.81; nothing where there is none.
+boost_version() {
+    local number
+    number=$(printf '#include <boost/version.hpp>\nBOOST_VERSION\n' |
+        "$(compiler)" -E -P -x c++ ${1:+-isystem "$1"} - 2>/dev/null | tail -n 1) || return 1
+    [[ $number =~ ^[0-9]+$ ]] && printf '%d.%d\n' $((number / 100000)) $((number / 100 % 1000))
+}
+
+compiler() {
+    local name
+    for name in "${CXX:-g++}" g++-12 g++-13 g++-14; do
+        if command -v "$name" >/dev/null && [[ -n ${CXX:-} || $("$name" -dumpversion) -ge 12 ]]; then
+            printf '%s\n' "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+has_boost() {
+    local version
+    version=$(boost_version "${LOOPSAFE_BOOST_INCLUDE_DIR:-}") && version_at_least "$version" 1.81
+}
+
+has_header() { printf '#include <%s>\n' "$1" | "$(compiler)" -E -x c++ "${@:2}" - >/dev/null 2>&1; }
+has_libpq() { has_header libpq-fe.h || has_header libpq-fe.h -I/usr/include/postgresql; }
+
+newest_boost_package() {
+    apt-cache search --names-only '^libboost1\.[0-9]+-dev$' | sed 's/ .*//' | sort -V | tail -n 1
+}
+
+# need PACKAGE... : installs what is missing, or names it. Without a package: what every build needs.
+# A word that is not a package of the list below is a command that the package of that name brings.
+need() {
+    local wanted=("$@") missing=() package
+    [[ $# -gt 0 ]] ||
+        wanted=(g++ cmake ninja-build python3 openssl boost doctest-dev libssl-dev libpq-dev postgresql)
+    for package in "${wanted[@]}"; do
+        case $package in
+        g++) compiler ;;
+        ninja-build) command -v ninja ;;
+        boost) has_boost ;;
+        doctest-dev) has_header doctest/doctest.h ;;
+        libssl-dev) has_header openssl/ssl.h ;;
+        libpq-dev) has_libpq ;;
+        postgresql) "$tools/postgres_server" find ;;
+        python3-venv) python3 -c 'import venv, ensurepip' ;;
+        *) command -v "$package" ;;
+        esac >/dev/null 2>&1 || missing+=("$package")
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+
+    local apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
+    if [[ $EUID -ne 0 ]]; then
+        sudo -n true 2>/dev/null && apt=(sudo -n "${apt[@]}") || apt=()
+    fi
+    if ! command -v apt-get >/dev/null || [[ ${#apt[@]} -eq 0 ]]; then
+        die "missing, and not to be installed from here: ${missing[*]} (boost: libboost1.81-dev or newer)"
+    fi
+    "${apt[@]}" update -qq </dev/null >&2
+    local i
+    for i in "${!missing[@]}"; do
+        if [[ ${missing[i]} == boost ]]; then
+            missing[i]=$(newest_boost_package)
+            [[ -n ${missing[i]} ]] && version_at_least "${missing[i]//[^0-9.]/}" 1.81 ||
+                die "apt offers no Boost 1.81 or newer: install it, or set LOOPSAFE_BOOST_INCLUDE_DIR"
+        fi
+    done
+    say "installing ${missing[*]}"
+    "${apt[@]}" install -y -qq --no-install-recommends --no-remove "${missing[@]}" </dev/null >&2 ||
+        die "apt-get could not install: ${missing[*]}"
+}
+
+# configure DIRECTORY PRESET [CMAKE ARGUMENT...]
+configure() {
+    local version
+    version=$(cmake --version | sed -n 's/^cmake version //p')
+    version_at_least "$version" 3.25 || die "CMake 3.25 or newer is needed; this is $version"
+    guarded cmake --preset "$2" --log-level=WARNING -S "$root" -B "$root/build/$1" \
+        -DCMAKE_CXX_COMPILER="$(compiler)" \
+        -DLOOPSAFE_BOOST_INCLUDE_DIR="${LOOPSAFE_BOOST_INCLUDE_DIR:-}" "${@:3}" >&2
+}
+
+# build DIRECTORY [TARGET...]
+build() { guarded cmake --build "$root/build/$1" -j "$jobs" ${2:+--target "${@:2}"} -- -k 0 >&2; }
