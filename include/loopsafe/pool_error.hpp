@@ -56,7 +56,7 @@ inline std::string pool_report::to_string() const
     if (!pool.empty())
         text += " \"" + pool + '"';
     text += ": " + make_error_code(code).message();
-    text += "\n  used:  " + operation + " at " + detail::to_string(used);
+    text += "\n  used:  " + operation + detail::place(used);
     text += "\n  state: max_size " + std::to_string(max_size) + ", leased " +
             std::to_string(stats.leased) + ", connecting " + std::to_string(stats.connecting) +
             ", idle " + std::to_string(stats.idle) + ", waiting " + std::to_string(stats.waiting);

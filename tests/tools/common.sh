@@ -125,14 +125,12 @@ need() {
     done
     [[ ${#missing[@]} -gt 0 ]] || return 0
 
-    local apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get)
-    if [[ $EUID -ne 0 ]]; then
-        sudo -n true 2>/dev/null && apt=(sudo -n "${apt[@]}") || apt=()
-    fi
-    if ! command -v apt-get >/dev/null || [[ ${#apt[@]} -eq 0 ]]; then
+    local as_root=(env DEBIAN_FRONTEND=noninteractive)
+    [[ $EUID -eq 0 ]] || as_root=(sudo -n "${as_root[@]}")
+    if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
         die "missing, and not to be installed from here: ${missing[*]} (boost: libboost1.81-dev or newer)"
     fi
-    "${apt[@]}" update -qq </dev/null >&2
+    "${as_root[@]}" apt-get update -qq </dev/null >&2
     local i
     for i in "${!missing[@]}"; do
         if [[ ${missing[i]} == boost ]]; then
@@ -142,8 +140,12 @@ need() {
         fi
     done
     say "installing ${missing[*]}"
-    "${apt[@]}" install -y -qq --no-install-recommends --no-remove "${missing[@]}" </dev/null >&2 ||
+    "${as_root[@]}" apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" </dev/null >&2 ||
         die "apt-get could not install: ${missing[*]}"
+    # Debian starts a server when it installs one; ours is private.
+    if [[ " ${missing[*]} " == *" postgresql "* && -d /run/systemd/system ]]; then
+        "${as_root[@]}" systemctl stop postgresql
+    fi
 }
 
 # configure DIRECTORY PRESET [CMAKE ARGUMENT...]

@@ -2,13 +2,16 @@
 #ifndef LOOPSAFE_DETAIL_FIND_CONTEXT_HPP
 #define LOOPSAFE_DETAIL_FIND_CONTEXT_HPP
 
+#include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/relationship.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/is_executor.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #include <concepts>
+#include <memory>
 #include <type_traits>
 
 namespace loopsafe::detail {
@@ -32,12 +35,33 @@ concept type_erased_executor = requires(const Executor& ex) {
     ex.template target<asio::system_executor>();
 };
 
+// use_future runs on the system_context too, but neither the type of its executor nor that of the
+// context it gives says so; its shape is all there is to know it by.
+template <class Executor>
+inline constexpr bool executor_of_a_promise = false;
+template <template <class, class> class Promise, class T, class Blocking>
+    requires std::same_as<Blocking, asio::execution::blocking_t::possibly_t> ||
+                 std::same_as<Blocking, asio::execution::blocking_t::never_t>
+inline constexpr bool executor_of_a_promise<Promise<T, Blocking>> = true;
+
+template <class Blocking, class Executor>
+bool holds_system_executor(const Executor& ex) noexcept
+{
+    using fork = asio::execution::relationship_t::fork_t;
+    using continuation = asio::execution::relationship_t::continuation_t;
+    using allocator = std::allocator<void>;
+    return ex.template target<asio::basic_system_executor<Blocking, fork, allocator>>() ||
+           ex.template target<asio::basic_system_executor<Blocking, continuation, allocator>>();
+}
+
 // Null for an executor that is empty or has no context. A system_context that hides behind a
 // type-erased executor is not seen here: that look costs more, and only a refusal needs it.
 template <executor_type Executor>
 asio::execution_context* queried_context(const Executor& ex) noexcept
 {
-    if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
+    if constexpr (executor_of_a_promise<Executor>) {
+        return nullptr;
+    } else if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
         if constexpr (type_erased_executor<Executor>) {
             if (!ex)
                 return nullptr;
@@ -60,7 +84,10 @@ template <executor_type Executor>
 asio::execution_context* named_context(const Executor& ex) noexcept
 {
     if constexpr (type_erased_executor<Executor>) {
-        if (ex && ex.template target<asio::system_executor>() != nullptr)
+        using blocking = asio::execution::blocking_t;
+        if (!ex || holds_system_executor<blocking::possibly_t>(ex) ||
+            holds_system_executor<blocking::never_t>(ex) ||
+            holds_system_executor<blocking::always_t>(ex))
             return nullptr;
     }
     return queried_context(ex);

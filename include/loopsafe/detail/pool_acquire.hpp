@@ -3,8 +3,23 @@
 #define LOOPSAFE_DETAIL_POOL_ACQUIRE_HPP
 
 #include <loopsafe/detail/pool_state.hpp>
+#include <loopsafe/detail/pool_ticket.hpp>
 
 namespace loopsafe::detail {
+
+// Only the text: an exception belongs to whoever catches it, perhaps on another thread.
+inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& error)
+{
+    if (error == nullptr)
+        return nullptr;
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        return std::make_shared<const std::string>(e.what());
+    } catch (...) {
+        return std::make_shared<const std::string>("not a std::exception");
+    }
+}
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::fail(errc code, const char* operation,
@@ -17,21 +32,14 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
     report.operation = operation;
     report.used = where;
     report.holders = holders(8);
-    std::exception_ptr last;
+    std::shared_ptr<const std::string> last;
     {
         const lock_guard lock(mutex_);
         report.stats = core_.stats();
         last = last_connect_error_;
     }
-    if (last != nullptr) {
-        try {
-            std::rethrow_exception(last);
-        } catch (const std::exception& e) {
-            report.last_connect_error = e.what();
-        } catch (...) {
-            report.last_connect_error = "not a std::exception";
-        }
-    }
+    if (last != nullptr)
+        report.last_connect_error = *last;
     throw pool_error(std::move(report));
 }
 
@@ -176,7 +184,8 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             co_return;
         {
             const lock_guard lock(mutex_);
-            core_.lost(found.why);
+            sync_forks();
+            core_.lost(s, found.why);
         }
         destroy_connection(s, found.why);
     }
@@ -192,17 +201,17 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         const auto born = read_clock();
         {
             const lock_guard lock(mutex_);
-            core_.connected(s, born, options_jitter());
+            core_.connected(s, born, jitter(s, born));
         }
         emit({.what = pool_event::kind::connected, .pool = name_});
         co_return;
     }
-    auto previous = error;
+    auto text = text_of(error);
     {
         const lock_guard lock(mutex_);
         core_.connect_failed();
-        if (error != nullptr)
-            std::swap(last_connect_error_, previous);
+        if (text != nullptr)
+            last_connect_error_.swap(text);
     }
     emit({.what = pool_event::kind::connect_failed, .pool = name_, .error = error});
     if (error != nullptr)
@@ -211,11 +220,14 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
 }
 
 template <class Connector, class Policy>
-double pool_state<Connector, Policy>::options_jitter() noexcept
+double pool_state<Connector, Policy>::jitter(const slot& s, const clock_reading& now) const noexcept
 {
     if constexpr (requires { options_.lifetime_jitter; }) {
-        const auto span = static_cast<double>(jitter_.max() - jitter_.min());
-        return options_.lifetime_jitter * static_cast<double>(jitter_() - jitter_.min()) / span;
+        // Two connections differ in one of these, also in two copies of a restored machine.
+        const auto seed = reinterpret_cast<std::uintptr_t>(&s) ^
+                          static_cast<std::uint64_t>((now.monotonic + now.wall).count());
+        const auto mixed = (seed * 0x9e37'79b9'7f4a'7c15u) >> 32;
+        return options_.lifetime_jitter * static_cast<double>(mixed) / 0x1p32;
     } else {
         return 0.0;
     }

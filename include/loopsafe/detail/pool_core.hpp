@@ -124,7 +124,7 @@ public:
     void connecting(pool_slot& slot) noexcept;
     void not_connected(pool_slot& slot) noexcept; // leaves the lists; the permit is still out
     void connected(pool_slot& slot, const clock_reading& now, double jitter) noexcept;
-    void lost(close_reason why) noexcept { count_closed(why); } // the slot is to be connected anew
+    void lost(pool_slot& slot, close_reason why) noexcept; // to be connected anew
     void connect_failed() noexcept { ++stats_.connect_failures; }
     void leased(pool_slot& slot, const std::source_location& holder) noexcept;
 
@@ -168,6 +168,7 @@ private:
     void hand_on(pool_budget& budget) noexcept;
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
     void count_closed(close_reason why) noexcept;
+    void stamp(pool_slot& slot) const noexcept;
     static void forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
                                std::size_t& count) noexcept;
 

@@ -71,9 +71,9 @@ inline pool_slot* pool_core::next_leftover(pool_shelf& shelf) noexcept
 {
     pool_slot* slot = shelf.used.pop_front();
     if (slot != nullptr) {
-        --(slot->state == slot_state::leased ? leased_ : connecting_);
+        --leased_; // whoever was still connecting ended with its frame
         slot->state = slot_state::expiring;
-        count_closed(close_reason::context_died);
+        count_closed(slot->forks == forks_ ? close_reason::context_died : close_reason::forked);
     }
     return slot;
 }
@@ -231,6 +231,20 @@ inline void pool_core::connecting(pool_slot& slot) noexcept
 {
     slot.shelf->used.push_back(slot);
     ++connecting_;
+    stamp(slot);
+}
+
+inline void pool_core::lost(pool_slot& slot, close_reason why) noexcept
+{
+    count_closed(why);
+    stamp(slot);
+}
+
+// When connecting begins: what happens meanwhile concerns the new connection, too.
+inline void pool_core::stamp(pool_slot& slot) const noexcept
+{
+    slot.forks = forks_;
+    slot.invalidations = invalidations_;
 }
 
 inline void pool_core::not_connected(pool_slot& slot) noexcept
@@ -244,8 +258,6 @@ inline void pool_core::connected(pool_slot& slot, const clock_reading& now, doub
 {
     ++stats_.connects;
     slot.used_before = false;
-    slot.forks = forks_;
-    slot.invalidations = invalidations_;
     slot.born = now;
     slot.lifetime = rules_.max_lifetime;
     slot.retire_at = std::chrono::nanoseconds::max();
@@ -278,7 +290,9 @@ inline bool pool_core::keep(pool_slot& slot) noexcept
     slot.used_before = true;
     slot.epoch = epoch_;
     slot.idle_since = cheap_now_;
-    slot.idle_reading = reading_;
+    const auto since_reading = cheap_now_ - reading_.wall; // less than a second, or no time at all
+    slot.idle_reading = {reading_.monotonic + since_reading, reading_.boot + since_reading,
+                         cheap_now_};
     if (auto* waiter = shelf.budget->waiters.pop_front()) {
         --shelf.budget->waiting;
         shelf.used.push_back(slot);

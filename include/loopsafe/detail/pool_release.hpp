@@ -108,6 +108,7 @@ void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading&
         close_reason why{};
         {
             const lock_guard lock(mutex_);
+            sync_forks();
             old = static_cast<slot*>(core_.expired_idle(s, now, why));
         }
         if (old == nullptr)

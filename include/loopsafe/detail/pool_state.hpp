@@ -16,7 +16,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <unordered_map>
 #include <utility>
 
@@ -104,8 +103,7 @@ public:
         : connector_(std::move(how)),
           options_(limits),
           name_(limits.name),
-          core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
-          jitter_(std::random_device{}())
+          core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context))
     {
         watch_forks();
     }
@@ -189,7 +187,7 @@ private:
         return s.forks != fork_generation.load(std::memory_order_relaxed);
     }
     clock_reading read_clock() noexcept;
-    double options_jitter() noexcept;
+    double jitter(const slot& s, const clock_reading& now) const noexcept;
     void emit(pool_event event) noexcept;
 
     struct waiter;
@@ -205,8 +203,7 @@ private:
     typename Policy::mutex_type mutex_;
     pool_core core_;
     std::unordered_map<const asio::execution_context*, shelf*> by_context_;
-    std::exception_ptr last_connect_error_;
-    std::minstd_rand jitter_;
+    std::shared_ptr<const std::string> last_connect_error_;
 };
 
 } // namespace loopsafe::detail

@@ -132,14 +132,15 @@ template <class Connector, class Policy>
 std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
 {
     std::vector<lease_holder> found;
-    found.reserve(most); // so that nothing allocates under the lock
+    const auto room = std::min<std::size_t>(most, stats().leased);
+    found.reserve(room); // so that nothing allocates under the lock
     const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
     const lock_guard lock(mutex_);
     for (auto* base = core_.shelves().first(); base != nullptr;
          base = core_.shelves().next(*base)) {
         auto& s = static_cast<shelf&>(*base);
         for (auto* used = s.used.first(); used != nullptr; used = s.used.next(*used)) {
-            if (found.size() == most)
+            if (found.size() == room)
                 return found;
             if (used->state == slot_state::leased && !used->lease_gone)
                 found.push_back({used->holder,

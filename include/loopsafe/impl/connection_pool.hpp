@@ -6,6 +6,7 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
@@ -13,10 +14,11 @@
 namespace loopsafe {
 namespace detail {
 
-// An executor type that can never name a context: system_executor, inline_executor.
+// An executor type that can never name a context: system_executor, inline_executor, use_future's.
 template <class Executor>
 constexpr bool never_names_a_context =
-    !std::is_constructible_v<asio::any_io_executor, Executor> || requires(const Executor& ex) {
+    executor_of_a_promise<Executor> || !std::is_constructible_v<asio::any_io_executor, Executor> ||
+    requires(const Executor& ex) {
         { asio::query(ex, asio::execution::context) } -> std::same_as<asio::system_context&>;
     };
 
@@ -30,6 +32,15 @@ asio::any_io_executor executor_of(const Handler& handler)
         return {};
     else
         return asio::any_io_executor(asio::get_associated_executor(handler));
+}
+
+template <class Handler>
+bool has_empty_executor(const Handler& handler) noexcept
+{
+    if constexpr (std::is_same_v<handler_executor<Handler>, asio::any_io_executor>)
+        return !asio::get_associated_executor(handler);
+    else
+        return false;
 }
 
 inline error_code code_of(const std::exception_ptr& error) noexcept
@@ -51,12 +62,13 @@ inline error_code code_of(const std::exception_ptr& error) noexcept
 template <class Handler, class... Args>
 void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
 {
-    if (asking)
-        asio::post(asking,
-                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+    const asio::any_io_executor where = asking ? asking : asio::system_executor();
+    const bool unusable = has_empty_executor(handler);
+    auto call = asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...);
+    if (unusable)
+        asio::post(asio::bind_executor(where, std::move(call)));
     else
-        asio::post(asio::system_executor(),
-                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+        asio::post(where, std::move(call));
 }
 
 template <class T>
@@ -76,9 +88,14 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
                      place](const std::exception_ptr& error, auto&&... result) mutable {
         if (place != nullptr)
             *place = error;
+        const bool unusable = has_empty_executor(h);
         const auto executor = asio::get_associated_executor(h, asking);
-        asio::dispatch(executor, asio::append(std::move(h), code_of(error),
-                                              std::forward<decltype(result)>(result)...));
+        auto call =
+            asio::append(std::move(h), code_of(error), std::forward<decltype(result)>(result)...);
+        if (unusable)
+            asio::dispatch(asio::bind_executor(asking, std::move(call)));
+        else
+            asio::dispatch(executor, std::move(call));
     };
     asio::co_spawn(asking, with_total_cancellation(std::move(operation)),
                    asio::bind_cancellation_slot(slot, std::move(complete)));
@@ -143,6 +160,8 @@ struct initiate_acquire {
         if constexpr (!Given)
             asking = state->asking(executor_of(handler));
         if (auto* fresh = asking ? state->take_fresh(asking, where) : nullptr) {
+            if (what.error != nullptr)
+                *what.error = nullptr;
             post_result(std::forward<Handler>(handler), asking, error_code(),
                         State::lease_of(fresh));
             return;

@@ -79,6 +79,12 @@ inline std::string to_string(const std::source_location& where)
     return std::string(file_name(where)) + ':' + std::to_string(where.line());
 }
 
+// " at file:line", or nothing where the place is not known.
+inline std::string place(const std::source_location& where)
+{
+    return where.line() == 0 ? std::string() : " at " + to_string(where);
+}
+
 inline std::string to_string(const context_info& info)
 {
     if (!info)
@@ -125,7 +131,7 @@ inline std::string context_report::to_string() const
     text += "\n  home:  " + detail::to_string(home);
     if (asked || code != errc::lease_expired)
         text += "\n  asked: " + detail::to_string(asked);
-    text += "\n  used:  " + operation + " at " + detail::to_string(used);
+    text += "\n  used:  " + operation + detail::place(used);
     if (!advice.empty())
         text += "\n  cure:  " + advice;
     return text;

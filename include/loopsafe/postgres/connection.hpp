@@ -79,23 +79,30 @@ public:
     ///
     /// A body that was cancelled leaves the transaction open, and so does one whose frame is
     /// destroyed: the connection is then not clean, a pool closes it, and the server rolls back.
-    /// Preconditions: the connection is not moved meanwhile.
+    /// Preconditions: the connection is not moved meanwhile; a body passed by name outlives the
+    /// transaction, one passed as a temporary is moved into it.
     /// Errors: those of the body; `errc::transaction_open` inside another transaction;
     /// `errc::transaction_failed` where the body has swallowed an error, so that the server would
     /// roll back where a commit is asked for. A lost connection in `stage::transaction` leaves it
     /// unknown whether the transaction was committed.
-    template <detail::transaction_body<connection> Body>
+    template <class Body>
+        requires detail::transaction_body<Body, connection>
     detail::awaitable_of<Body, connection>
-    transaction(Body body, std::source_location where = std::source_location::current())
+    transaction(Body&& body, std::source_location where = std::source_location::current())
     {
-        return detail::in_transaction(*this, session_, statement("begin", where), std::move(body));
+        return transaction(statement("begin", where), std::forward<Body>(body));
     }
 
     /// The same, begun by a statement such as "begin isolation level serializable".
-    template <detail::transaction_body<connection> Body>
-    detail::awaitable_of<Body, connection> transaction(statement begin, Body body)
+    template <class Body>
+        requires detail::transaction_body<Body, connection>
+    detail::awaitable_of<Body, connection> transaction(statement begin, Body&& body)
     {
-        return detail::in_transaction(*this, session_, std::move(begin), std::move(body));
+        static_assert(detail::safe_as_temporary<Body>,
+                      "GCC 12 destroys twice what a lambda owns when it is made in the same "
+                      "expression as a co_await: capture by reference, or give the lambda a name");
+        return detail::in_transaction<Body>(*this, session_, std::move(begin),
+                                            std::forward<Body>(body));
     }
 
     /// Ends the session now. Operations then throw `errc::unusable`; one in progress is aborted.

@@ -13,6 +13,7 @@
 #include <memory>
 #include <source_location>
 #include <string>
+#include <type_traits>
 
 namespace loopsafe::postgres {
 
@@ -28,10 +29,10 @@ enum class reset_session {
 };
 
 /// What a connector can be told beside the connection string.
+///
+/// Trivially copyable, because GCC 12 destroys other aggregates twice when they are made in the
+/// same expression as a `co_await`.
 struct connector_options {
-    /// Without one, notices are dropped; they are never printed.
-    notice_handler on_notice = {};
-
     reset_session reset = reset_session::if_used;
 
     /// Whether a connection may be used again after the server has answered one of its statements
@@ -53,8 +54,10 @@ public:
     /// Where the string says nothing else, it adds `gssencmode=disable`, which saves a round trip,
     /// `client_encoding=UTF8` and `fallback_application_name=loopsafe`. `connect_timeout` is for
     /// those who wait for libpq; here, the deadline is the pool's.
+    /// `on_notice` hears of every notice; without it notices are dropped, never printed.
     /// Errors: `errc::bad_conninfo` in `stage::configure`, with the name of what is wrong.
-    explicit connector(const std::string& conninfo, connector_options options = {});
+    explicit connector(const std::string& conninfo, connector_options options = {},
+                       notice_handler on_notice = {});
 
     /// Makes a connection whose objects live on `executor`.
     ///
@@ -90,9 +93,8 @@ public:
 private:
     struct shared {
         detail::settings settings;
+        connector_options options;
         std::shared_ptr<const notice_handler> on_notice;
-        reset_session reset;
-        bool reuse_after_error;
     };
 
     static boost::asio::awaitable<connection> open(std::shared_ptr<const shared> known,
@@ -109,6 +111,7 @@ private:
 
 namespace loopsafe::postgres {
 
+static_assert(std::is_trivially_copyable_v<connector_options>);
 static_assert(loopsafe::connector<connector>);
 static_assert(can_reset<connector>);
 static_assert(can_abandon<connector>);

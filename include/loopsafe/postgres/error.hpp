@@ -47,17 +47,18 @@ enum class errc {
 ///
 /// Source: PostgreSQL documentation, appendix "PostgreSQL Error Codes".
 enum class condition {
-    connection_exception = 1,   ///< class 08, shutdowns 57P01 to 57P05, a socket's error, a lost connection
-    invalid_authorization,      ///< class 28
-    integrity_violation,        ///< class 23
-    not_null_violation,         ///< 23502
-    foreign_key_violation,      ///< 23503
-    unique_violation,           ///< 23505
-    check_violation,            ///< 23514
-    transaction_rollback,       ///< class 40: a serialization failure or a deadlock; do it again
-    syntax_error_or_access_rule,///< class 42
-    insufficient_resources,     ///< class 53
-    query_canceled              ///< 57014: also a statement_timeout
+    connection_exception =
+        1, ///< class 08, shutdowns 57P01 to 57P05, a socket's error, a lost connection
+    invalid_authorization,       ///< class 28
+    integrity_violation,         ///< class 23
+    not_null_violation,          ///< 23502
+    foreign_key_violation,       ///< 23503
+    unique_violation,            ///< 23505
+    check_violation,             ///< 23514
+    transaction_rollback,        ///< class 40: a serialization failure or a deadlock; do it again
+    syntax_error_or_access_rule, ///< class 42
+    insufficient_resources,      ///< class 53
+    query_canceled               ///< 57014: also a statement_timeout
 };
 
 /// The category of `errc`. Thread safety: safe.

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <exception>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -19,31 +20,32 @@ namespace loopsafe::testing {
 template <class T>
 T run_on(boost::asio::io_context& context, boost::asio::awaitable<T> operation)
 {
-    std::exception_ptr error;
-    bool done = false;
-    std::optional<std::conditional_t<std::is_void_v<T>, bool, T>> result;
+    struct outcome {
+        std::optional<std::conditional_t<std::is_void_v<T>, bool, T>> value;
+        std::exception_ptr error;
+        bool done = false;
+    };
+    const auto result = std::make_shared<outcome>(); // the operation may end after this function
     boost::asio::co_spawn(
         context,
-        [](auto inner, auto& out) -> boost::asio::awaitable<void> {
-            if constexpr (std::is_void_v<T>) {
+        [](auto inner, auto out) -> boost::asio::awaitable<void> {
+            if constexpr (std::is_void_v<T>)
                 co_await std::move(inner);
-                out.emplace(true);
-            } else {
-                out.emplace(co_await std::move(inner));
-            }
+            else
+                out->value.emplace(co_await std::move(inner));
         }(std::move(operation), result),
-        [&](const std::exception_ptr& e) {
-            error = e;
-            done = true;
+        [result](const std::exception_ptr& error) {
+            result->error = error;
+            result->done = true;
         });
     context.restart();
-    while (!done && context.run_one() != 0) {}
-    if (error != nullptr)
-        std::rethrow_exception(error);
-    if (!done)
+    while (!result->done && context.run_one() != 0) {}
+    if (result->error != nullptr)
+        std::rethrow_exception(result->error);
+    if (!result->done)
         throw std::logic_error("testing::run_on: nothing will wake the operation");
     if constexpr (!std::is_void_v<T>)
-        return std::move(*result);
+        return std::move(*result->value);
 }
 
 /// Two contexts, and one that can be replaced: the smallest set-up in which loop safety shows.

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
 
-#include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/detail/diagnose.hpp>
+#include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/error.hpp>
 
 #include <new>

@@ -42,7 +42,10 @@ inline std::string without_trailing_space(std::string_view text)
     return std::string(text.substr(0, text.find_last_not_of(" \t\n") + 1));
 }
 
-inline std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
+inline std::string_view first_line(std::string_view text)
+{
+    return text.substr(0, text.find('\n'));
+}
 
 // While a connection is made libpq keeps the SQLSTATE for its text, where verbose errors show it:
 // "<what failed>: FATAL:  28P01: <message>\nDETAIL:  ...\nLOCATION:  ...". The last attempt counts.
@@ -74,9 +77,9 @@ inline std::optional<diagnostics> read_verbose(std::string_view text)
 inline int socket_errno(std::string_view text)
 {
     constexpr std::array candidates{
-        ECONNREFUSED, ECONNRESET,   ECONNABORTED,  EPIPE,    ETIMEDOUT, EHOSTUNREACH,
-        ENETUNREACH,  EHOSTDOWN,    ENETDOWN,      ENOENT,   EACCES,    EADDRNOTAVAIL,
-        ENOTCONN,     EAFNOSUPPORT, EADDRINUSE,    EPERM,    EMFILE,    ENFILE};
+        ECONNREFUSED, ECONNRESET,   ECONNABORTED, EPIPE,  ETIMEDOUT, EHOSTUNREACH,
+        ENETUNREACH,  EHOSTDOWN,    ENETDOWN,     ENOENT, EACCES,    EADDRNOTAVAIL,
+        ENOTCONN,     EAFNOSUPPORT, EADDRINUSE,   EPERM,  EMFILE,    ENFILE};
     int found = 0;
     std::size_t last = 0;
     for (const int candidate : candidates) {

@@ -17,10 +17,9 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <sys/ioctl.h>
 #include <utility>
 #include <vector>
-
-#include <sys/ioctl.h>
 
 namespace loopsafe::postgres::detail {
 

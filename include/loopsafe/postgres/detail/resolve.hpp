@@ -100,8 +100,8 @@ inline asio::awaitable<std::vector<target>> resolve(asio::any_io_executor execut
             continue;
         }
         error_code ec;
-        const auto results =
-            co_await async_lookup(executor, each.host, asio::redirect_error(asio::use_awaitable, ec));
+        const auto results = co_await async_lookup(executor, each.host,
+                                                   asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted)
             throw error(ec, stage::resolve,
                         {.message = "cancelled while looking up \"" + each.host + '"'});

@@ -62,10 +62,10 @@ public:
     notice_sink notices;
     watched_socket socket;
 
-    bool busy = false;     // an operation is in progress
-    bool broken = false;   // an operation was broken off: nothing can follow it
-    bool refused = false;  // the server has answered a statement with an error
-    bool used = false;     // a statement has run since the session was new
+    bool busy = false;    // an operation is in progress
+    bool broken = false;  // an operation was broken off: nothing can follow it
+    bool refused = false; // the server has answered a statement with an error
+    bool used = false;    // a statement has run since the session was new
 
 private:
     context_ref home_;

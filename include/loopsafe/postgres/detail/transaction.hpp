@@ -25,8 +25,17 @@ template <class Body, class Connection>
 using awaitable_of = std::invoke_result_t<Body&, Connection&>;
 
 template <class Body, class Connection>
-concept transaction_body = std::invocable<Body&, Connection&> &&
-                           is_awaitable<std::invoke_result_t<Body&, Connection&>>;
+concept transaction_body =
+    std::invocable<Body&, Connection&> && is_awaitable<std::invoke_result_t<Body&, Connection&>>;
+
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+template <class Body>
+inline constexpr bool safe_as_temporary =
+    std::is_lvalue_reference_v<Body> || std::is_trivially_destructible_v<Body>;
+#else
+template <class Body>
+inline constexpr bool safe_as_temporary = true;
+#endif
 
 inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
 {
@@ -63,9 +72,10 @@ inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_loca
     co_await exchange(s, statement("commit", where), {}, stage::transaction);
 }
 
-template <class Connection, class Body>
+// Body is a reference where the caller keeps it.
+template <class Body, class Connection>
 awaitable_of<Body, Connection> in_transaction(Connection& connection, std::shared_ptr<session> s,
-                                              statement sql, Body body)
+                                              statement sql, std::type_identity_t<Body> body)
 {
     using value_type = typename awaitable_of<Body, Connection>::value_type;
     using stored_type = std::conditional_t<std::is_void_v<value_type>, char, value_type>;

@@ -8,12 +8,11 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <cerrno>
+#include <fcntl.h>
 #include <memory>
 #include <new>
-#include <utility>
-
-#include <fcntl.h>
 #include <unistd.h>
+#include <utility>
 
 namespace loopsafe::postgres::detail {
 

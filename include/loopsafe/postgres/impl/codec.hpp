@@ -25,8 +25,7 @@ template <class T, class... Us>
 concept one_of = (std::same_as<T, Us> || ...);
 
 template <class T>
-concept integer =
-    std::integral<T> && !one_of<T, bool, char, wchar_t, char8_t, char16_t, char32_t>;
+concept integer = std::integral<T> && !one_of<T, bool, char, wchar_t, char8_t, char16_t, char32_t>;
 
 template <class T>
 concept number = integer<T> || one_of<T, float, double>;
@@ -119,7 +118,9 @@ struct codec<bool> {
 
     static std::optional<bool> decode(std::string_view text)
     {
-        return text == "t" ? std::optional(true) : text == "f" ? std::optional(false) : std::nullopt;
+        return text == "t"   ? std::optional(true)
+               : text == "f" ? std::optional(false)
+                             : std::nullopt;
     }
 };
 

@@ -3,9 +3,8 @@
 #define LOOPSAFE_POSTGRES_IMPL_CONNECTOR_HPP
 
 #include <cerrno>
-#include <utility>
-
 #include <sys/socket.h>
+#include <utility>
 
 namespace loopsafe::postgres {
 namespace detail {
@@ -37,11 +36,11 @@ inline settings complete(settings wanted)
 
 } // namespace detail
 
-inline connector::connector(const std::string& conninfo, connector_options options)
+inline connector::connector(const std::string& conninfo, connector_options options,
+                            notice_handler on_notice)
     : shared_(std::make_shared<const shared>(
-          shared{detail::complete(detail::parse(conninfo)),
-                 std::make_shared<const notice_handler>(std::move(options.on_notice)),
-                 options.reset, options.reuse_after_error}))
+          shared{detail::complete(detail::parse(conninfo)), options,
+                 std::make_shared<const notice_handler>(std::move(on_notice))}))
 {
 }
 
@@ -63,7 +62,7 @@ inline bool connector::is_clean(const connection& conn) const noexcept
 {
     const auto* s = conn.session_.get();
     return s != nullptr && detail::between_messages(*s) &&
-           (shared_->reuse_after_error || !s->refused);
+           (shared_->options.reuse_after_error || !s->refused);
 }
 
 inline bool connector::probe(connection& conn) const noexcept
@@ -85,8 +84,9 @@ inline bool connector::probe(connection& conn) const noexcept
 
 inline bool connector::needs_reset(const connection& conn) const noexcept
 {
-    return shared_->reset == reset_session::always ||
-           (shared_->reset == reset_session::if_used && conn.session_ && conn.session_->used);
+    return shared_->options.reset == reset_session::always ||
+           (shared_->options.reset == reset_session::if_used && conn.session_ &&
+            conn.session_->used);
 }
 
 inline boost::asio::awaitable<void> connector::reset(connection& conn) const

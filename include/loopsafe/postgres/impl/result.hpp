@@ -22,7 +22,10 @@ inline constexpr bool is_optional<std::optional<T>> = true;
 }
 
 // libpq takes a mutable result where it only reads.
-inline PGresult* reading(const PGresult* result) noexcept { return const_cast<PGresult*>(result); }
+inline PGresult* reading(const PGresult* result) noexcept
+{
+    return const_cast<PGresult*>(result);
+}
 
 } // namespace detail
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+// is_clean is asked by destructors.
+// expect: the connector does not meet the concept loopsafe::connector
+// expect: can_tell_clean
+#include "connectors.hpp"
+
+struct incomplete {
+    using connection_type = connection;
+    boost::asio::awaitable<connection> connect(boost::asio::any_io_executor) const;
+#ifdef LOOPSAFE_TEST_CURE
+    bool is_clean(const connection&) const noexcept;
+#else
+    bool is_clean(const connection&) const;
+#endif
+    bool probe(connection&) const noexcept;
+};
+
+static_assert(sizeof(loopsafe::connection_pool<incomplete>) != 0);

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+// A connector connects.
+// expect: the connector does not meet the concept loopsafe::connector
+// expect: can_connect
+#include "connectors.hpp"
+
+struct incomplete {
+    using connection_type = connection;
+#ifdef LOOPSAFE_TEST_CURE
+    boost::asio::awaitable<connection> connect(boost::asio::any_io_executor) const;
+#endif
+    bool is_clean(const connection&) const noexcept;
+    bool probe(connection&) const noexcept;
+};
+
+static_assert(sizeof(loopsafe::connection_pool<incomplete>) != 0);

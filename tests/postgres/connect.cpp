@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "peer.hpp"
+#include "support.hpp"
+
+#include <cerrno>
+
+namespace {
+
+bool is_errno(const pg::error& e, int number)
+{
+    return e.code() == boost::system::error_code(number, boost::system::system_category());
+}
+
+std::string what_of(const std::exception& e)
+{
+    return e.what();
+}
+
+// Connects until the peer has heard something, then cancels.
+pg::error cancelled(const std::string& more)
+{
+    asio::io_context context;
+    asio::cancellation_signal signal;
+    peer silent([&](peer::socket& s) {
+        peer::receive(s);
+        asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
+        peer::receive_all(s);
+    });
+    std::exception_ptr failure;
+    asio::co_spawn(
+        context, [&]() -> asio::awaitable<void> { co_await connect(silent.conninfo(more)); },
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { failure = e; }));
+    const auto work = asio::make_work_guard(context);
+    while (failure == nullptr)
+        context.run_one();
+    try {
+        std::rethrow_exception(failure);
+    } catch (const pg::error& e) {
+        return e;
+    }
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("connect");
+
+TEST_CASE("a connection string that makes no sense is refused at construction, by name")
+{
+    CHECK_THROWS_WITH_AS(pg::connector("hots=127.0.0.1"),
+                         "postgres configure: invalid connection option \"hots\"", pg::error);
+    try {
+        pg::connector("host");
+        FAIL("accepted");
+    } catch (const pg::error& e) {
+        CHECK(e.code() == pg::errc::bad_conninfo);
+        CHECK(e.stage() == pg::stage::configure);
+    }
+}
+
+TEST_CASE("an option that libpq cannot use is named when it connects")
+{
+    const auto e = refused(server("sslmode=perhaps"));
+    CHECK(e.code() == pg::errc::bad_conninfo);
+    CHECK(e.stage() == pg::stage::configure);
+    CHECK(e.server_message() == "invalid sslmode value: \"perhaps\"");
+    CHECK(refused("host=127.0.0.1,127.0.0.1 port=1,2,3").code() == pg::errc::bad_conninfo);
+}
+
+TEST_CASE("a server that is down: stage connect, ECONNREFUSED")
+{
+    asio::io_context context;
+    asio::ip::tcp::socket bound(context, {asio::ip::address_v4::loopback(), 0});
+    const auto e =
+        refused("host=127.0.0.1 user=u port=" + std::to_string(bound.local_endpoint().port()));
+    CHECK(e.stage() == pg::stage::connect);
+    CHECK(is_errno(e, ECONNREFUSED));
+    CHECK(e.code() == pg::condition::connection_exception);
+    CHECK(e.sqlstate().empty());
+    CHECK(what_of(e).starts_with("postgres connect: connection to server at \"127.0.0.1\""));
+}
+
+TEST_CASE("a UNIX socket that is not there: stage connect, ENOENT")
+{
+    const auto e = refused("host=/nonexistent user=u");
+    CHECK(e.stage() == pg::stage::connect);
+    CHECK(is_errno(e, ENOENT));
+}
+
+TEST_CASE("a server that accepts and is silent: a cancelled connect says how far it came")
+{
+    const auto aborted = make_error_code(asio::error::operation_aborted);
+    const auto tls = cancelled("sslmode=prefer");
+    CHECK(tls.code() == aborted);
+    CHECK(tls.stage() == pg::stage::tls);
+    const auto start = cancelled("sslmode=disable");
+    CHECK(start.code() == aborted);
+    CHECK(start.stage() == pg::stage::authenticate);
+}
+
+TEST_CASE("a server that hangs up: the stage that it had come to")
+{
+    const auto hangs_up = [](const std::string& more) {
+        peer p([](peer::socket& s) {
+            peer::receive(s);
+            boost::system::error_code ignored;
+            s.shutdown(peer::socket::shutdown_send, ignored);
+            peer::receive_all(s);
+        });
+        return refused(p.conninfo(more));
+    };
+    const auto tls = hangs_up("sslmode=require");
+    CHECK(tls.stage() == pg::stage::tls);
+    CHECK(tls.code() == pg::condition::connection_exception);
+    const auto start = hangs_up("sslmode=disable");
+    CHECK(start.stage() == pg::stage::authenticate);
+    CHECK(start.code() == pg::errc::connection_failed);
+    CHECK(what_of(start).find("server closed the connection unexpectedly") != std::string::npos);
+}
+
+TEST_CASE("a server that resets the connection: ECONNRESET")
+{
+    peer p([](peer::socket& s) {
+        peer::receive(s);
+        s.set_option(asio::socket_base::linger(true, 0));
+        s.close();
+    });
+    const auto e = refused(p.conninfo("sslmode=disable"));
+    CHECK(e.stage() == pg::stage::authenticate);
+    CHECK(is_errno(e, ECONNRESET));
+}
+
+TEST_CASE("a server that speaks another protocol: the stage, and what came")
+{
+    const auto web = [](const std::string& more) {
+        peer p([](peer::socket& s) {
+            peer::receive(s);
+            peer::send(s, "HTTP/1.1 400 Bad Request\r\n\r\n");
+            s.shutdown(peer::socket::shutdown_send);
+            peer::receive_all(s);
+        });
+        return refused(p.conninfo(more));
+    };
+    const auto tls = web("sslmode=require");
+    CHECK(tls.stage() == pg::stage::tls);
+    CHECK(tls.code() == pg::errc::connection_failed);
+    const auto start = web("sslmode=disable");
+    CHECK(start.stage() == pg::stage::authenticate);
+    CHECK(start.code() == pg::errc::connection_failed);
+    CHECK(start.code() == pg::condition::connection_exception);
+}
+
+TEST_CASE("TLS refused where it is required: stage tls")
+{
+    peer p([](peer::socket& s) {
+        peer::receive(s);
+        peer::send(s, "N");
+        peer::receive_all(s);
+    });
+    const auto e = refused(p.conninfo("sslmode=require"));
+    CHECK(e.stage() == pg::stage::tls);
+    CHECK(what_of(e).find("server does not support SSL, but SSL was required") !=
+          std::string::npos);
+}
+
+TEST_CASE("a certificate that nobody vouches for: stage tls")
+{
+    const auto e = refused(server("sslmode=verify-full sslrootcert=/dev/null"));
+    CHECK(e.stage() == pg::stage::tls);
+}
+
+TEST_CASE("a wrong password: stage authenticate, SQLSTATE 28P01")
+{
+    for (const std::string mode : {"sslmode=disable", "sslmode=prefer", "sslmode=require"}) {
+        CAPTURE(mode);
+        const auto e = refused(server("user=secret password=wrong ") + mode);
+        CHECK(e.stage() == pg::stage::authenticate);
+        CHECK(e.sqlstate() == "28P01");
+        CHECK(e.code() == pg::condition::invalid_authorization);
+        CHECK(e.code() == pg::make_sqlstate_code("28P01"));
+        CHECK(e.report().severity == "FATAL");
+        CHECK(e.server_message() == "password authentication failed for user \"secret\"");
+        CHECK(what_of(e) == "postgres authenticate: password authentication failed for user "
+                            "\"secret\" [28P01]");
+    }
+}
+
+TEST_CASE("the right password is accepted")
+{
+    const auto user = run([]() -> asio::awaitable<std::string> {
+        auto conn = co_await connect(server("user=secret password=right"));
+        co_return (co_await conn.query("select current_user"))[0][0].as<std::string>();
+    });
+    CHECK(user == "secret");
+}
+
+TEST_CASE("a database that there is not: stage authenticate, SQLSTATE 3D000")
+{
+    const auto e = refused(server("dbname=nowhere"));
+    CHECK(e.stage() == pg::stage::authenticate);
+    CHECK(e.sqlstate() == "3D000");
+}
+
+TEST_CASE("the next host is tried when the first is down, and the last one's failure counts")
+{
+    asio::io_context context;
+    asio::ip::tcp::socket bound(context, {asio::ip::address_v4::loopback(), 0});
+    const auto down = std::to_string(bound.local_endpoint().port());
+    const auto up = variable("LOOPSAFE_POSTGRES_PORT");
+    const auto before = open_descriptors();
+    run([&]() -> asio::awaitable<void> {
+        auto conn = co_await connect(server("host=127.0.0.1,127.0.0.1 port=" + down + ',' + up));
+        CHECK((co_await conn.query("select 1"))[0][0].as<int>() == 1);
+    });
+    CHECK(open_descriptors() == before);
+
+    const auto e = refused(server("host=127.0.0.1,/nonexistent port=" + down + ',' + down));
+    CHECK(is_errno(e, ENOENT));
+    CHECK(what_of(e).find("Connection refused") != std::string::npos);
+}
+
+TEST_CASE("a UNIX socket needs no look-up and no address")
+{
+    run([]() -> asio::awaitable<void> {
+        auto conn = co_await connect("host=" + variable("LOOPSAFE_POSTGRES_DIR") +
+                                     " port=" + variable("LOOPSAFE_POSTGRES_PORT") +
+                                     " user=postgres dbname=loopsafe");
+        CHECK((co_await conn.query("select inet_server_addr() is null"))[0][0].as<bool>());
+    });
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "peer.hpp"
+#include "support.hpp"
+
+#include <loopsafe/connection_pool.hpp>
+
+#include <set>
+
+namespace {
+
+using pool = loopsafe::connection_pool<pg::connector>;
+using namespace std::chrono_literals;
+
+asio::awaitable<pool> make_pool(loopsafe::kept_connection_options limits = {},
+                                pg::connector connector = pg::connector(server()))
+{
+    co_return pool(co_await asio::this_coro::executor, std::move(connector), limits);
+}
+
+asio::awaitable<std::string> ask(pool& db, std::string sql)
+{
+    auto lease = co_await db.acquire();
+    const auto rows = co_await lease->query(sql);
+    co_return std::string(rows[0][0].text());
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("pool");
+
+TEST_CASE("twenty callers share four connections")
+{
+    asio::io_context context;
+    auto db = run_on(context, [] { return make_pool({.max_size = 4}); });
+    std::multiset<std::string> backends;
+    context.restart();
+    for (int i = 0; i < 20; ++i) {
+        asio::co_spawn(
+            context,
+            [&]() -> asio::awaitable<void> {
+                backends.insert(co_await ask(db, "select pg_backend_pid()"));
+            },
+            [](std::exception_ptr e) { CHECK(e == nullptr); });
+    }
+    context.run();
+    CHECK(backends.size() == 20);
+    CHECK(std::set<std::string>(backends.begin(), backends.end()).size() == 4);
+    CHECK(db.stats().connects == 4);
+    CHECK(db.stats().reused == 16);
+    CHECK(db.stats().idle == 4);
+}
+
+TEST_CASE("a session that was killed while idle is replaced, probed or not")
+{
+    for (const auto probe_after : {0ms, loopsafe::never}) {
+        run([&]() -> asio::awaitable<void> {
+            auto db = co_await make_pool({.max_size = 1, .probe_after = probe_after});
+            const auto first = co_await ask(db, "select pg_backend_pid()");
+            auto other = co_await connect();
+            co_await kill(other, std::stoi(first));
+            const auto second = co_await ask(db, "select pg_backend_pid()");
+            CHECK(second != first);
+            CHECK(db.stats().connects == 2);
+            CHECK(db.stats().idle == 1);
+        });
+    }
+}
+
+TEST_CASE("a session that was killed in mid-query loses no place")
+{
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1});
+        try {
+            co_await ask(db, "select pg_terminate_backend(pg_backend_pid())");
+            FAIL("survived");
+        } catch (const pg::error& e) {
+            CHECK(e.sqlstate() == "57P01");
+        }
+        CHECK(co_await ask(db, "select 42") == "42");
+        CHECK(db.stats().connects == 2);
+    });
+}
+
+TEST_CASE("a transaction left open is closed with its connection")
+{
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1});
+        int first = 0;
+        {
+            auto lease = co_await db.acquire();
+            first = lease->backend_pid();
+            co_await lease->execute("begin");
+        }
+        CHECK(db.stats().idle == 0);
+        auto lease = co_await db.acquire();
+        CHECK(lease->backend_pid() != first);
+        CHECK(db.stats().connects == 2);
+    });
+}
+
+TEST_CASE("a connection whose statement failed is closed")
+{
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1});
+        {
+            auto lease = co_await db.acquire();
+            try {
+                co_await lease->query("nonsense");
+            } catch (const pg::error&) {
+            }
+        }
+        CHECK(db.stats().idle == 0);
+        CHECK(co_await ask(db, "select 42") == "42");
+        CHECK(db.stats().connects == 2);
+    });
+}
+
+TEST_CASE("what a session keeps does not leak to the next lease")
+{
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1});
+        int first = 0;
+        {
+            auto lease = co_await db.acquire();
+            first = lease->backend_pid();
+            co_await lease->execute("set statement_timeout = 12345");
+            co_await lease->query("select set_config('my.tenant', 'a', false)");
+        }
+        auto lease = co_await db.acquire();
+        CHECK(lease->backend_pid() == first);
+        const auto rows = co_await lease->query("select current_setting('statement_timeout'), "
+                                                "current_setting('my.tenant', true)");
+        CHECK(rows[0][0].text() == "0");
+        CHECK(rows[0][1].text() == "");
+    });
+}
+
+TEST_CASE("a lease carried to another context is refused, and its pool stays usable")
+{
+    asio::io_context home;
+    asio::io_context other;
+    auto db = run_on(home, [] { return make_pool({.max_size = 1}); });
+    auto lease = run_on(home, [&] { return db.acquire(); });
+    const auto e =
+        thrown_on<loopsafe::context_error>(other, [&] { return lease->execute("select 1"); });
+    CHECK(e.code() == loopsafe::errc::wrong_context);
+    lease.release();
+    CHECK(db.stats().idle == 1);
+    const auto answer = run_on(home, [&] { return ask(db, "select 42"); });
+    CHECK(answer == "42");
+}
+
+TEST_CASE("a query dies with its context, and so does its lease")
+{
+    const auto before = open_descriptors();
+    {
+        auto home = std::make_unique<asio::io_context>();
+        auto db = run_on(*home, [] { return make_pool({.max_size = 2}); });
+        run_on(*home, [&] { return ask(db, "select 1"); });
+        home->restart();
+        for (int i = 0; i < 2; ++i)
+            asio::co_spawn(*home, ask(db, "select pg_sleep(600)"), asio::detached);
+        home->poll();
+        home.reset();
+        CHECK(db.stats().leased == 0);
+        CHECK(db.stats().idle == 0);
+    }
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a server that accepts and is silent: connect_timeout, and no place is lost")
+{
+    peer silent([](peer::socket& s) { peer::receive_all(s); });
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1, .connect_timeout = 20ms},
+                                     pg::connector(silent.conninfo("sslmode=require")));
+        try {
+            co_await db.acquire();
+            FAIL("connected");
+        } catch (const loopsafe::pool_error& e) {
+            CHECK(e.code() == loopsafe::errc::connect_timeout);
+        }
+        CHECK(db.stats().connecting == 0);
+    });
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "peer.hpp"
+#include "support.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <memory>
+
+namespace {
+
+template <auto Free>
+struct freed {
+    template <class T>
+    void operator()(T* p) const noexcept
+    {
+        Free(p);
+    }
+};
+
+using key_ptr = std::unique_ptr<EVP_PKEY, freed<&EVP_PKEY_free>>;
+using certificate_ptr = std::unique_ptr<X509, freed<&X509_free>>;
+using context_ptr = std::unique_ptr<SSL_CTX, freed<&SSL_CTX_free>>;
+using ssl_ptr = std::unique_ptr<SSL, freed<&SSL_free>>;
+
+context_ptr self_signed()
+{
+    const key_ptr key(EVP_EC_gen("P-256"));
+    const certificate_ptr certificate(X509_new());
+    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
+    X509_set_pubkey(certificate.get(), key.get());
+    X509_sign(certificate.get(), key.get(), EVP_sha256());
+    context_ptr context(SSL_CTX_new(TLS_server_method()));
+    SSL_CTX_use_certificate(context.get(), certificate.get());
+    SSL_CTX_use_PrivateKey(context.get(), key.get());
+    return context;
+}
+
+std::string number(std::uint32_t value, int bytes)
+{
+    std::string text;
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
+        text += static_cast<char>(value >> shift);
+    return text;
+}
+
+// One text column of that many bytes.
+std::string answer(std::uint32_t size)
+{
+    using namespace std::string_literals;
+    return message('1', "") + message('2', "") +
+           message('T', number(1, 2) + "a\0"s + number(0, 4) + number(0, 2) + number(25, 4) +
+                            number(0xffff, 2) + number(0xffffffff, 4) + number(0, 2)) +
+           message('D', number(1, 2) + number(size, 4) + std::string(size, 'x')) +
+           message('C', "SELECT 1\0"s) + ready();
+}
+
+// Answers one query with `bytes` in as few and as long TLS records as there can be.
+void serve(peer::socket& s, const std::string& bytes)
+{
+    peer::receive(s);
+    peer::send(s, "S");
+    const auto context = self_signed();
+    const ssl_ptr ssl(SSL_new(context.get()));
+    SSL_set_fd(ssl.get(), s.native_handle());
+    char heard[4096];
+    if (SSL_accept(ssl.get()) != 1 || SSL_read(ssl.get(), heard, sizeof heard) <= 0)
+        return;
+    const auto hello = welcome();
+    SSL_write(ssl.get(), hello.data(), static_cast<int>(hello.size()));
+    if (SSL_read(ssl.get(), heard, sizeof heard) <= 0)
+        return;
+    SSL_write(ssl.get(), bytes.data(), static_cast<int>(bytes.size()));
+    SSL_read(ssl.get(), heard, sizeof heard);
+}
+
+asio::awaitable<bool> encrypted(pg::connection& conn)
+{
+    const auto rows =
+        co_await conn.query("select ssl from pg_stat_ssl where pid = pg_backend_pid()");
+    co_return rows.one()[0].as<bool>();
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("tls");
+
+TEST_CASE("TLS is what sslmode asks for")
+{
+    run([]() -> asio::awaitable<void> {
+        auto required = co_await connect(server("sslmode=require"));
+        CHECK(co_await encrypted(required));
+        auto disabled = co_await connect(server("sslmode=disable"));
+        CHECK_FALSE(co_await encrypted(disabled));
+        auto verified = co_await connect(server("sslmode=verify-full sslrootcert=" +
+                                                variable("LOOPSAFE_POSTGRES_DIR") + "/server.crt"));
+        CHECK(co_await encrypted(verified));
+    });
+}
+
+TEST_CASE("a server without TLS is taken where TLS is only preferred")
+{
+    peer p([](peer::socket& s) {
+        peer::receive(s);
+        peer::send(s, "N");
+        peer::receive(s);
+        peer::send(s, welcome());
+        peer::receive_all(s);
+    });
+    run([&]() -> asio::awaitable<void> {
+        auto conn = co_await connect(p.conninfo("sslmode=prefer"));
+        CHECK(conn.is_open());
+    });
+}
+
+TEST_CASE("much goes out and comes back through TLS")
+{
+    run([]() -> asio::awaitable<void> {
+        auto conn = co_await connect(server("sslmode=require"));
+        const std::string text(3'000'000, 'y');
+        const auto rows = co_await conn.query(
+            "select $1::text, repeat('x', i % 100) from generate_series(1, 2) i", text);
+        CHECK((rows[1][0].text() == text));
+        const auto many = co_await conn.query("select generate_series(1, 100000)");
+        CHECK(many.size() == 100'000);
+    });
+}
+
+TEST_CASE("an answer is complete although libpq leaves the end of a long record inside of TLS")
+{
+    for (const std::uint32_t size : {1u, 8'000u, 8'300u, 12'000u, 16'000u, 16'280u, 16'384u,
+                                     24'000u, 32'600u, 32'768u, 50'000u, 81'900u, 200'000u}) {
+        CAPTURE(size);
+        peer p([&](peer::socket& s) { serve(s, answer(size)); });
+        run([&]() -> asio::awaitable<void> {
+            auto conn = co_await connect(p.conninfo("sslmode=require"));
+            const auto rows = co_await conn.query("select a");
+            CHECK(rows.one()[0].text().size() == size);
+        });
+    }
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: BSL-1.0
+// What every pool promises, whatever its policy and its connector.
+#include <loopsafe/connection_pool.hpp>
+#include <loopsafe/tcp.hpp>
+#include <loopsafe/testing/scripted_connector.hpp>
+#include <loopsafe/testing/two_contexts.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <unit/scripted.hpp>
+#include <unit/tcp_peer.hpp>
+
+namespace {
+
+using namespace unit;
+using loopsafe::context_error;
+using loopsafe::context_of;
+using loopsafe::tcp_connector;
+
+struct scripted_world {
+    using connector_type = scripted_connector;
+
+    std::shared_ptr<connect_script> script = std::make_shared<connect_script>();
+
+    connector_type connector() const { return scripted_connector(script); }
+    void refuse_once() { script->plan({outcome::fail}); }
+    void refused_once() {}
+    void require_closed(int connections) const { REQUIRE(script->closed == connections); }
+    static void use(loopsafe::testing::scripted_connection& c) { c.timer().expires_after(1h); }
+};
+
+struct tcp_world {
+    using connector_type = tcp_connector;
+
+    tcp_peer peer;
+    int closed = 0;
+
+    connector_type connector() const { return tcp_connector(peer.endpoint()); }
+    void refuse_once() { peer.stop_listening(); }
+    void refused_once() { peer.listen_again(); }
+    void require_closed(int connections)
+    {
+        for (; closed != connections; ++closed) {
+            auto socket = peer.accept();
+            read_to_end(socket);
+        }
+    }
+    static void use(loopsafe::tcp_stream& s)
+    {
+        CHECK(asio::write(s.next_layer(), asio::buffer("x", 1)) == 1);
+    }
+};
+
+template <class Policy, class World>
+struct contract {
+    using policy_type = Policy;
+    using world_type = World;
+    using connector_type = typename World::connector_type;
+    using pool_type = loopsafe::connection_pool<connector_type, Policy>;
+    using lease_type = typename pool_type::lease_type;
+
+    explicit contract(typename Policy::options limits = {})
+        : pool((manual_clock::reset(),
+                make_pool<connector_type, Policy>(*context, world.connector(), std::move(limits))))
+    {
+    }
+
+    lease_type acquire() { return run_on(*context, pool->acquire()); }
+    attempt<lease_type> start(loopsafe::acquire_options what = {})
+    {
+        return {*context, pool->acquire(what)};
+    }
+    attempt<lease_type> start_waiting()
+    {
+        const auto before = pool->stats().waiting;
+        auto started = start();
+        run_until(*context, [&] { return pool->stats().waiting == before + 1; });
+        return started;
+    }
+
+    World world;
+    loopsafe::testing::mortal_context context;
+    std::optional<pool_type> pool;
+};
+
+using keep_alive_scripted = contract<keep_alive, scripted_world>;
+using null_scripted = contract<null, scripted_world>;
+using per_context_scripted = contract<per_context, scripted_world>;
+using keep_alive_tcp = contract<keep_alive, tcp_world>;
+using null_tcp = contract<null, tcp_world>;
+using per_context_tcp = contract<per_context, tcp_world>;
+
+} // namespace
+
+TYPE_TO_STRING(keep_alive_scripted);
+TYPE_TO_STRING(null_scripted);
+TYPE_TO_STRING(per_context_scripted);
+TYPE_TO_STRING(keep_alive_tcp);
+TYPE_TO_STRING(null_tcp);
+TYPE_TO_STRING(per_context_tcp);
+
+namespace {
+
+#define ALL_POOLS                                                                                  \
+    keep_alive_scripted, null_scripted, per_context_scripted, keep_alive_tcp, null_tcp,            \
+        per_context_tcp
+
+TEST_CASE_TEMPLATE("contract: a lease gives a connection that can be used", T, ALL_POOLS)
+{
+    T f;
+    auto lease = f.acquire();
+    CHECK(lease);
+    T::world_type::use(*lease);
+    CHECK(lease.home() == context_of(*f.context));
+    CHECK(f.pool->stats().leased == 1);
+    CHECK(f.pool->stats().connects == 1);
+    lease.release();
+    CHECK_FALSE(lease);
+    CHECK(f.pool->stats().leased == 0);
+}
+
+TEST_CASE_TEMPLATE("contract: what comes back clean is kept if the policy keeps", T, ALL_POOLS)
+{
+    T f;
+    f.acquire().release();
+    f.acquire().release();
+    const auto stats = f.pool->stats();
+    if (T::policy_type::keeps_idle) {
+        CHECK(stats.connects == 1);
+        CHECK(stats.reused == 1);
+        CHECK(stats.idle == 1);
+        CHECK(stats.closed() == 0);
+    } else {
+        CHECK(stats.connects == 2);
+        CHECK(stats.reused == 0);
+        CHECK(stats.idle == 0);
+        CHECK(stats.closed(close_reason::not_kept) == 2);
+        f.world.require_closed(2);
+    }
+}
+
+TEST_CASE_TEMPLATE("contract: what is discarded is closed", T, ALL_POOLS)
+{
+    T f;
+    f.acquire().discard();
+    f.world.require_closed(1);
+    CHECK(f.pool->stats().idle == 0);
+    CHECK(f.pool->stats().closed(close_reason::discarded) == 1);
+}
+
+TEST_CASE_TEMPLATE("contract: no more than max_size are out, and callers are served in order", T,
+                   ALL_POOLS)
+{
+    T f({.max_size = 2});
+    auto a = f.acquire();
+    auto b = f.acquire();
+    auto first = f.start_waiting();
+    auto second = f.start_waiting();
+    a.release();
+    CHECK(first.lease());
+    CHECK_FALSE(second.done());
+    b.discard();
+    CHECK(second.lease());
+    CHECK(f.pool->stats().leased == 2);
+    CHECK(f.pool->stats().waiting == 0);
+}
+
+TEST_CASE_TEMPLATE("contract: the queue is bounded, and waiting has a deadline", T, ALL_POOLS)
+{
+    T f({.max_size = 1, .max_waiting = 1, .acquire_timeout = 3s});
+    auto lease = f.acquire();
+    auto waiting = f.start_waiting();
+    CHECK(f.start().code() == errc::queue_full);
+    manual_clock::advance(*f.context, 3s);
+    CHECK(waiting.code() == errc::acquire_timeout);
+    lease.release();
+    CHECK(f.acquire());
+}
+
+TEST_CASE_TEMPLATE("contract: a failed connect reaches its caller and costs no slot", T, ALL_POOLS)
+{
+    T f({.max_size = 1});
+    f.world.refuse_once();
+    CHECK(f.start().code() == asio::error::connection_refused);
+    f.world.refused_once();
+    CHECK(f.acquire());
+    CHECK(f.pool->stats().connect_failures == 1);
+    CHECK(f.pool->stats().connects == 1);
+}
+
+TEST_CASE_TEMPLATE("contract: a cancelled caller takes nothing along, waiting or served", T,
+                   ALL_POOLS)
+{
+    T f({.max_size = 1});
+    auto lease = f.acquire();
+    auto waiting = f.start_waiting();
+    auto served = f.start_waiting();
+    auto last = f.start_waiting();
+    waiting.cancel();
+    CHECK(waiting.code() == asio::error::operation_aborted);
+    do_on(*f.context, [&] {
+        lease.release();
+        served.cancel();
+    });
+    CHECK(served.code() == asio::error::operation_aborted);
+    CHECK(last.lease());
+    CHECK(f.pool->stats().leased == 1);
+}
+
+TEST_CASE_TEMPLATE("contract: a closed pool refuses callers, and leases live on", T, ALL_POOLS)
+{
+    T f({.max_size = 1});
+    auto lease = f.acquire();
+    auto waiting = f.start_waiting();
+    f.pool->close();
+    CHECK(waiting.code() == errc::pool_closed);
+    CHECK(f.start().code() == errc::pool_closed);
+    T::world_type::use(*lease);
+    lease.release();
+    f.world.require_closed(1);
+    CHECK(f.pool->stats().closed(close_reason::pool_closed) == 1);
+}
+
+TEST_CASE_TEMPLATE("contract: another living context is served or refused, as the policy says", T,
+                   ALL_POOLS)
+{
+    T f;
+    f.acquire().release();
+    asio::io_context other;
+    attempt there(other, f.pool->acquire());
+    if (T::policy_type::has_home) {
+        CHECK(there.code() == errc::wrong_context);
+        CHECK(f.pool->stats().refused == 1);
+        CHECK(f.pool->stats().connects == 1);
+    } else {
+        CHECK(there.lease().home() == context_of(other));
+        CHECK(f.pool->stats().connects == 2);
+    }
+    CHECK(f.acquire());
+}
+
+TEST_CASE_TEMPLATE("contract: a context that died takes its connections along, leased or idle", T,
+                   ALL_POOLS)
+{
+    T f;
+    auto lease = f.acquire();
+    f.acquire().release();
+    f.context.die();
+    f.world.require_closed(2);
+    CHECK_FALSE(lease);
+    CHECK(thrown_by<context_error>([&] { *lease; }).code() == errc::lease_expired);
+    CHECK(f.pool->stats().idle == 0);
+    CHECK(f.pool->stats().leased == 0);
+    lease.release();
+}
+
+TEST_CASE_TEMPLATE("contract: the successor of a dead context is served or refused, never given "
+                   "its connection",
+                   T, ALL_POOLS)
+{
+    T f;
+    f.acquire().release();
+    f.context.reborn();
+    if (T::policy_type::has_home) {
+        CHECK(f.start().code() == errc::context_closed);
+    } else {
+        auto lease = f.acquire();
+        T::world_type::use(*lease);
+        CHECK(f.pool->stats().connects == 2);
+        CHECK(f.pool->stats().reused == 0);
+    }
+}
+
+TEST_CASE_TEMPLATE("contract: pool, lease and context may be destroyed in any order", T, ALL_POOLS)
+{
+    std::optional<T> f(std::in_place);
+    std::optional lease(f->acquire());
+    f->acquire().release();
+    const auto end_pool = [&] { f->pool.reset(); };
+    const auto end_lease = [&] { lease.reset(); };
+    const auto end_context = [&] { f->context.die(); };
+    SUBCASE("pool, lease, context")
+    {
+        end_pool(), end_lease(), end_context();
+    }
+    SUBCASE("pool, context, lease")
+    {
+        end_pool(), end_context(), end_lease();
+    }
+    SUBCASE("lease, pool, context")
+    {
+        end_lease(), end_pool(), end_context();
+    }
+    SUBCASE("lease, context, pool")
+    {
+        end_lease(), end_context(), end_pool();
+    }
+    SUBCASE("context, pool, lease")
+    {
+        end_context(), end_pool(), end_lease();
+    }
+    SUBCASE("context, lease, pool")
+    {
+        end_context(), end_lease(), end_pool();
+    }
+    f->world.require_closed(2);
+}
+
+TEST_CASE_TEMPLATE("contract: a callback with an executor is told as a coroutine is", T, ALL_POOLS)
+{
+    T f;
+    using lease_type = typename T::lease_type;
+    for (int i = 0; i != 2; ++i) {
+        lease_type got;
+        f.pool->async_acquire(f.context->get_executor(),
+                              [&](loopsafe::error_code ec, lease_type lease) {
+                                  CHECK_FALSE(ec);
+                                  got = std::move(lease);
+                              });
+        run_until(*f.context, [&] { return static_cast<bool>(got); });
+        T::world_type::use(*got);
+    }
+}
+
+} // namespace

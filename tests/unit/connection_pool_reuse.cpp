@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <loopsafe/connection_pool.hpp>
+#include <loopsafe/testing/scripted_connector.hpp>
+
+#include <doctest/doctest.h>
+
+#include <unit/scripted.hpp>
+
+namespace {
+
+using namespace unit;
+
+// Resetting takes until somebody cancels it.
+class stuck_in_reset : public scripted_connector {
+public:
+    using scripted_connector::scripted_connector;
+
+    bool needs_reset(const connection_type&) const noexcept { return true; }
+
+    asio::awaitable<void> reset(connection_type& connection) const
+    {
+        connection.timer().expires_at(asio::steady_timer::time_point::max());
+        co_await connection.timer().async_wait(asio::use_awaitable);
+    }
+};
+
+TEST_CASE("LIFO reuse: the connection used last is used first")
+{
+    scripted f;
+    auto one = f.acquire();
+    auto two = f.acquire();
+    auto three = f.acquire();
+    two.release();
+    three.release();
+    one.release();
+    auto a = f.acquire();
+    auto b = f.acquire();
+    auto c = f.acquire();
+    CHECK(number(a) == 1);
+    CHECK(number(b) == 3);
+    CHECK(number(c) == 2);
+}
+
+TEST_CASE("cheap probe before reuse: a connection idle for as long as probe_after is probed")
+{
+    scripted f({.probe_after = 5s});
+    f.acquire().release();
+    f.advance(4999ms);
+    f.acquire().release();
+    CHECK(f.script->probes == 0);
+    f.advance(5s);
+    CHECK(number(f.acquire()) == 1);
+    CHECK(f.script->probes == 1);
+}
+
+TEST_CASE("cheap probe before reuse: a connection in use all the time is not probed")
+{
+    scripted f({.probe_after = 1s});
+    f.acquire().release();
+    for (int i = 0; i != 100; ++i) {
+        f.advance(100ms);
+        f.acquire().release();
+    }
+    CHECK(f.script->probes == 0);
+}
+
+TEST_CASE("cheap probe before reuse: probe_after 0 probes at every reuse, and at a hand-off")
+{
+    scripted f({.max_size = 1, .probe_after = 0ms});
+    auto lease = f.acquire();
+    CHECK(f.script->probes == 0);
+    auto waiting = f.start_waiting();
+    lease.release();
+    waiting.lease().release();
+    CHECK(f.script->probes == 1);
+    f.acquire().release();
+    CHECK(f.script->probes == 2);
+}
+
+TEST_CASE("cheap probe before reuse: probe_after never asks for none")
+{
+    scripted f({.idle_timeout = loopsafe::never,
+                .max_lifetime = loopsafe::never,
+                .probe_after = loopsafe::never});
+    f.acquire().release();
+    f.advance(24h * 365 * 100);
+    CHECK(number(f.acquire()) == 1);
+    CHECK(f.script->probes == 0);
+}
+
+TEST_CASE("a connection that fails its probe is closed, and a new one is made in its place")
+{
+    scripted f({.max_size = 1, .probe_after = 0ms});
+    f.acquire().release();
+    f.script->peer_alive = false;
+    CHECK(number(f.acquire()) == 2);
+    CHECK(f.pool.stats().closed(close_reason::probe_failed) == 1);
+    CHECK(f.pool.stats().connects == 2);
+    CHECK(f.script->open() == 1);
+}
+
+TEST_CASE("when every idle connection fails its probe, one new connection is made")
+{
+    scripted f({.max_size = 2, .probe_after = 0ms});
+    {
+        auto a = f.acquire();
+        auto b = f.acquire();
+    }
+    f.script->peer_alive = false;
+    CHECK(number(f.acquire()) == 3);
+    CHECK(f.script->attempts == 3);
+    CHECK(f.script->open() == 2);
+}
+
+TEST_CASE("reset before reuse: a connection is reset when it is next used, not when it is returned")
+{
+    scripted f;
+    f.script->wants_reset = true;
+    f.acquire().release();
+    CHECK(f.script->resets == 0);
+    CHECK(number(f.acquire()) == 1);
+    CHECK(f.script->resets == 1);
+    CHECK(f.pool.stats().reused == 1);
+}
+
+TEST_CASE("reset before reuse: a new connection, and one that needs none, is not reset")
+{
+    scripted f;
+    f.acquire().release();
+    f.acquire().release();
+    CHECK(f.script->resets == 0);
+}
+
+TEST_CASE("reset before reuse: where it fails, a new connection is made")
+{
+    scripted f({.max_size = 1});
+    f.acquire().release();
+    f.script->wants_reset = true;
+    f.script->reset_works = false;
+    CHECK(number(f.acquire()) == 2);
+    CHECK(f.pool.stats().closed(close_reason::reset_failed) == 1);
+    CHECK(f.script->open() == 1);
+}
+
+TEST_CASE(
+    "reset before reuse: where it takes longer than connect_timeout, a new connection is made")
+{
+    manual_clock::reset();
+    asio::io_context context;
+    const auto script = std::make_shared<connect_script>();
+    loopsafe::connection_pool<stuck_in_reset, keep_alive> pool(
+        context, stuck_in_reset(script), {.max_size = 1, .connect_timeout = 3s});
+    run_on(context, pool.acquire()).release();
+    attempt again(context, pool.acquire());
+    run_ready(context);
+    CHECK(pool.stats().connecting == 1);
+    manual_clock::advance(context, 3s);
+    CHECK(number(again.lease()) == 2);
+    CHECK(pool.stats().closed(close_reason::reset_failed) == 1);
+}
+
+TEST_CASE("reset before reuse: cancelled, it costs the connection and not the slot")
+{
+    manual_clock::reset();
+    asio::io_context context;
+    const auto script = std::make_shared<connect_script>();
+    loopsafe::connection_pool<stuck_in_reset, keep_alive> pool(context, stuck_in_reset(script),
+                                                               {.max_size = 1});
+    run_on(context, pool.acquire()).release();
+    attempt again(context, pool.acquire());
+    run_ready(context);
+    again.cancel();
+    CHECK(again.code() == asio::error::operation_aborted);
+    CHECK(script->open() == 0);
+    CHECK(pool.stats().closed(close_reason::dirty) == 1);
+    CHECK(number(run_on(context, pool.acquire())) == 2);
+}
+
+TEST_CASE("invalidate-all: idle connections are closed at once, without running the context")
+{
+    scripted f;
+    {
+        auto a = f.acquire();
+        auto b = f.acquire();
+    }
+    CHECK(f.pool.stats().idle == 2);
+    f.pool.invalidate();
+    CHECK(f.script->open() == 0);
+    CHECK(f.pool.stats().idle == 0);
+    CHECK(f.pool.stats().closed(close_reason::invalidated) == 2);
+    CHECK(number(f.acquire()) == 3);
+}
+
+TEST_CASE("invalidate-all: leased connections stay usable, and are closed when they come back")
+{
+    scripted f({.max_size = 1});
+    auto old = f.acquire();
+    auto waiting = f.start_waiting();
+    f.pool.invalidate();
+    CHECK(number(old) == 1);
+    old.release();
+    CHECK(number(waiting.lease()) == 2);
+    CHECK(f.pool.stats().closed(close_reason::invalidated) == 1);
+    waiting.lease().release();
+    CHECK(number(f.acquire()) == 2);
+}
+
+TEST_CASE("thaw: idle connections must pass their probe, once, before they are used again")
+{
+    scripted f;
+    {
+        auto a = f.acquire();
+        auto b = f.acquire();
+    }
+    f.pool.thaw();
+    CHECK(f.script->probes == 0);
+    {
+        auto a = f.acquire();
+        auto b = f.acquire();
+        CHECK(f.script->probes == 2);
+    }
+    auto a = f.acquire();
+    CHECK(f.script->probes == 2);
+    CHECK(f.script->attempts == 2);
+}
+
+TEST_CASE("thaw: idle connections that died in the freeze are replaced")
+{
+    scripted f({.max_size = 1, .probe_after = loopsafe::never});
+    f.acquire().release();
+    f.script->peer_alive = false;
+    f.pool.thaw();
+    CHECK(number(f.acquire()) == 2);
+    CHECK(f.pool.stats().closed(close_reason::probe_failed) == 1);
+}
+
+TEST_CASE("a clean connection goes back, a discarded one is closed")
+{
+    scripted f;
+    f.acquire().release();
+    CHECK(f.pool.stats().idle == 1);
+    f.acquire().discard();
+    CHECK(f.pool.stats().idle == 0);
+    CHECK(f.pool.stats().closed(close_reason::discarded) == 1);
+    CHECK(f.script->open() == 0);
+}
+
+TEST_CASE("a lease whose connection is in mid-message is closed, and a waiter connects anew")
+{
+    scripted f({.max_size = 1});
+    auto dirty = f.acquire();
+    dirty->clean = false;
+    auto waiting = f.start_waiting();
+    dirty.release();
+    CHECK(number(waiting.lease()) == 2);
+    CHECK(f.pool.stats().closed(close_reason::dirty) == 1);
+}
+
+TEST_CASE("a lease that ends in unwinding is closed")
+{
+    scripted f;
+    const auto fail = [&] {
+        const auto lease = f.acquire();
+        throw std::runtime_error("in mid-exchange");
+    };
+    CHECK_THROWS_AS(fail(), std::runtime_error);
+    CHECK(f.pool.stats().closed(close_reason::dirty) == 1);
+    CHECK(f.script->open() == 0);
+    CHECK(number(f.acquire()) == 2);
+}
+
+TEST_CASE("a lease that ends after an exception was handled goes back")
+{
+    scripted f;
+    {
+        const auto lease = f.acquire();
+        CHECK_THROWS_AS(throw std::runtime_error("handled"), std::runtime_error);
+    }
+    CHECK(f.pool.stats().idle == 1);
+}
+
+TEST_CASE("try_acquire takes an idle connection that needs no look at it, and nothing else")
+{
+    scripted f({.max_size = 2, .probe_after = 5s});
+    const auto executor = f.context.get_executor();
+    CHECK_FALSE(f.pool.try_acquire(executor));
+    CHECK(f.script->attempts == 0);
+    f.acquire().release();
+    {
+        const auto lease = f.pool.try_acquire(executor);
+        CHECK(number(lease) == 1);
+        CHECK_FALSE(f.pool.try_acquire(executor));
+    }
+    SUBCASE("not one that needs a probe")
+    {
+        manual_clock::move(5s, 5s, 5s);
+    }
+    SUBCASE("not one that needs a probe after a thaw")
+    {
+        f.pool.thaw();
+    }
+    SUBCASE("not one that needs a reset")
+    {
+        f.script->wants_reset = true;
+    }
+    SUBCASE("not in a closed pool")
+    {
+        f.pool.close();
+    }
+    CHECK_FALSE(f.pool.try_acquire(executor));
+    CHECK(f.script->probes == 0);
+    CHECK(f.script->resets == 0);
+}
+
+TEST_CASE("try_acquire gives nothing to another context, nor to none")
+{
+    scripted f;
+    asio::io_context other;
+    f.acquire().release();
+    CHECK_FALSE(f.pool.try_acquire(other.get_executor()));
+    CHECK_FALSE(f.pool.try_acquire(asio::any_io_executor()));
+    CHECK_FALSE(f.pool.try_acquire(asio::any_io_executor(asio::system_executor())));
+    CHECK(f.pool.try_acquire(f.context.get_executor()));
+}
+
+} // namespace

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <loopsafe/runner.hpp>
+#include <loopsafe/spawn.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <doctest/doctest.h>
+
+#include <unit/support.hpp>
+
+namespace {
+
+using namespace unit;
+using boost::system::system_error;
+using loopsafe::spawn;
+
+asio::awaitable<void> for_ever()
+{
+    asio::steady_timer timer(co_await asio::this_coro::executor,
+                             asio::steady_timer::time_point::max());
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> fail(std::string what)
+{
+    throw std::runtime_error(what);
+    co_return;
+}
+
+// Notes how it ends, and takes a step after it was cancelled.
+asio::awaitable<void> careful(names& log)
+{
+    try {
+        co_await for_ever();
+        log.push_back("ended");
+    } catch (const system_error& e) {
+        CHECK(e.code() == asio::error::operation_aborted);
+        log.push_back("cancelled");
+    }
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::post(asio::use_awaitable);
+    log.push_back("tidied up");
+}
+
+TEST_CASE("at the end of run stragglers are cancelled and awaited")
+{
+    names log;
+    loopsafe::run([&]() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        spawn(executor, careful(log));
+        spawn(executor, for_ever());
+        co_await asio::post(asio::use_awaitable);
+        CHECK(log.empty());
+    });
+    CHECK(log == names{"cancelled", "tidied up"});
+}
+
+TEST_CASE("the first error of a task is rethrown by run, after main ended well")
+{
+    const auto main = []() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        spawn(executor, fail("first"));
+        spawn(executor, fail("second"));
+        co_return;
+    };
+    CHECK_THROWS_WITH_AS(loopsafe::run(main), "first", std::runtime_error);
+}
+
+TEST_CASE("what main throws comes before the errors of tasks, which are cancelled all the same")
+{
+    names log;
+    const auto main = [&]() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        spawn(executor, fail("from a task"));
+        spawn(executor, careful(log));
+        co_await asio::post(asio::use_awaitable);
+        throw std::runtime_error("from main");
+    };
+    CHECK_THROWS_WITH_AS(loopsafe::run(main), "from main", std::runtime_error);
+    CHECK(log == names{"cancelled", "tidied up"});
+}
+
+TEST_CASE("a task that is cancelled before it began is awaited, too")
+{
+    loopsafe::run([]() -> asio::awaitable<void> {
+        spawn(co_await asio::this_coro::executor, for_ever());
+        co_return;
+    });
+}
+
+TEST_CASE("a task that fails while it is cancelled is not silenced")
+{
+    const auto main = []() -> asio::awaitable<void> {
+        const auto task = []() -> asio::awaitable<void> {
+            bool cancelled = false;
+            try {
+                co_await for_ever();
+            } catch (const system_error&) {
+                cancelled = true;
+            }
+            if (cancelled)
+                throw std::runtime_error("while tidying up");
+        };
+        spawn(co_await asio::this_coro::executor, task());
+        co_await asio::post(asio::use_awaitable);
+    };
+    CHECK_THROWS_WITH_AS(loopsafe::run(main), "while tidying up", std::runtime_error);
+}
+
+TEST_CASE("a cancellation that the task brought upon itself is an error like any other")
+{
+    loopsafe::runner r;
+    const auto main = []() -> asio::awaitable<void> {
+        const auto task = []() -> asio::awaitable<void> {
+            throw system_error(asio::error::operation_aborted, "by itself");
+            co_return;
+        };
+        spawn(co_await asio::this_coro::executor, task());
+        co_await asio::post(asio::use_awaitable);
+        co_await asio::post(asio::use_awaitable);
+    };
+    r.run(main);
+    CHECK(thrown_by<system_error>([&] { r.close(); }).code() == asio::error::operation_aborted);
+}
+
+TEST_CASE("tasks of a runner go on from call to call, until it is closed")
+{
+    names log;
+    loopsafe::runner r;
+    r.run([&]() -> asio::awaitable<void> {
+        spawn(co_await asio::this_coro::executor, careful(log));
+        co_await asio::post(asio::use_awaitable);
+    });
+    r.run([]() -> asio::awaitable<void> { co_await asio::post(asio::use_awaitable); });
+    CHECK(log.empty());
+    r.close();
+    CHECK(log == names{"cancelled", "tidied up"});
+    r.close();
+    CHECK(log.size() == 2);
+}
+
+TEST_CASE("close of a runner rethrows the first error of its tasks, once")
+{
+    loopsafe::runner r;
+    r.run([]() -> asio::awaitable<void> {
+        spawn(co_await asio::this_coro::executor, fail("first"));
+        co_return;
+    });
+    CHECK_THROWS_WITH_AS(r.close(), "first", std::runtime_error);
+    r.close();
+}
+
+TEST_CASE("the destructor of a runner ends its tasks and drops their errors")
+{
+    names log;
+    {
+        loopsafe::runner r;
+        r.run([&]() -> asio::awaitable<void> {
+            const auto executor = co_await asio::this_coro::executor;
+            spawn(executor, careful(log));
+            spawn(executor, fail("unheard"));
+            co_await asio::post(asio::use_awaitable);
+        });
+    }
+    CHECK(log == names{"cancelled", "tidied up"});
+}
+
+TEST_CASE("a task cannot be spawned without a context")
+{
+    const auto used = next_line();
+    const auto start = [] { spawn(asio::system_executor(), for_ever()); };
+    const auto error = thrown_by<loopsafe::context_error>(start);
+    CHECK(error.code() == loopsafe::errc::no_context);
+    CHECK(text_of(error).find("used:  in at " + used) != std::string::npos);
+}
+
+TEST_CASE("tasks on a context that nobody runs any more are destroyed with it")
+{
+    names dead;
+    {
+        asio::io_context context;
+        spawn(context.get_executor(),
+              [](tattler) -> asio::awaitable<void> { co_await for_ever(); }(tattler(dead, "task")));
+        run_ready(context);
+        CHECK(dead.empty());
+    }
+    CHECK(dead == names{"task"});
+}
+
+} // namespace
