@@ -173,6 +173,10 @@ public:
     const context_ref& home() const noexcept { return state_->home(); }
 
 private:
+    // In a frame of its own: a large one is not recycled by Asio.
+    boost::asio::awaitable<lease_type> acquire_slowly(acquire_options what,
+                                                      std::source_location where);
+
     state* state_ = nullptr;
 };
 

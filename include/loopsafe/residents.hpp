@@ -136,9 +136,12 @@ inline residents::residents(boost::asio::execution_context& context)
 inline residents::~residents()
 {
     // Boost 1.81 never shuts down a service that a dying frame was the first to ask for, and by now
-    // takes no further service.
-    if (begin_dying())
+    // takes no further service. Where nobody is attached, this may also be the second one that Asio
+    // makes and drops when two threads meet a living context at once.
+    if (!attached_.empty()) {
+        begin_dying();
         tell();
+    }
     sweep();
 }
 

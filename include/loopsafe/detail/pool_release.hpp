@@ -20,9 +20,24 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::give_back(slot& s, bool keep) noexcept
 {
     // A lease that ends in unwinding may have stopped in mid-message.
-    const bool unwinding = std::uncaught_exceptions() > 0;
-    shelf_of(s).pool.finish(s, keep && !unwinding,
-                            keep ? close_reason::dirty : close_reason::discarded);
+    const bool clean = keep && std::uncaught_exceptions() == 0;
+    auto& pool = shelf_of(s).pool;
+    if (!clean || !pool.put_back(s))
+        pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
+}
+
+// The warm path of a release. A pool that still keeps connections is not freed by it.
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
+{
+    auto& home = shelf_of(s);
+    const lock_guard lock(mutex_);
+    sync_forks();
+    if (s.state != slot_state::leased || !still_at(home.home, *s.connection) ||
+        !connector_.is_clean(std::as_const(*s.connection)) || !core_.keep(s))
+        return false;
+    core_.leave(home);
+    return true;
 }
 
 template <class Connector, class Policy>

@@ -165,6 +165,7 @@ private:
     void leave(shelf& s) noexcept;
     void drop(shelf& s) noexcept;
     void end_with(unique_lock& lock, shelf& s, bool shelf_is_free) noexcept;
+    bool put_back(slot& s) noexcept;
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
     template <class Wanted>

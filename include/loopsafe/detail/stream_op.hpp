@@ -68,10 +68,14 @@ auto checked_op(Stream& stream, const std::shared_ptr<op_count>& ops, Token& tok
                         asio::post(where, asio::append(std::forward<decltype(handler)>(handler), ec,
                                                        std::size_t(0)));
                 };
-                if (asking != nullptr)
-                    refuse(executor);
-                else
-                    refuse(asio::system_executor());
+                if constexpr (asio::can_query<decltype(executor),
+                                              asio::execution::context_t>::value) {
+                    if (asking != nullptr) {
+                        refuse(executor);
+                        return;
+                    }
+                }
+                refuse(asio::system_executor());
                 return;
             }
         }

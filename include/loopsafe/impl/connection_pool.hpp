@@ -7,6 +7,7 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
@@ -71,19 +72,26 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
         asio::post(where, std::move(call));
 }
 
-template <class T>
-asio::awaitable<T> with_total_cancellation(asio::awaitable<T> operation)
-{
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_return co_await std::move(operation);
-}
+// Until a coroutine begins, its filter lets nothing but terminal cancellation through.
+struct terminal_cancellation {
+    asio::cancellation_signal inner;
+
+    void operator()(asio::cancellation_type type)
+    {
+        if (type != asio::cancellation_type::none)
+            inner.emit(asio::cancellation_type::terminal);
+    }
+};
 
 // Runs a coroutine for a completion handler.
 template <class T, class Handler>
 void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation,
                std::exception_ptr* place, Handler&& handler)
 {
-    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto outer = asio::get_associated_cancellation_slot(handler);
+    asio::cancellation_slot slot;
+    if (outer.is_connected())
+        slot = outer.template emplace<terminal_cancellation>().inner.slot();
     auto complete = [h = std::forward<Handler>(handler), asking,
                      place](const std::exception_ptr& error, auto&&... result) mutable {
         if (place != nullptr)
@@ -97,7 +105,7 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
         else
             asio::dispatch(executor, std::move(call));
     };
-    asio::co_spawn(asking, with_total_cancellation(std::move(operation)),
+    asio::co_spawn(asking, std::move(operation),
                    asio::bind_cancellation_slot(slot, std::move(complete)));
 }
 
@@ -125,9 +133,17 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
                                                      std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    auto executor = co_await boost::asio::this_coro::executor;
-    if (auto* fresh = state_->take_fresh(executor, where))
+    if (auto* fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
         co_return state::lease_of(fresh);
+    co_return co_await acquire_slowly(what, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire_slowly(acquire_options what,
+                                                            std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    auto executor = co_await boost::asio::this_coro::executor;
     auto ticket = state_->enter(executor, "acquire", where);
     co_return co_await state_->acquire(std::move(ticket), std::move(executor), what.timeout, where);
 }

@@ -36,7 +36,7 @@ enum class errc {
     connection_lost,    ///< the peer closed the connection, or what it sent makes no sense
     unusable,           ///< an earlier operation was broken off: nothing can follow it
     busy,               ///< another operation is in progress on this connection
-    bad_parameter,      ///< a text with a NUL byte
+    bad_parameter,      ///< a text with a NUL byte, or more bytes than libpq can count
     bad_conversion,     ///< a field does not hold what was asked for
     transaction_open,   ///< a transaction begun inside another
     transaction_failed, ///< a transaction that cannot commit, since a statement in it failed

@@ -50,15 +50,17 @@ private:
 
 inline void check_texts(const statement& sql, const parameters& values, stage at)
 {
-    const auto refuse = [&](const std::string& what) {
-        throw error(errc::bad_parameter, at,
-                    {.message = what + " has a NUL byte; only bytea can hold one"}, sql.where());
+    constexpr std::string_view nul = " has a NUL byte; only bytea can hold one";
+    const auto refuse = [&](std::string what, std::string_view why) {
+        throw error(errc::bad_parameter, at, {.message = what.append(why)}, sql.where());
     };
     if (sql.text().find('\0') != std::string::npos)
-        refuse("the statement");
+        refuse("the statement", nul);
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (!values[i].binary && values[i].bytes.find('\0') != std::string::npos)
-            refuse("parameter $" + std::to_string(i + 1));
+            refuse("parameter $" + std::to_string(i + 1), nul);
+        if (!std::in_range<int>(values[i].bytes.size()))
+            refuse("parameter $" + std::to_string(i + 1), " has more bytes than libpq can count");
     }
 }
 

@@ -48,7 +48,7 @@ struct errc_category_type final : boost::system::error_category {
         case errc::connection_lost: return "the connection is lost";
         case errc::unusable: return "an earlier operation on the connection was broken off";
         case errc::busy: return "another operation is in progress on the connection";
-        case errc::bad_parameter: return "a text must not hold a NUL byte";
+        case errc::bad_parameter: return "a parameter that cannot be sent";
         case errc::bad_conversion: return "a field does not hold what was asked for";
         case errc::transaction_open: return "a transaction is open already";
         case errc::transaction_failed:
