@@ -110,14 +110,15 @@ public:
     /// Per-operation cancellation: terminal, partial and total, all without side effects.
     /// Errors: as `acquire()`. What a connector throws arrives as its `code()` where it is a
     /// `system_error`, as `connection_aborted` otherwise.
-    template <boost::asio::completion_token_for<void(error_code, lease_type)> Token =
-                  boost::asio::deferred_t>
+    template <boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)>
+                  Token = boost::asio::deferred_t>
     auto async_acquire(Token&& token = {}, acquire_options what = {},
                        std::source_location where = std::source_location::current());
 
     /// The same, for a caller on the context of `executor`.
-    template <std::convertible_to<boost::asio::any_io_executor> Executor,
-              boost::asio::completion_token_for<void(error_code, lease_type)> Token>
+    template <
+        std::convertible_to<boost::asio::any_io_executor> Executor,
+        boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)> Token>
     auto async_acquire(const Executor& executor, Token&& token, acquire_options what = {},
                        std::source_location where = std::source_location::current());
 

@@ -9,6 +9,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 
+#include <concepts>
 #include <exception>
 #include <list>
 
@@ -18,7 +19,8 @@ namespace detail {
 // The background tasks of one context.
 class background_tasks {
 public:
-    void spawn(const asio::any_io_executor& executor, asio::awaitable<void> task)
+    template <class Executor> // a template, so that only those who spawn pay for compiling it
+    void spawn(const Executor& executor, asio::awaitable<void> task)
     {
         std::unique_lock lock(mutex_);
         const auto self = signals_.emplace(signals_.end());
@@ -79,8 +81,9 @@ private:
 /// `co_spawn(..., detached)` gets neither: it is only destroyed.
 ///
 /// Errors: `no_context` (as `context_error`). Thread safety: safe.
-inline void spawn(const boost::asio::any_io_executor& executor, boost::asio::awaitable<void> task,
-                  std::source_location where = std::source_location::current())
+template <std::convertible_to<boost::asio::any_io_executor> Executor>
+void spawn(const Executor& executor, boost::asio::awaitable<void> task,
+           std::source_location where = std::source_location::current())
 {
     context_local<detail::background_tasks>::in(executor, where).spawn(executor, std::move(task));
 }

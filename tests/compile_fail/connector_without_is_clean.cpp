@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connector tells whether a connection is between messages.
 // expect: the connector does not meet the concept loopsafe::connector
-// expect: can_tell_clean
+// expect: (satisfaction of|does not satisfy) .can_tell_clean\b
 #include "connectors.hpp"
 
 struct incomplete {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A lease has one owner.
-// expect: lease
-// expect: deleted
+// expect: (deleted function|implicitly-deleted copy constructor) .*lease
 #include "connectors.hpp"
 
 using lease = loopsafe::lease<complete>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The same, where the pool is made.
 // expect: no matching (function|constructor)
-// expect: connection_pool
+// expect: (no known conversion for argument 2 from|cannot convert) .*initializer list
 #include "connectors.hpp"
 
 #ifdef LOOPSAFE_TEST_CURE

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A policy names its clock.
 // expect: the policy does not meet the concept loopsafe::pool_policy
-// expect: names_a_clock
+// expect: (satisfaction of|does not satisfy) .names_a_clock\b
 #include "connectors.hpp"
 
 struct incomplete : complete_policy {

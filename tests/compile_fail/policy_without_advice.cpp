@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A policy gives advice to whom it refuses.
 // expect: the policy does not meet the concept loopsafe::pool_policy
-// expect: gives_advice
+// expect: (satisfaction of|does not satisfy) .gives_advice\b
 #include "connectors.hpp"
 
 struct incomplete : complete_policy {

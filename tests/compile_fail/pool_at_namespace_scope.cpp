@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A pool with a home cannot be made where there is no context.
 // expect: no matching (function|constructor)
-// expect: pool_policy_without_a_home
+// expect: (satisfaction of|does not satisfy) .pool_policy_without_a_home\b
 #include "connectors.hpp"
 
 #ifdef LOOPSAFE_TEST_CURE

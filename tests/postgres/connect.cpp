@@ -218,6 +218,27 @@ TEST_CASE("the next host is tried when the first is down, and the last one's fai
     CHECK(what_of(e).find("Connection refused") != std::string::npos);
 }
 
+TEST_CASE("what the last host says counts, whatever an earlier one has said")
+{
+    using namespace std::string_literals;
+    asio::io_context context;
+    asio::ip::tcp::socket bound(context, {asio::ip::address_v4::loopback(), 0});
+    const auto down = std::to_string(bound.local_endpoint().port());
+    peer starting([](peer::socket& s) {
+        peer::receive(s);
+        peer::send(s, message('E', "SFATAL\0VFATAL\0C57P03\0Mstarting up\0\0"s));
+        peer::receive_all(s);
+    });
+    const auto alone = starting.conninfo("sslmode=disable");
+    const auto port = alone.substr(alone.find("port=") + 5);
+    const auto e = refused("host=127.0.0.1,127.0.0.1 user=u sslmode=disable port=" +
+                           port.substr(0, port.find(' ')) + ',' + down);
+    CHECK(e.stage() == pg::stage::connect);
+    CHECK(is_errno(e, ECONNREFUSED));
+    CHECK(e.sqlstate().empty());
+    CHECK(what_of(e).find("57P03") != std::string::npos);
+}
+
 TEST_CASE("a UNIX socket needs no look-up and no address")
 {
     run([]() -> asio::awaitable<void> {

@@ -10,7 +10,7 @@ using body = std::function<asio::awaitable<void>()>;
 // Interrupts a coroutine after each of its steps, one run for each, until it ends by itself.
 // A step is one handler of the context, so every suspension point has its run.
 template <class Interrupt>
-int after_every_step(const body& work, Interrupt interrupt)
+int after_every_step(const body& work, Interrupt interrupt, bool on_a_strand = false)
 {
     run(work); // whatever is opened once and kept
     for (int steps = 0;; ++steps) {
@@ -21,9 +21,14 @@ int after_every_step(const body& work, Interrupt interrupt)
         {
             auto context = std::make_unique<asio::io_context>();
             asio::cancellation_signal signal;
-            asio::co_spawn(*context, work,
-                           asio::bind_cancellation_slot(signal.slot(),
-                                                        [&](std::exception_ptr e) { ended = e; }));
+            const auto token = [&] {
+                return asio::bind_cancellation_slot(signal.slot(),
+                                                    [&](std::exception_ptr e) { ended = e; });
+            };
+            if (on_a_strand)
+                asio::co_spawn(asio::make_strand(*context), work, token());
+            else
+                asio::co_spawn(*context, work, token());
             for (int i = 0; i < steps && !ended; ++i)
                 context->run_one();
             by_itself = ended.has_value();
@@ -97,6 +102,7 @@ TEST_CASE("its context dies at every suspension point, and nothing is left behin
     for (const auto& mode : modes) {
         CAPTURE(mode);
         CHECK(after_every_step([&] { return use(server(mode)); }, &destroy) >= 12);
+        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy, true) >= 12);
     }
 }
 

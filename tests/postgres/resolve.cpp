@@ -34,8 +34,10 @@ extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo
     static const auto system =
         reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
     const std::string_view name = host == nullptr ? "" : host;
-    if (!name.empty() && !is_literal(host))
-        ++(std::this_thread::get_id() == loop_thread.load() ? asked_on_the_loop : asked_elsewhere);
+    if (std::this_thread::get_id() != loop_thread.load())
+        ++asked_elsewhere;
+    else if (!name.empty() && !is_literal(host))
+        ++asked_on_the_loop;
     if (name == "slow.loopsafe.test") {
         entered.release();
         leave.acquire();

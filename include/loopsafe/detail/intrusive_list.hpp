@@ -56,6 +56,15 @@ public:
         head_.prev_ = &node;
     }
 
+    // An element of some list, this one or another.
+    void move_back(T& element) noexcept
+    {
+        list_node& node = element;
+        node.prev_->next_ = node.next_;
+        node.next_->prev_ = node.prev_;
+        push_back(element);
+    }
+
     T* pop_front() noexcept
     {
         if (empty())

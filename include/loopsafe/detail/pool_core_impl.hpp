@@ -100,8 +100,7 @@ inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::chrono::nanoseco
         cheap_now_ = cheap_now;
         slot.taken_at = cheap_now;
     }
-    slot.unlink();
-    shelf.used.push_back(slot);
+    shelf.used.move_back(slot);
     slot.state = slot_state::leased;
     slot.holder = holder;
     --idle_;

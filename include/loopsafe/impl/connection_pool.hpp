@@ -226,9 +226,7 @@ struct initiate_close {
 } // namespace detail
 
 template <class Connector, class PoolPolicy>
-template <boost::asio::completion_token_for<
-    void(error_code, typename connection_pool<Connector, PoolPolicy>::lease_type)>
-              Token>
+template <boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)> Token>
 auto connection_pool<Connector, PoolPolicy>::async_acquire(Token&& token, acquire_options what,
                                                            std::source_location where)
 {
@@ -239,9 +237,7 @@ auto connection_pool<Connector, PoolPolicy>::async_acquire(Token&& token, acquir
 
 template <class Connector, class PoolPolicy>
 template <std::convertible_to<boost::asio::any_io_executor> Executor,
-          boost::asio::completion_token_for<
-              void(error_code, typename connection_pool<Connector, PoolPolicy>::lease_type)>
-              Token>
+          boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)> Token>
 auto connection_pool<Connector, PoolPolicy>::async_acquire(const Executor& executor, Token&& token,
                                                            acquire_options what,
                                                            std::source_location where)

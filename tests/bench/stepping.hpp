@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TESTS_BENCH_STEPPING_HPP
+#define LOOPSAFE_TESTS_BENCH_STEPPING_HPP
+
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Counts exactly, where time is too noisy: the body runs in a child process, which this one stops
+// after every instruction, or at every system call, from one mark that the body sets to the next.
+namespace bench {
+
+enum class event { instructions, system_calls };
+
+inline void mark()
+{
+    std::raise(SIGUSR1);
+}
+
+namespace detail {
+
+struct tally {
+    std::uint64_t events = 0;
+    std::uint64_t spans = 0;
+};
+
+inline int wait_for(pid_t child)
+{
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child)
+        throw std::runtime_error("waitpid failed");
+    return status;
+}
+
+inline tally follow(pid_t child, event what)
+{
+    constexpr int call_stop = SIGTRAP | 0x80;
+    bool counting = false;
+    tally seen;
+    for (int status = wait_for(child); !WIFEXITED(status); status = wait_for(child)) {
+        if (!WIFSTOPPED(status))
+            throw std::runtime_error("the counted process died");
+        int deliver = 0;
+        switch (const int signal = WSTOPSIG(status)) {
+        case SIGUSR1:
+            counting = !counting;
+            seen.spans += counting ? 1 : 0;
+            break;
+        case SIGSTOP: ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD); break;
+        case SIGTRAP:
+        case call_stop: seen.events += counting ? 1 : 0; break;
+        default: deliver = signal;
+        }
+        const auto resume = !counting                     ? PTRACE_CONT
+                            : what == event::instructions ? PTRACE_SINGLESTEP
+                                                          : PTRACE_SYSCALL;
+        if (::ptrace(resume, child, nullptr, deliver) != 0)
+            throw std::runtime_error(
+                "ptrace failed: this machine does not let a process be traced");
+    }
+    return seen;
+}
+
+template <class Body>
+tally count(event what, Body body)
+{
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child < 0)
+        throw std::runtime_error("fork failed");
+    if (child == 0) {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        std::raise(SIGSTOP);
+        try {
+            body();
+        } catch (...) {
+            std::abort();
+        }
+        ::_exit(0);
+    }
+    return follow(child, what);
+}
+
+} // namespace detail
+
+// The events of the spans that `body` marks; what a mark itself costs is taken off.
+template <class Body>
+std::uint64_t count(event what, Body body)
+{
+    const auto one = detail::count(what, [] {
+        mark();
+        mark();
+    });
+    const auto all = detail::count(what, body);
+    if (all.spans == 0)
+        throw std::logic_error("the body marked no span");
+    return all.events - all.spans * one.events;
+}
+
+} // namespace bench
+
+#endif
