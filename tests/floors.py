@@ -35,7 +35,8 @@ FLOORS = {
     4: """
         lease.hpp connection_pool.hpp impl/connection_pool.hpp
         detail/deadline.hpp detail/fork_generation.hpp
-        detail/pool_state.hpp detail/pool_state_impl.hpp
+        detail/pool_acquire.hpp detail/pool_release.hpp detail/pool_shelves.hpp
+        detail/pool_state.hpp detail/pool_ticket.hpp detail/pool_whole.hpp
     """,
     5: """
         tcp.hpp impl/tcp.hpp detail/stream_op.hpp detail/tcp_probe.hpp

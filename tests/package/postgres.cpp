@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <loopsafe.hpp>
 #include <loopsafe/postgres.hpp>
 
 #include <cstdio>

@@ -21,14 +21,11 @@ int after_every_step(const body& work, Interrupt interrupt, bool on_a_strand = f
         {
             auto context = std::make_unique<asio::io_context>();
             asio::cancellation_signal signal;
-            const auto token = [&] {
-                return asio::bind_cancellation_slot(signal.slot(),
-                                                    [&](std::exception_ptr e) { ended = e; });
-            };
-            if (on_a_strand)
-                asio::co_spawn(asio::make_strand(*context), work, token());
+            const auto end = [&](std::exception_ptr e) { ended = e; };
+            if (on_a_strand) // without the signal, which would keep the strand beyond its context
+                asio::co_spawn(asio::make_strand(*context), work, end);
             else
-                asio::co_spawn(*context, work, token());
+                asio::co_spawn(*context, work, asio::bind_cancellation_slot(signal.slot(), end));
             for (int i = 0; i < steps && !ended; ++i)
                 context->run_one();
             by_itself = ended.has_value();

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: BSL-1.0
+// Rows 3, 11, 13, 14, 15, 16 and 23: what ends before what, and what keeps nothing going.
+
+#include <lifetimes/row_support.hpp>
+
+namespace {
+
+using namespace row;
+using outcome = connect_script::outcome;
+
+// Counts how often a value of it was destroyed.
+class counted {
+public:
+    explicit counted(int& destroyed) : destroyed_(destroyed) {}
+    counted(const counted&) = delete;
+    ~counted() { ++destroyed_; }
+
+private:
+    int& destroyed_;
+};
+
+TEST_CASE("row 3: connections end with their context and their handles may end at any time later")
+{
+    for (const bool pool_ends_first : {true, false}) {
+        tcp_peer server;
+        const auto descriptors = open_descriptors();
+        std::optional<asio::io_context> context(std::in_place, 1);
+        std::optional<tcp_pool> pool(std::in_place, *context,
+                                     loopsafe::tcp_connector(server.endpoint()));
+        auto lease = run_on(*context, pool->acquire());
+        run_on(*context, borrow(*pool));
+        REQUIRE(pool->stats().idle == 1);
+        context.reset();
+        CHECK(open_descriptors() == descriptors);
+        CHECK(pool->stats().idle == 0);
+        CHECK(pool->stats().leased == 0);
+        CHECK(pool->stats().closed(close_reason::context_died) == 2);
+        if (pool_ends_first)
+            pool.reset();
+        lease.release();
+    }
+}
+
+TEST_CASE("row 3: a timer or socket or strand or work guard ends with its context not its handle")
+{
+    const auto descriptors = open_descriptors();
+    int destroyed = 0;
+    std::optional<asio::io_context> context(std::in_place, 1);
+    using executor = asio::io_context::executor_type;
+    context_bound<asio::steady_timer> timer(*context, *context, for_ever);
+    context_bound<tcp::socket> socket(*context, *context, tcp::v4());
+    context_bound<asio::strand<executor>> strand(*context, asio::make_strand(*context));
+    context_bound<asio::executor_work_guard<executor>> guard(*context, context->get_executor());
+    context_bound<counted> last(*context, destroyed);
+    auto moved = std::move(socket);
+    context.reset();
+    CHECK(open_descriptors() == descriptors);
+    CHECK(destroyed == 1);
+    timer.reset();
+    moved.reset();
+    strand.reset();
+    guard.reset();
+    last.reset();
+    CHECK(destroyed == 1);
+}
+
+struct nest {
+    explicit nest(const asio::any_io_executor& executor) : timer(executor, executor, for_ever) {}
+    context_bound<asio::steady_timer> timer;
+};
+
+TEST_CASE("row 3: a context_bound value may hold another")
+{
+    std::optional<asio::io_context> context(std::in_place, 1);
+    const context_bound<nest> outer(*context, context->get_executor());
+    loopsafe::context_local<nest>::in(context->get_executor());
+    context.reset();
+    CHECK(!outer.home().alive());
+}
+
+TEST_CASE("row 11: a context that dies in the middle of everything takes every connection along")
+{
+    const auto script = std::make_shared<connect_script>();
+    shelves_pool pool{scripted_connector(script), {.max_size = 2, .probe_after = loopsafe::never}};
+    std::optional<asio::io_context> context(std::in_place, 1);
+    int resumed = 0;
+    int touched = 0;
+    const auto uses = [&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        const at_exit touch([&] { touched = lease->number(); });
+        lease->timer().expires_at(for_ever);
+        co_await lease->timer().async_wait(asio::use_awaitable);
+        ++resumed;
+    };
+    const auto asks = [&]() -> asio::awaitable<void> {
+        co_await pool.acquire();
+        ++resumed;
+    };
+    script->plan({outcome::ok, outcome::never});
+    asio::co_spawn(*context, uses, asio::detached);
+    while (pool.stats().leased == 0)
+        context->run_one();
+    for (int i = 0; i < 3; ++i)
+        asio::co_spawn(*context, asks, asio::detached);
+    told callback;
+    pool.async_acquire(context->get_executor(), callback.handler());
+    while (pool.stats().waiting != 3 || pool.stats().connecting != 1)
+        context->run_one();
+
+    context.reset();
+    CHECK(resumed == 0);
+    CHECK(callback.times == 0);
+    CHECK(touched == 1);
+    CHECK(script->open() == 0);
+    auto stats = pool.stats();
+    CHECK(stats.idle + stats.leased + stats.connecting + stats.waiting == 0);
+    CHECK(stats.closed(close_reason::context_died) == 1);
+
+    asio::io_context next;
+    const auto first = run_on(next, pool.acquire());
+    const auto second = run_on(next, pool.acquire());
+    CHECK(pool.stats().leased == 2);
+}
+
+TEST_CASE("row 11: an operation that outlives its lease is told and touches nothing of it")
+{
+    tcp_peer server;
+    asio::io_context context(1);
+    tcp_pool pool(context, loopsafe::tcp_connector(server.endpoint()));
+    char byte = 0;
+    told result;
+    {
+        auto lease = run_on(context, pool.acquire());
+        lease->async_read_some(asio::buffer(&byte, 1), result.handler());
+        run_ready(context);
+    }
+    CHECK(pool.stats().closed(close_reason::dirty) == 1);
+    run_ready(context);
+    CHECK(result.times == 1);
+    CHECK(result.code == asio::error::operation_aborted);
+
+    auto lease = run_on(context, pool.acquire());
+    auto other = run_on(context, pool.acquire());
+    *other = std::move(*lease);
+    CHECK(!lease->is_clean());
+    CHECK(other->is_clean());
+}
+
+TEST_CASE("row 13: a lease outlives its pool")
+{
+    for (const bool context_ends_first : {true, false}) {
+        tcp_peer server;
+        const auto descriptors = open_descriptors();
+        std::optional<asio::io_context> context(std::in_place, 1);
+        std::optional<tcp_pool> pool(std::in_place, *context,
+                                     loopsafe::tcp_connector(server.endpoint()),
+                                     tcp_pool::options{.max_size = 1});
+        auto lease = run_on(*context, pool->acquire());
+        auto peer = server.accept();
+        told waiting;
+        pool->async_acquire(context->get_executor(), waiting.handler());
+        run_ready(*context);
+        REQUIRE(pool->stats().waiting == 1);
+        pool.reset();
+        run_ready(*context);
+        CHECK(waiting.code == errc::pool_closed);
+
+        REQUIRE(lease);
+        const auto use = [&]() -> asio::awaitable<void> {
+            co_await asio::async_write(*lease, asio::buffer("on", 2), asio::use_awaitable);
+        };
+        run_on(*context, use());
+        CHECK(read(peer, 2) == "on");
+        if (context_ends_first)
+            context.reset();
+        lease.release();
+        peer.close();
+        CHECK(open_descriptors() == descriptors + (context_ends_first ? 0 : 3));
+    }
+}
+
+TEST_CASE("row 14: a pool outlives its contexts and serves the next as its policy says")
+{
+    const auto script = std::make_shared<connect_script>();
+    std::optional<asio::io_context> context(std::in_place, 1);
+    strict_pool strict(*context, scripted_connector(script));
+    shelves_pool shelves{scripted_connector(script)};
+    fleeting_pool fleeting{scripted_connector(script)};
+    run_on(*context, borrow(strict));
+    run_on(*context, borrow(shelves));
+    run_on(*context, borrow(fleeting));
+    CHECK(script->open() == 2);
+    context.reset();
+    CHECK(script->open() == 0);
+    CHECK(strict.stats().idle == 0);
+    CHECK(shelves.stats().idle == 0);
+
+    context.emplace(1);
+    CHECK(failure([&] { run_on(*context, borrow(strict)); }) == errc::context_closed);
+    run_on(*context, borrow(shelves));
+    run_on(*context, borrow(shelves));
+    run_on(*context, borrow(fleeting));
+    CHECK(shelves.stats().connects == 2);
+    CHECK(shelves.stats().reused == 1);
+    CHECK(fleeting.stats().connects == 2);
+}
+
+TEST_CASE("row 15: a context outlives its pools")
+{
+    const auto script = std::make_shared<connect_script>();
+    std::optional<asio::io_context> context(std::in_place, 1);
+    strict_pool stays(*context, scripted_connector(script));
+    strict_pool::lease_type last;
+    shelves_pool::lease_type longer;
+    {
+        strict_pool goes(*context, scripted_connector(script));
+        shelves_pool shelves{scripted_connector(script)};
+        run_on(*context, borrow(goes));
+        run_on(*context, borrow(shelves));
+        last = run_on(*context, goes.acquire());
+        longer = run_on(*context, shelves.acquire());
+    }
+    CHECK(script->open() == 2);
+    last.release();
+    CHECK(script->open() == 1);
+    run_on(*context, borrow(stays));
+    strict_pool(*context, scripted_connector(script)).close();
+    context.reset();
+    CHECK(script->open() == 0);
+    longer.release();
+}
+
+TEST_CASE("row 16: once its leases are back a pool gives its context nothing to do")
+{
+    const auto script = std::make_shared<connect_script>();
+    asio::io_context context(1);
+    shelves_pool pool{scripted_connector(script), {.max_size = 1}};
+    script->wants_reset = true;
+    for (int i = 0; i < 3; ++i)
+        asio::co_spawn(context, borrow(pool), asio::detached);
+    while (pool.stats().acquired != 3)
+        context.run_one();
+    context.poll();
+    CHECK(context.stopped());
+    CHECK(pool.stats().idle == 1);
+    CHECK(script->resets == 2);
+}
+
+TEST_CASE("row 23: neither a pool nor what it keeps holds a context at work")
+{
+    const auto script = std::make_shared<connect_script>();
+    std::optional<asio::io_context> context(std::in_place, 1);
+    const auto at_work = [&] {
+        return asio::require(context->get_executor(), asio::execution::outstanding_work.tracked);
+    };
+    strict_pool strict(at_work(), scripted_connector(script));
+    shelves_pool shelves{scripted_connector(script)};
+    loopsafe::context_local<asio::steady_timer>::in(at_work());
+    context->poll();
+    CHECK(context->stopped());
+    context->restart();
+    asio::co_spawn(at_work(), borrow(strict), asio::detached);
+    asio::co_spawn(at_work(), borrow(shelves), asio::detached);
+    while (shelves.stats().acquired + strict.stats().acquired != 2)
+        context->run_one();
+    context->poll();
+    CHECK(context->stopped());
+    CHECK(script->open() == 2);
+    context.reset();
+    CHECK(script->open() == 0);
+}
+
+} // namespace

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "rule_1_kinds.hpp"
+#include "rule_1_tls.hpp"
+
+#include <boost/asio/write.hpp>
+
+#include <vector>
+
+namespace {
+
+using namespace rule_1;
+
+struct tls_reading : tls_over<tcp_socket> {
+    static asio::awaitable<void> operate(stream& connected)
+    {
+        co_await read_into_nothing(connected);
+    }
+};
+
+struct tls_writing : tls_over<tcp_socket> {
+    static asio::awaitable<void> operate(stream& connected)
+    {
+        // More than all buffers on the way to a peer that does not read.
+        const std::vector<char> request(std::size_t(64) << 20);
+        co_await asio::async_write(connected, asio::buffer(request), asio::use_awaitable);
+    }
+};
+
+} // namespace
+
+TEST_SUITE_BEGIN("rule 1");
+
+TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is read to its lease", Death,
+                   LOOPSAFE_EVERY_DEATH)
+{
+    context_dies<tls_reading, Death>();
+}
+
+TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is written to its lease", Death,
+                   LOOPSAFE_EVERY_DEATH)
+{
+    context_dies<tls_writing, Death>();
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TESTS_MODEL_COMPARE_HPP
+#define LOOPSAFE_TESTS_MODEL_COMPARE_HPP
+
+#include "world.hpp"
+
+// After each step the pool must look as the reference model says.
+namespace model {
+
+inline void world::compare() const
+{
+    if (freed_) {
+        for (const bool used : slot_used_)
+            expect(!used, "a pool that is freed has no slots");
+        for (const bool used : shelf_used_)
+            expect(!used, "a pool that is freed has no shelves");
+        return;
+    }
+    auto is_woken = woken_;
+    auto must_wake = expected_.woken;
+    if (any_of(must_wake, [](const wakening& w) { return w.why == wakening::cause::closed; })) {
+        std::sort(is_woken.begin(), is_woken.end()); // no order is promised between contexts
+        std::sort(must_wake.begin(), must_wake.end());
+    }
+    expect(std::equal(is_woken.begin(), is_woken.end(), must_wake.begin(), must_wake.end()),
+           "those who wait are woken in the order in which they came, and nobody else is");
+
+    std::size_t i = 0;
+    each_of(core_, [&](const shelf& s) {
+        expect(i < expected_.homes() && number(s) == expected_.home(i++),
+               "a pool has the shelves that somebody refers to");
+        compare(s);
+    });
+    expect(i == expected_.homes(), "a pool has the shelves that somebody refers to");
+    expect(expected_.no_budget_is_exceeded(), "there are never more than max_size connections");
+    expect(expected_.nobody_waits_in_vain(), "nobody waits while something is free");
+    expect(core_.drained() == expected_.drained(), "a pool is drained when nobody is inside");
+
+    const auto is = core_.stats();
+    const auto must = expected_.stats();
+    expect(is.idle == must.idle, "stats: idle");
+    expect(is.leased == must.leased, "stats: leased");
+    expect(is.connecting == must.connecting, "stats: connecting");
+    expect(is.waiting == must.waiting, "stats: waiting");
+    expect(is.acquired == must.acquired, "stats: acquired");
+    expect(is.reused == must.reused, "stats: reused");
+    expect(is.connects == must.connects, "stats: connects");
+    expect(is.connect_failures == must.connect_failures, "stats: connect_failures");
+    expect(is.refused == must.refused, "stats: refused");
+    expect(is.acquire_timeouts == must.acquire_timeouts, "stats: acquire_timeouts");
+    expect(is.queue_full == must.queue_full, "stats: queue_full");
+    expect(is.closed_because == must.closed_because, "stats: closed_because");
+}
+
+inline void world::compare(const pool_shelf& constant) const
+{
+    auto& s = const_cast<pool_shelf&>(constant);
+    const int home = number(s);
+    expect(s.dead == expected_.dead(home), "a shelf knows that its context is dead");
+    expect(static_cast<int>(s.references) == expected_.references(home),
+           "a shelf counts who refers to it");
+    expect(static_cast<int>(s.budget->size) == expected_.taken(home),
+           "a budget counts the connections of every state");
+    expect(static_cast<int>(s.budget->waiting) == expected_.waiting(home),
+           "a budget counts those who wait");
+
+    auto* waiting = s.budget->waiters.first();
+    expected_.each_waiting(home, [&](int who) {
+        expect(waiting == &callers_[who].w && waiting->st == pool_waiter::status::queued,
+               "those who wait do so in the order in which they came");
+        waiting = s.budget->waiters.next(*waiting);
+    });
+    expect(waiting == nullptr, "nobody else waits");
+
+    auto* idle = s.idle.first();
+    auto* used = s.used.first();
+    expected_.each_place([&](const place& p) {
+        if (p.home != home || p.slot == none)
+            return;
+        using is = slot_state;
+        const auto& there = slots()[p.slot];
+        expect(slot_used_[p.slot] && there.shelf == &s, "a place has its slot");
+        expect(there.connection == p.made || p.at == stage::leaving, "a slot has its connection");
+        switch (p.at) {
+        case stage::idle:
+            expect(idle == &there && there.state == is::idle, "the idle ones are in order");
+            idle = s.idle.next(*idle);
+            break;
+        case stage::readying:
+        case stage::leased:
+            expect(used == &there && there.state == (p.at == stage::leased ? is::leased : is::connecting),
+                   "those in use are in order");
+            used = s.used.next(*used);
+            break;
+        case stage::leaving: expect(there.state == is::closing, "what is closed is in no list"); break;
+        case stage::expiring: expect(there.state == is::expiring, "what is left over expires"); break;
+        case stage::promised: break;
+        }
+    });
+    expect(idle == nullptr, "nothing else is idle");
+    expect(used == nullptr, "nothing else is in use");
+}
+
+} // namespace model
+
+#endif
