@@ -218,7 +218,6 @@ struct initiate_close {
         } catch (const context_error&) {
             refused = std::current_exception();
         }
-        state->close();
         post_result(std::forward<Handler>(handler), asking, code_of(refused));
     }
 };

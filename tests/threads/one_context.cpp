@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "support.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <optional>
+#include <thread>
+
+namespace {
+
+using namespace threads;
+
+// A context that four threads run.
+class thread_pool {
+public:
+    auto get_executor() { return pool_.get_executor(); }
+    void join() { pool_.join(); }
+
+private:
+    asio::thread_pool pool_{4};
+};
+
+class io_context {
+public:
+    io_context()
+    {
+        for (auto& each : threads_)
+            each = std::jthread([this] { context_.run(); });
+    }
+    auto get_executor() { return context_.get_executor(); }
+    void join()
+    {
+        work_.reset();
+        for (auto& each : threads_)
+            each.join();
+    }
+
+private:
+    asio::io_context context_{4};
+    asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
+    std::jthread threads_[4];
+};
+
+constexpr unsigned users = 8;
+constexpr unsigned rounds = 250;
+
+} // namespace
+
+TEST_CASE_TEMPLATE("a pool on a context that several threads run accounts for every lease", Context,
+                   thread_pool, io_context)
+{
+    using pool_type = loopsafe::connection_pool<scripted_connector>;
+    Context context;
+    const auto script = std::make_shared<connect_script>();
+    pool_type pool(context.get_executor(), scripted_connector(script),
+                   {.max_size = 3, .max_waiting = 5, .connect_timeout = 2ms, .probe_after = 0ms});
+    lost_property<pool_type::lease_type> lost;
+    ledger seen;
+    seen.present = users;
+    for (unsigned who = 1; who <= users; ++who) {
+        asio::co_spawn(
+            asio::make_strand(context.get_executor()),
+            [&, who]() -> asio::awaitable<void> {
+                co_await use(pool, lost, seen, who, rounds);
+                co_await pool.async_close(10min, asio::use_awaitable);
+            },
+            [&](const std::exception_ptr& error) {
+                seen.unexpected += error == nullptr ? 0 : 1;
+                --seen.present;
+            });
+    }
+    dice choice(0);
+    while (seen.present != 0) {
+        meddle(pool, lost, *script, choice);
+        std::this_thread::yield();
+    }
+    context.join();
+    pool.close();
+    nothing_is_left(pool, *script, seen);
+    const auto end = pool.stats();
+    CHECK(end.acquired == seen.given);
+    CHECK(end.connects == static_cast<std::uint64_t>(script->opened));
+    CHECK(end.closed() == end.connects);
+}
+
+TEST_CASE("close() from main ends the waiting of every thread")
+{
+    using pool_type = loopsafe::connection_pool<scripted_connector>;
+    constexpr int turns = 60;
+    for (int turn = 0; turn != turns; ++turn) {
+        io_context context;
+        const auto script = std::make_shared<connect_script>();
+        pool_type pool(context.get_executor(), scripted_connector(script),
+                       {.max_size = 1, .acquire_timeout = loopsafe::never});
+        ledger seen;
+        seen.present = users;
+        for (unsigned who = 0; who != users; ++who) {
+            asio::co_spawn(
+                asio::make_strand(context.get_executor()),
+                [&]() -> asio::awaitable<void> {
+                    for (;;) {
+                        auto lease = co_await pool.acquire();
+                        ++seen.given;
+                        co_await yield(2);
+                    }
+                },
+                [&](const std::exception_ptr& error) {
+                    try {
+                        std::rethrow_exception(error);
+                    } catch (const loopsafe::pool_error& e) {
+                        seen.count(e.code());
+                    }
+                    --seen.present;
+                });
+        }
+        while (seen.given < users) // everybody had a turn, since nobody overtakes
+            std::this_thread::yield();
+        pool.close();
+        context.join();
+        CHECK(seen.present == 0);
+        CHECK(seen.refused == users);
+        CHECK(pool.stats().acquired == seen.given);
+        CHECK(script->opened == script->closed);
+    }
+}
