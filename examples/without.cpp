@@ -11,13 +11,13 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <libpq-fe.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <vector>
-
-#include <libpq-fe.h>
 
 namespace asio = boost::asio;
 

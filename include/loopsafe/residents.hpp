@@ -80,11 +80,7 @@ private:
 class context_pin {
 public:
     explicit context_pin(const context_ref& home) noexcept
-        : context_pin(detail::context_access::state(home).get())
-    {
-    }
-    explicit context_pin(detail::context_state* state) noexcept
-        : state_(state), pinned_(state != nullptr && state->pin())
+        : state_(detail::context_access::state(home)), pinned_(state_ != nullptr && state_->pin())
     {
     }
     context_pin(const context_pin&) = delete;
@@ -103,8 +99,8 @@ public:
     }
 
 private:
-    detail::context_state* state_;
-    bool pinned_;
+    const std::shared_ptr<detail::context_state> state_; // outlives a context that ends at unpin()
+    const bool pinned_;
 };
 
 // Added to the context by the dying hook. From Boost 1.82 the second pass of shutdown() reaches it;

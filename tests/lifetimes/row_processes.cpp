@@ -313,7 +313,7 @@ TEST_CASE("row 8: a connection whose peer left during a freeze is not used after
     hang_up(peer);
     REQUIRE(thawed.give());
     worker.signal(SIGCONT);
-    CHECK(worker.wait() == 0);
+    REQUIRE(worker.wait() == 0);
     auto next = server.accept();
     CHECK(read(next, 3) == "new");
 }

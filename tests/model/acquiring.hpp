@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TESTS_MODEL_ACQUIRING_HPP
 #define LOOPSAFE_TESTS_MODEL_ACQUIRING_HPP
 
+#include "memory.hpp"
 #include "world.hpp"
 
 // As connection_pool::acquire(), pool_acquire.hpp and pool_shelves.hpp do it.

@@ -88,12 +88,17 @@ inline void world::compare(const pool_shelf& constant) const
             break;
         case stage::readying:
         case stage::leased:
-            expect(used == &there && there.state == (p.at == stage::leased ? is::leased : is::connecting),
+            expect(used == &there &&
+                       there.state == (p.at == stage::leased ? is::leased : is::connecting),
                    "those in use are in order");
             used = s.used.next(*used);
             break;
-        case stage::leaving: expect(there.state == is::closing, "what is closed is in no list"); break;
-        case stage::expiring: expect(there.state == is::expiring, "what is left over expires"); break;
+        case stage::leaving:
+            expect(there.state == is::closing, "what is closed is in no list");
+            break;
+        case stage::expiring:
+            expect(there.state == is::expiring, "what is left over expires");
+            break;
         case stage::promised: break;
         }
     });

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TESTS_MODEL_ENCODING_HPP
 #define LOOPSAFE_TESTS_MODEL_ENCODING_HPP
 
+#include "memory.hpp"
 #include "world.hpp"
 
 // Everything of a world that can make a difference, and nothing that cannot: no addresses, no

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TESTS_MODEL_ENDING_HPP
 #define LOOPSAFE_TESTS_MODEL_ENDING_HPP
 
+#include "memory.hpp"
 #include "world.hpp"
 
 namespace model {

@@ -81,7 +81,7 @@ private:
 struct outcome {
     std::uint64_t states = 0;
     std::uint64_t transitions = 0;
-    int depth = 0;        // events in the longest history
+    int depth = 0;         // events in the longest history
     bool complete = false; // there are no other states, however long the history
     std::string violation; // with its history
     census seen;

@@ -14,7 +14,10 @@ struct violation : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-[[noreturn]] inline void fail(const char* claim) { throw violation(claim); }
+[[noreturn]] inline void fail(const char* claim)
+{
+    throw violation(claim);
+}
 
 inline void expect(bool holds, const char* claim)
 {

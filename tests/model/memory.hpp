@@ -24,7 +24,10 @@ namespace model {
 
 inline constexpr std::chrono::milliseconds one_tick{500};
 
-inline int ticks(std::chrono::nanoseconds t) { return static_cast<int>(t / one_tick); }
+inline int ticks(std::chrono::nanoseconds t)
+{
+    return static_cast<int>(t / one_tick);
+}
 
 inline pool_rules rules_of(const limits& l)
 {

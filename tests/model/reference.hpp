@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_TESTS_MODEL_REFERENCE_HPP
 #define LOOPSAFE_TESTS_MODEL_REFERENCE_HPP
 
-#include <loopsafe/pool_stats.hpp>
-
 #include "few.hpp"
+
+#include <loopsafe/pool_stats.hpp>
 
 // A pool as its documentation tells it. Everything is searched for when it is asked for: nothing is
 // counted beforehand, nothing is linked to anything else. Homes, slots and callers are numbers.
@@ -23,8 +23,8 @@ struct moment {
 
     int since(const moment& earlier) const
     {
-        return std::max({0, monotonic - earlier.monotonic, boot - earlier.boot,
-                         wall - earlier.wall});
+        return std::max(
+            {0, monotonic - earlier.monotonic, boot - earlier.boot, wall - earlier.wall});
     }
 };
 
@@ -118,8 +118,8 @@ public:
         if (limits_.timed()) {
             const int idle = cheap_now - p->kept.wall;
             const int age = cheap_now - reading_.wall;
-            const bool young = cheap_now - p->born.wall < limits_.max_lifetime ||
-                               limits_.max_lifetime == never;
+            const bool young =
+                cheap_now - p->born.wall < limits_.max_lifetime || limits_.max_lifetime == never;
             if (idle < 0 || idle >= limits_.idle_timeout || idle >= limits_.probe_after || !young ||
                 age < 0 || age >= limits_.reading_lasts)
                 return {};
@@ -243,11 +243,11 @@ public:
         auto& p = at(slot);
         p.at = stage::leaving;
         const bool unsaid = said == close_reason::not_kept;
-        const auto why = p.inherited          ? close_reason::forked
-                         : the(p.home).dead   ? close_reason::context_died
-                         : unsaid && closed_  ? close_reason::pool_closed
-                         : unsaid && p.stale  ? close_reason::invalidated
-                                              : said;
+        const auto why = p.inherited         ? close_reason::forked
+                         : the(p.home).dead  ? close_reason::context_died
+                         : unsaid && closed_ ? close_reason::pool_closed
+                         : unsaid && p.stale ? close_reason::invalidated
+                                             : said;
         gone(why);
         return why;
     }
@@ -391,9 +391,9 @@ public:
     {
         return !any_of(line_, [&](const caller& c) {
             return closed_ || the(c.home).dead || taken(c.home) < limits_.max_size ||
-                   any_of(places_, [&](const place& p) {
-                       return p.home == c.home && p.at == stage::idle;
-                   });
+                   any_of(
+                       places_,
+                       [&](const place& p) { return p.home == c.home && p.at == stage::idle; });
         });
     }
     bool no_budget_is_exceeded() const

@@ -307,23 +307,45 @@ inline void world::perform(step s, census& seen)
     if (wrong_wake_ != nullptr)
         fail(wrong_wake_);
     seen.pools_freed += freed_;
-    seen.drained += any_of(expected_.woken, [](const wakening& w) {
-        return w.why == wakening::cause::drained;
-    });
+    seen.drained += any_of(expected_.woken,
+                           [](const wakening& w) { return w.why == wakening::cause::drained; });
     compare();
 }
 
 inline std::string to_string(const step& s)
 {
-    static constexpr const char* names[] = {
-        "acquire",       "time_out",    "cancel",         "connect",
-        "fail_to_connect", "release",   "discard",        "die",
-        "fork",          "thaw",        "invalidate",     "close",
-        "destroy_pool",  "drain",       "tick",           "freeze",
-        "step_back",     ". start",     ". begin_wait",   ". resume",
-        ". look",        ". finish_connecting", ". end_reset", ". end_old",
-        ". end_closing", ". end_ticket", ". end_frame",   ". sweep",
-        ". context_dies", ". idle_destroyed", ". frames_gone", ". leftover_destroyed"};
+    static constexpr const char* names[] = {"acquire",
+                                            "time_out",
+                                            "cancel",
+                                            "connect",
+                                            "fail_to_connect",
+                                            "release",
+                                            "discard",
+                                            "die",
+                                            "fork",
+                                            "thaw",
+                                            "invalidate",
+                                            "close",
+                                            "destroy_pool",
+                                            "drain",
+                                            "tick",
+                                            "freeze",
+                                            "step_back",
+                                            ". start",
+                                            ". begin_wait",
+                                            ". resume",
+                                            ". look",
+                                            ". finish_connecting",
+                                            ". end_reset",
+                                            ". end_old",
+                                            ". end_closing",
+                                            ". end_ticket",
+                                            ". end_frame",
+                                            ". sweep",
+                                            ". context_dies",
+                                            ". idle_destroyed",
+                                            ". frames_gone",
+                                            ". leftover_destroyed"};
     static_assert(std::size(names) == act_count);
     return std::string(names[static_cast<int>(s.what)]) + ' ' + std::to_string(s.who) + ' ' +
            std::to_string(s.how);

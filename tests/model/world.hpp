@@ -2,10 +2,10 @@
 #ifndef LOOPSAFE_TESTS_MODEL_WORLD_HPP
 #define LOOPSAFE_TESTS_MODEL_WORLD_HPP
 
-#include <loopsafe/detail/pool_core.hpp>
-
 #include "bytes.hpp"
 #include "reference.hpp"
+
+#include <loopsafe/detail/pool_core.hpp>
 
 #include <memory>
 #include <string>
@@ -73,7 +73,10 @@ enum class act : signed char {
     leftover_destroyed
 };
 inline constexpr int act_count = 32;
-inline constexpr bool is_event(act a) { return a < act::start; }
+inline constexpr bool is_event(act a)
+{
+    return a < act::start;
+}
 
 struct step {
     act what{};
@@ -328,12 +331,11 @@ void each_of(const intrusive_list<T>& constant, F f)
 
 } // namespace model
 
-#include "memory.hpp"
-
 #include "acquiring.hpp"
 #include "compare.hpp"
 #include "encoding.hpp"
 #include "ending.hpp"
+#include "memory.hpp"
 #include "steps.hpp"
 
 #endif

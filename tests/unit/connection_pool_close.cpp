@@ -101,7 +101,7 @@ TEST_CASE("close() closes the idle connections of every context")
     CHECK(f.script->open() == 0);
 }
 
-TEST_CASE("a pool that is destroyed closes its connections; leases and waiters outlive it")
+TEST_CASE("a pool that is destroyed closes its connections, leases and waiters outlive it")
 {
     manual_clock::reset();
     asio::io_context context;
@@ -305,7 +305,7 @@ TEST_CASE("a pool that is moved keeps its leases, its waiters and its connection
     CHECK(number(run_on(f.context, moved.acquire())) == 1);
 }
 
-TEST_CASE("a pool that is assigned away takes the other's place; what was there is closed with it")
+TEST_CASE("a pool that is assigned away takes the other's place, what was there is closed with it")
 {
     manual_clock::reset();
     asio::io_context context;
