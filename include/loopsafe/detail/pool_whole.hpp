@@ -97,9 +97,11 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
     close();
     waiter w(h.at(), executor);
     w.expires_after(limit);
+    bool drained = false; // once is enough: who asks now is refused, but is counted meanwhile
     const auto begin = [&](auto handler) {
         const lock_guard lock(mutex_);
-        const bool wait = !core_.drained();
+        drained = core_.drained();
+        const bool wait = !drained;
         if (!wait)
             w.expire_now();
         w.timer.async_wait(std::move(handler));
@@ -109,10 +111,9 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
     const auto [ec] =
         co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,
                                       void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
-    bool drained = false;
     {
         const lock_guard lock(mutex_);
-        drained = core_.consume_drained(w) || core_.drained();
+        drained = core_.consume_drained(w) || drained || core_.drained();
     }
     if (drained)
         co_return;
