@@ -90,7 +90,8 @@ TEST_CASE("cancelled at every suspension point, it ends aborted and leaves nothi
 {
     for (const auto& mode : modes) {
         CAPTURE(mode);
-        CHECK(after_every_step([&] { return use(server(mode)); }, &cancel) >= 12);
+        // How many there are depends on how the answers arrive; fewer than these cannot be.
+        CHECK(after_every_step([&] { return use(server(mode)); }, &cancel) >= 6);
     }
 }
 
@@ -98,8 +99,8 @@ TEST_CASE("its context dies at every suspension point, and nothing is left behin
 {
     for (const auto& mode : modes) {
         CAPTURE(mode);
-        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy) >= 12);
-        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy, true) >= 12);
+        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy) >= 6);
+        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy, true) >= 6);
     }
 }
 
