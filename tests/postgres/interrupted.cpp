@@ -90,7 +90,7 @@ TEST_CASE("cancelled at every suspension point, it ends aborted and leaves nothi
 {
     for (const auto& mode : modes) {
         CAPTURE(mode);
-        // How many there are depends on how the answers arrive; fewer than these cannot be.
+        // Only against an empty sweep: how many there are depends on how the answers arrive.
         CHECK(after_every_step([&] { return use(server(mode)); }, &cancel) >= 6);
     }
 }
