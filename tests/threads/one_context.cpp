@@ -42,6 +42,19 @@ private:
     std::jthread threads_[4];
 };
 
+// It goes on from thread to thread, and never ends by itself.
+struct restless_connector {
+    using connection_type = int;
+
+    asio::awaitable<int> connect(asio::any_io_executor) const
+    {
+        for (;;)
+            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    }
+    bool is_clean(int) const noexcept { return true; }
+    bool probe(int) const noexcept { return true; }
+};
+
 constexpr unsigned users = 8;
 constexpr unsigned rounds = 250;
 
@@ -123,4 +136,30 @@ TEST_CASE("close() from main ends the waiting of every thread")
         CHECK(pool.stats().acquired == seen.given);
         CHECK(script->opened == script->closed);
     }
+}
+
+TEST_CASE("the deadline of a connect comes on one thread while it steps on another")
+{
+    thread_pool context; // and no strand around the users
+    loopsafe::connection_pool<restless_connector> pool(context.get_executor(), {},
+                                                       {.max_size = 4, .connect_timeout = 1ms});
+    std::atomic<unsigned> late{0};
+    for (unsigned who = 0; who != users; ++who) {
+        asio::co_spawn(
+            context.get_executor(),
+            [&]() -> asio::awaitable<void> {
+                for (int round = 0; round != 50; ++round) {
+                    try {
+                        co_await pool.acquire();
+                    } catch (const loopsafe::pool_error& e) {
+                        late += e.code() == loopsafe::errc::connect_timeout ? 1 : 0;
+                    }
+                }
+            },
+            asio::detached);
+    }
+    context.join();
+    CHECK(late == users * 50);
+    CHECK(pool.stats().connect_failures == users * 50);
+    CHECK(pool.stats().connecting == 0);
 }

@@ -3,6 +3,8 @@
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
+#include <boost/asio/use_future.hpp>
+
 #include <doctest/doctest.h>
 
 #include <unit/scripted.hpp>
@@ -214,14 +216,16 @@ TEST_CASE("a full queue, a closed pool and a slow connect are reported with the 
     CHECK(slow.text() == "connection pool: no connection could be made in time"
                          "\n  used:  acquire at " +
                              place +
-                             "\n  state: max_size 1, leased 0, connecting 1, idle 0, waiting 0");
+                             "\n  state: max_size 1, leased 0, connecting 1, idle 0, waiting 0"
+                             "\n  last connect error: scripted: Operation canceled [system:125]");
     f.pool.close();
     const auto closed = next_line();
     attempt late(f.context, f.pool.acquire());
     CHECK(late.text() == "connection pool: the pool is closed"
                          "\n  used:  acquire at " +
                              closed +
-                             "\n  state: max_size 1, leased 0, connecting 0, idle 0, waiting 0");
+                             "\n  state: max_size 1, leased 0, connecting 0, idle 0, waiting 0"
+                             "\n  last connect error: scripted: Operation canceled [system:125]");
 }
 
 TEST_CASE("an acquire that times out tells of the last connect that failed")

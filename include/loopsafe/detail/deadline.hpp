@@ -2,18 +2,16 @@
 #ifndef LOOPSAFE_DETAIL_DEADLINE_HPP
 #define LOOPSAFE_DETAIL_DEADLINE_HPP
 
+#include <loopsafe/detail/located_executor.hpp>
+#include <loopsafe/detail/serial_executor.hpp>
 #include <loopsafe/pool_policy.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -37,15 +35,17 @@ void expire_after(Timer& timer, std::chrono::milliseconds limit)
         timer.expires_after(std::max(limit, milliseconds::zero()));
 }
 
-// All members are touched on the strand only, until the operation has ended.
+// Touched in the gate only, until the operation has ended.
 template <class Timer>
 struct deadline {
     explicit deadline(const asio::any_io_executor& executor)
-        : strand(asio::make_strand(executor)), timer(strand)
+        : gate(std::make_shared<serial_gate>(untracked(executor))), timer(executor)
     {
     }
 
-    asio::strand<asio::any_io_executor> strand;
+    void cancel_operation() { cancel.emit(asio::cancellation_type::terminal); }
+
+    const std::shared_ptr<serial_gate> gate;
     Timer timer;
     asio::cancellation_signal cancel;
     bool ended = false;
@@ -57,13 +57,29 @@ template <class Timer>
 asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono::milliseconds limit,
                                 asio::awaitable<void> operation)
 {
+    // Also where the frame is destroyed: the signal must not reach into it any more.
+    struct ending {
+        deadline<Timer>& d;
+
+        ~ending()
+        {
+            d.gate->pass([this] {
+                d.ended = true;
+                d.timer.cancel();
+            });
+            d.gate->leave();
+        }
+    };
+    const ending at_the_end{*d};
     if (limit != never) {
         expire_after(d->timer, limit);
         d->timer.async_wait([d](const boost::system::error_code& ec) {
-            if (!ec && !d->ended) {
-                d->expired = true;
-                d->cancel.emit(asio::cancellation_type::terminal);
-            }
+            d->gate->pass([&] {
+                if (!ec && !d->ended) {
+                    d->expired = true;
+                    d->cancel_operation();
+                }
+            });
         });
     }
     try {
@@ -71,16 +87,18 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
     } catch (...) {
         d->error = std::current_exception();
     }
-    d->ended = true;
-    d->timer.cancel();
 }
 
-// Runs the operation; false: the deadline came first, and the operation has ended by cancellation.
-// Cancelling the caller cancels the operation.
+struct finished {
+    std::exception_ptr error; // null: it succeeded, be it late
+    bool expired = false;     // the deadline came first, and the operation ended by cancellation
+};
+
+// Runs the operation to its end. Cancelling the caller cancels it.
 template <class Timer>
-asio::awaitable<bool> finishes_within(asio::any_io_executor executor,
-                                      std::chrono::milliseconds limit,
-                                      asio::awaitable<void> operation)
+asio::awaitable<finished> finish_within(asio::any_io_executor executor,
+                                        std::chrono::milliseconds limit,
+                                        asio::awaitable<void> operation)
 {
     const auto d = std::make_shared<deadline<Timer>>(executor);
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
@@ -90,20 +108,20 @@ asio::awaitable<bool> finishes_within(asio::any_io_executor executor,
         // a filter of its own.
         outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type) {
             if (const auto alive = weak.lock()) {
-                asio::dispatch(alive->strand,
-                               [alive] { alive->cancel.emit(asio::cancellation_type::terminal); });
+                alive->gate->pass([&] {
+                    if (!alive->ended)
+                        alive->cancel_operation();
+                });
             }
         });
     }
     const auto [not_started] = co_await asio::co_spawn(
-        d->strand, run_until(d, limit, std::move(operation)),
+        asio::any_io_executor(serial_executor(d->gate)), run_until(d, limit, std::move(operation)),
         asio::bind_cancellation_slot(d->cancel.slot(), asio::as_tuple(asio::use_awaitable)));
     outer.clear();
     if (not_started != nullptr)
-        std::rethrow_exception(not_started);
-    if (d->error != nullptr && !d->expired)
-        std::rethrow_exception(d->error);
-    co_return d->error == nullptr;
+        co_return finished{not_started};
+    co_return finished{std::move(d->error), d->expired};
 }
 
 } // namespace loopsafe::detail

@@ -167,16 +167,12 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         if constexpr (can_reset<Connector>) {
             if (found.what != pool_core::verdict::close && connector_.needs_reset(*s.connection)) {
                 t.dirty();
-                bool good = false;
-                try {
-                    good = co_await finishes_within<timer>(executor, options_.connect_timeout,
-                                                           connector_.reset(*s.connection));
-                } catch (...) { // whatever it was, a new connection is the cure
-                }
+                const auto reset = co_await finish_within<timer>(executor, options_.connect_timeout,
+                                                                 connector_.reset(*s.connection));
                 const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
                 if (state.cancelled() != asio::cancellation_type::none)
                     throw boost::system::system_error(asio::error::operation_aborted, "acquire");
-                if (!good)
+                if (reset.error != nullptr) // whatever it was, a new connection is the cure
                     found = {pool_core::verdict::close, close_reason::reset_failed};
             }
         }
@@ -189,15 +185,9 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         }
         destroy_connection(s, found.why);
     }
-    std::exception_ptr error;
-    bool in_time = false;
-    try {
-        in_time = co_await finishes_within<timer>(executor, options_.connect_timeout,
-                                                  connect_into(s, executor));
-    } catch (...) {
-        error = std::current_exception();
-    }
-    if (error == nullptr && in_time) {
+    const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
+                                                    connect_into(s, executor));
+    if (done.error == nullptr) {
         const auto born = read_clock();
         {
             const lock_guard lock(mutex_);
@@ -206,16 +196,17 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         emit({.what = pool_event::kind::connected, .pool = name_});
         co_return;
     }
-    auto text = text_of(error);
+    auto text = text_of(done.error); // of a late one: the stage at which the connector was stopped
     {
         const lock_guard lock(mutex_);
         core_.connect_failed();
-        if (text != nullptr)
-            last_connect_error_.swap(text);
+        last_connect_error_.swap(text);
     }
-    emit({.what = pool_event::kind::connect_failed, .pool = name_, .error = error});
-    if (error != nullptr)
-        std::rethrow_exception(error);
+    emit({.what = pool_event::kind::connect_failed,
+          .pool = name_,
+          .error = done.expired ? nullptr : done.error});
+    if (!done.expired)
+        std::rethrow_exception(done.error);
     fail(errc::connect_timeout, "acquire", where);
 }
 

@@ -4,6 +4,7 @@
 
 #include <loopsafe/connector.hpp>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -111,9 +112,11 @@ public:
                                             : boost::asio::steady_timer::duration::zero());
         if (outcome == connect_script::outcome::never)
             timer.expires_at(boost::asio::steady_timer::time_point::max());
-        co_await timer.async_wait(boost::asio::use_awaitable);
+        auto [ec] = co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
         if (outcome == connect_script::outcome::fail)
-            throw boost::system::system_error(boost::asio::error::connection_refused, "scripted");
+            ec = boost::asio::error::connection_refused;
+        if (ec)
+            throw boost::system::system_error(ec, "scripted");
         co_return scripted_connection(script_, executor);
     }
 

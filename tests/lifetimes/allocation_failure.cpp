@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "gated.hpp"
+
+#include <loopsafe/tcp.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace heap {
+
+thread_local bool watched = false;
+thread_local long allocations = 0;
+thread_local long failing = -1;
+thread_local long alive = 0; // of operator new
+
+bool fails() noexcept
+{
+    return watched && allocations++ == failing;
+}
+
+void* take(std::size_t size, std::size_t alignment) noexcept
+{
+    void* place = nullptr;
+    if (fails() || ::posix_memalign(&place, std::max(alignment, sizeof(void*)), size) != 0)
+        return nullptr;
+    return place;
+}
+
+void* take_or_throw(std::size_t size, std::size_t alignment)
+{
+    void* const place = take(size, alignment);
+    if (place == nullptr)
+        throw std::bad_alloc();
+    ++alive;
+    return place;
+}
+
+void give_back(void* place) noexcept
+{
+    if (place != nullptr)
+        --alive;
+    std::free(place);
+}
+
+// Counts the allocations of this thread, and fails one of them.
+class watch {
+public:
+    explicit watch(long which = -1) noexcept
+    {
+        allocations = 0;
+        failing = which;
+        watched = true;
+    }
+    watch(const watch&) = delete;
+    ~watch() { watched = false; }
+};
+
+template <class F>
+long allocations_of(F f)
+{
+    const watch on;
+    f();
+    return allocations;
+}
+
+} // namespace heap
+
+} // namespace
+
+// Asio takes memory from the second of these, where operator new does not see it.
+void* operator new(std::size_t size)
+{
+    return heap::take_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+}
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
+{
+    return heap::take(size, alignment);
+}
+void* operator new(std::size_t size, std::align_val_t alignment)
+{
+    return heap::take_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* place) noexcept
+{
+    heap::give_back(place);
+}
+void operator delete(void* place, std::size_t) noexcept
+{
+    heap::give_back(place);
+}
+void operator delete(void* place, std::align_val_t) noexcept
+{
+    heap::give_back(place);
+}
+void operator delete(void* place, std::size_t, std::align_val_t) noexcept
+{
+    heap::give_back(place);
+}
+
+namespace {
+
+using namespace lifetimes;
+using namespace std::chrono_literals;
+
+enum class form { coroutine, token };
+
+std::string to_string(form how)
+{
+    return how == form::coroutine ? "coroutine" : "token";
+}
+
+// How an operation ended that met a failing allocation.
+enum class ending { succeeded, told_caller, failed_otherwise, left_run };
+
+struct tally {
+    long allocations = 0;
+    int endings[4] = {};
+
+    int operator[](ending e) const { return endings[static_cast<int>(e)]; }
+};
+
+std::string to_string(const tally& t)
+{
+    return std::to_string(t.allocations) +
+           " allocations; where one fails: " + std::to_string(t[ending::told_caller]) +
+           " times the caller is told, " + std::to_string(t[ending::succeeded]) + " it succeeds, " +
+           std::to_string(t[ending::failed_otherwise]) + " it fails as it would anyhow, " +
+           std::to_string(t[ending::left_run]) + " run() throws and the coroutine is destroyed";
+}
+
+bool tells_of_memory(const error_code& ec)
+{
+    return ec == boost::system::errc::not_enough_memory;
+}
+
+// What a pool connects to: a gate,
+struct gated_peer {
+    gated_connector connector() const { return gated_connector(place); }
+    bool help() const { return place->let_through(); }
+    void settle(asio::io_context& context) const { context.poll(); }
+    void hold_back() const { place->open = false; }
+    void welcome_everybody() const
+    {
+        place->open = true;
+        place->wants_reset = false;
+    }
+    void check_end() const { CHECK(place->opened == place->closed); }
+
+    std::shared_ptr<gate> place = std::make_shared<gate>();
+};
+
+// and a TCP port that takes everybody.
+struct tcp_peer {
+    loopsafe::tcp_connector connector() const
+    {
+        return loopsafe::tcp_connector(acceptor->local_endpoint());
+    }
+    bool help() const { return false; }
+    void settle(asio::io_context& context) const { context.run(); }
+    void welcome_everybody() const {}
+    void check_end() const {}
+
+    std::shared_ptr<asio::io_context> home = std::make_shared<asio::io_context>(1);
+    std::shared_ptr<asio::ip::tcp::acceptor> acceptor = std::make_shared<asio::ip::tcp::acceptor>(
+        *home, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+};
+
+template <class Policy, class Peer = gated_peer>
+struct world {
+    using peer_type = Peer;
+    using pool_type = loopsafe::connection_pool<decltype(Peer().connector()), Policy>;
+    using lease_type = typename pool_type::lease_type;
+    using options = typename pool_type::options;
+
+    explicit world(const options& limits, Peer p = {})
+        : peer(std::move(p)), max_size(limits.max_size)
+    {
+        if constexpr (Policy::has_home)
+            pool.emplace(context, peer.connector(), limits);
+        else
+            pool.emplace(peer.connector(), limits);
+    }
+
+    lease_type acquire_now()
+    {
+        std::optional<lease_type> got;
+        pool->async_acquire(context.get_executor(),
+                            [&](error_code, lease_type l) { got.emplace(std::move(l)); },
+                            {.timeout = 0ms});
+        while (!got) {
+            context.restart();
+            context.run_one();
+        }
+        settle();
+        return std::move(*got);
+    }
+
+    void settle()
+    {
+        context.restart();
+        peer.settle(context);
+    }
+
+    void take_all()
+    {
+        peer.welcome_everybody();
+        while (held.size() < max_size)
+            held.push_back(acquire_now());
+    }
+
+    // Runs what is ready; how often an exception came out of the context.
+    int run()
+    {
+        for (int thrown = 0;; ++thrown) {
+            try {
+                settle();
+                return thrown;
+            } catch (const std::bad_alloc&) { // a failure of a handler: the context goes on
+            }
+        }
+    }
+
+    Peer peer;
+    asio::io_context context{1};
+    std::size_t max_size;
+    std::optional<pool_type> pool;
+    std::vector<lease_type> held;
+};
+
+// What became of one operation. Its last copy goes with the operation.
+struct outcome {
+    bool done = false;
+    bool failed = false; // there was an allocation to fail
+    error_code code;
+    bool out_of_memory = false;
+};
+
+template <class World>
+struct scenario {
+    std::string name;
+    typename World::options limits = {};
+    std::function<void(World&)> prepare = [](World&) {};
+    std::function<bool(World&)> help = [](World&) { return false; };
+    loopsafe::acquire_options what = {};
+};
+
+template <class World>
+asio::awaitable<void> acquire_watched(World& w, const scenario<World>& s, long which,
+                                      std::shared_ptr<outcome> result)
+{
+    std::optional<typename World::lease_type> got;
+    try {
+        const heap::watch on(which);
+        got.emplace(co_await w.pool->acquire(s.what));
+    } catch (const std::bad_alloc&) {
+        result->out_of_memory = true;
+    } catch (const boost::system::system_error& e) {
+        result->code = e.code();
+    }
+    result->failed = heap::allocations > which;
+    result->done = true;
+}
+
+// One attempt, in which the allocation with this number fails. Nothing may be lost by it.
+template <class World>
+std::optional<ending> attempt(const scenario<World>& s, form how, long which, error_code usual)
+{
+    const auto descriptors = open_descriptors();
+    const auto alive = heap::alive;
+    std::optional<ending> end;
+    std::optional<typename World::peer_type> peer(std::in_place);
+    {
+        World w(s.limits, *peer);
+        s.prepare(w);
+        w.settle();
+        auto result = std::make_shared<outcome>();
+        int thrown = 0;
+        if (how == form::coroutine) {
+            asio::co_spawn(w.context, acquire_watched(w, s, which, result), asio::detached);
+            do
+                thrown += w.run();
+            while (s.help(w));
+            if (thrown != 0)
+                result->failed = true;
+        } else {
+            const heap::watch on(which);
+            try {
+                w.pool->async_acquire(
+                    w.context.get_executor(),
+                    [r = result](error_code ec, typename World::lease_type) {
+                        r->code = ec;
+                        r->out_of_memory = tells_of_memory(ec);
+                        r->done = true;
+                    },
+                    s.what);
+            } catch (const std::bad_alloc&) {
+                result->out_of_memory = true;
+                result->done = true;
+            }
+            do
+                thrown += w.run();
+            while (s.help(w));
+            result->failed = heap::allocations > which;
+        }
+        heap::watched = false;
+        if (result->failed) {
+            CHECK((result->done || thrown == 1));
+            CHECK(thrown <= 1);
+            if (!result->done)
+                CHECK(result.use_count() == 1);
+            end = !result->done           ? ending::left_run
+                  : result->out_of_memory ? ending::told_caller
+                  : result->code          ? ending::failed_otherwise
+                                          : ending::succeeded;
+            if (end == ending::failed_otherwise)
+                CHECK(result->code == usual);
+        } else {
+            CHECK(result->done);
+            CHECK(result->code == usual);
+        }
+        w.held.clear();
+        const auto stats = w.pool->stats();
+        CHECK(stats.leased == 0);
+        CHECK(stats.connecting == 0);
+        CHECK(stats.waiting == 0);
+        w.take_all();
+    }
+    peer->check_end();
+    peer.reset();
+    CHECK(open_descriptors() == descriptors);
+    CHECK(heap::alive == alive);
+    return end;
+}
+
+template <class World>
+tally fail_every_allocation(const scenario<World>& s, form how, error_code usual = {})
+{
+    INFO("scenario: ", s.name);
+    INFO("form: ", to_string(how));
+    attempt(s, how, 1'000'000, usual); // what is made once is made
+    tally t;
+    for (;; ++t.allocations) {
+        INFO("allocation ", t.allocations);
+        const auto end = attempt(s, how, t.allocations, usual);
+        if (!end)
+            break;
+        ++t.endings[static_cast<int>(*end)];
+    }
+    MESSAGE(s.name, ", ", to_string(how), ": ", to_string(t));
+    return t;
+}
+
+} // namespace
+
+TEST_CASE_TEMPLATE("an allocation that fails in acquire loses nothing", Policy,
+                   loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
+{
+    using world_type = world<Policy>;
+    const auto let_through = [](world_type& w) { return w.peer.help(); };
+    const auto take_all = [](world_type& w) {
+        w.take_all();
+        w.peer.hold_back();
+    };
+    const auto after = [&](auto give_back) {
+        return [=](world_type& w) {
+            if (w.held.empty())
+                return let_through(w);
+            give_back(w.held.back());
+            w.held.clear();
+            return true;
+        };
+    };
+    const auto release = after([](auto& lease) { lease.release(); });
+    const auto discard = after([](auto& lease) { lease.discard(); });
+    for (const auto how : {form::coroutine, form::token}) {
+        fail_every_allocation<world_type>({.name = "connecting", .help = let_through}, how);
+        fail_every_allocation<world_type>({.name = "waiting for a connection",
+                                           .limits = {.max_size = 1},
+                                           .prepare = take_all,
+                                           .help = release},
+                                          how);
+        fail_every_allocation<world_type>({.name = "waiting for a place",
+                                           .limits = {.max_size = 1},
+                                           .prepare = take_all,
+                                           .help = discard},
+                                          how);
+        const auto dirty = [&](world_type& w) {
+            take_all(w);
+            w.held.clear();
+            w.peer.place->wants_reset = true;
+        };
+        fail_every_allocation<world_type>(
+            {.name = "resetting", .limits = {.max_size = 1}, .prepare = dirty, .help = let_through},
+            how);
+    }
+}
+
+TEST_CASE_TEMPLATE("an allocation that fails in a TCP connect loses nothing", Policy,
+                   loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
+{
+    using world_type = world<Policy, tcp_peer>;
+    for (const auto how : {form::coroutine, form::token})
+        fail_every_allocation<world_type>({.name = "connecting"}, how);
+}
+
+TEST_CASE_TEMPLATE("an allocation that fails in async_close loses nothing", Policy,
+                   loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
+{
+    using world_type = world<Policy>;
+    const auto attempt_close = [](long which) {
+        const auto descriptors = open_descriptors();
+        const auto alive = heap::alive;
+        bool failed = false;
+        std::optional<gated_peer> peer(std::in_place);
+        {
+            world_type w({.max_size = 1}, *peer);
+            w.take_all();
+            auto result = std::make_shared<outcome>();
+            int thrown = 0;
+            {
+                const heap::watch on(which);
+                try {
+                    w.pool->async_close(
+                        std::chrono::hours(1),
+                        asio::bind_executor(w.context.get_executor(), [r = result](error_code ec) {
+                            r->code = ec;
+                            r->out_of_memory = tells_of_memory(ec);
+                            r->done = true;
+                        }));
+                } catch (const std::bad_alloc&) {
+                    result->out_of_memory = true;
+                    result->done = true;
+                }
+                thrown += w.run();
+                w.held.clear();
+                thrown += w.run();
+                failed = heap::allocations > which;
+            }
+            CHECK((result->done || thrown == 1));
+            CHECK(result.use_count() == 1);
+            CHECK((failed || !result->code));
+            CHECK((result->out_of_memory || !result->code));
+            CHECK(w.pool->stats().leased == 0);
+            w.pool->close();
+            CHECK(w.pool->stats().idle == 0);
+        }
+        peer->check_end();
+        peer.reset();
+        CHECK(open_descriptors() == descriptors);
+        CHECK(heap::alive == alive);
+        return failed;
+    };
+    attempt_close(1'000'000);
+    long allocations = 0;
+    for (; attempt_close(allocations); ++allocations) {}
+    CHECK(allocations > 3);
+}
+
+TEST_CASE_TEMPLATE("giving back, closing and dying allocate nothing", Policy,
+                   loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
+{
+    using world_type = world<Policy>;
+    std::optional<world_type> w(std::in_place, typename world_type::options{.max_size = 4});
+    const auto count = [&](auto f) {
+        w->take_all();
+        return heap::allocations_of(f);
+    };
+    CHECK(count([&] { w->held.back().release(); }) == 0);
+    w->held.pop_back();
+    CHECK(count([&] { w->held.back().discard(); }) == 0);
+    w->held.pop_back();
+    w->take_all();
+    bool handed_on = false;
+    w->pool->async_acquire(w->context.get_executor(),
+                           [&](error_code ec, auto) { handed_on = !ec; });
+    w->settle();
+    REQUIRE(w->pool->stats().waiting == 1);
+    CHECK(count([&] { w->held.back().release(); }) == 0);
+    w->held.pop_back();
+    w->settle();
+    CHECK(handed_on);
+    CHECK(count([&] { w->pool->invalidate(); }) == 0);
+    CHECK(count([&] { w->pool->close(); }) == 0);
+    auto held = std::move(w->held);
+
+    const auto peer = w->peer;
+    w.emplace(typename world_type::options{.max_size = 4}, peer);
+    w->take_all();
+    held.push_back(std::move(w->held.back()));
+    w->held.pop_back();
+    CHECK(heap::allocations_of([&] { w.reset(); }) == 0); // the leases, the pool, the context
+    CHECK(heap::allocations_of([&] { held.clear(); }) == 0);
+    peer.check_end();
+}
