@@ -22,6 +22,7 @@ template <class T>
 struct awaited<asio::awaitable<T>> {
     using type = T;
 };
+struct main_state;
 struct single_run;
 template <class Main>
 using result_of_main = typename awaited<std::invoke_result_t<Main>>::type;
@@ -49,8 +50,12 @@ public:
 
     /// Runs `main()` to its end and gives its result. Background tasks go on in the next `run()`.
     ///
-    /// Errors: what `main` throws. `nested_run` (as `system_error`) inside another `run()` of this
-    /// thread, which this one would block; `main_stuck` where nothing can wake `main` any more.
+    /// It never leaves `main` suspended. Where another handler of the context throws, or stops the
+    /// context, `main` is cancelled (terminal) and awaited first, however long it takes to end.
+    ///
+    /// Errors: what `main` throws, or before it another handler. `nested_run` (as `system_error`)
+    /// inside another `run()` of this thread, which this one would block; `main_stuck` where
+    /// nothing can wake `main` any more, or the context was stopped.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
@@ -71,6 +76,7 @@ private:
 
     runner(context_origin origin, const std::source_location& where);
     static void end_tasks(state& s);
+    static void end_main(state& s, detail::main_state& main) noexcept;
 
     std::shared_ptr<state> state_;
 };

@@ -4,7 +4,6 @@
 
 #include <loopsafe/context_local.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
@@ -12,6 +11,9 @@
 #include <concepts>
 #include <exception>
 #include <list>
+#include <memory>
+#include <mutex>
+#include <utility>
 
 namespace loopsafe {
 namespace detail {
@@ -22,25 +24,14 @@ public:
     template <class Executor> // a template, so that only those who spawn pay for compiling it
     void spawn(const Executor& executor, asio::awaitable<void> task)
     {
-        std::unique_lock lock(mutex_);
-        const auto self = signals_.emplace(signals_.end());
-        lock.unlock();
-        asio::co_spawn(executor, std::move(task),
-                       asio::bind_cancellation_slot(
-                           self->slot(), [this, self](const std::exception_ptr& error) {
-                               const std::lock_guard guard(mutex_);
-                               signals_.erase(self);
-                               if (error != nullptr && first_error_ == nullptr &&
-                                   !(cancelled_ && is_cancellation(error)))
-                                   first_error_ = error;
-                           }));
+        asio::co_spawn(executor, std::move(task), entry(list_));
     }
 
     // Preconditions: the context is not being run.
     void cancel()
     {
-        cancelled_ = true;
-        for (auto task = signals_.begin(); task != signals_.end();) {
+        list_->cancelled = true;
+        for (auto task = list_->signals.begin(); task != list_->signals.end();) {
             auto& signal = *task++; // the task may end, and erase itself, in emit()
             signal.emit(asio::cancellation_type::terminal);
         }
@@ -48,13 +39,61 @@ public:
 
     bool empty() const
     {
-        const std::lock_guard lock(mutex_);
-        return signals_.empty();
+        const std::lock_guard lock(list_->mutex);
+        return list_->signals.empty();
     }
 
-    std::exception_ptr take_error() noexcept { return std::exchange(first_error_, nullptr); }
+    std::exception_ptr take_error() noexcept { return std::exchange(list_->first_error, nullptr); }
 
 private:
+    using signals = std::list<asio::cancellation_signal>;
+
+    // Shared, since a handler may be destroyed after all that is local to its context.
+    struct list {
+        std::mutex mutex;
+        background_tasks::signals signals;
+        std::exception_ptr first_error;
+        bool cancelled = false;
+    };
+
+    // The completion handler of a task, in the list for as long as it exists: a task that is
+    // destroyed, or never started, leaves the list like one that ends. It has a slot rather than a
+    // binder for one: through that, Boost 1.81 emits later, when the signal may be gone.
+    class entry {
+    public:
+        using cancellation_slot_type = asio::cancellation_slot;
+
+        explicit entry(std::shared_ptr<list> tasks) : list_(std::move(tasks))
+        {
+            const std::lock_guard lock(list_->mutex);
+            self_ = list_->signals.emplace(list_->signals.end());
+        }
+        entry(entry&&) noexcept = default;
+        entry& operator=(entry&&) = delete;
+        ~entry()
+        {
+            if (list_ == nullptr)
+                return;
+            signals gone; // destroyed without the lock
+            const std::lock_guard lock(list_->mutex);
+            gone.splice(gone.end(), list_->signals, self_);
+        }
+
+        cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
+
+        void operator()(const std::exception_ptr& error) const
+        {
+            const std::lock_guard lock(list_->mutex);
+            if (error != nullptr && list_->first_error == nullptr &&
+                !(list_->cancelled && is_cancellation(error)))
+                list_->first_error = error;
+        }
+
+    private:
+        std::shared_ptr<list> list_;
+        signals::iterator self_;
+    };
+
     static bool is_cancellation(const std::exception_ptr& error)
     {
         try {
@@ -66,10 +105,7 @@ private:
         }
     }
 
-    mutable std::mutex mutex_;
-    std::list<asio::cancellation_signal> signals_;
-    std::exception_ptr first_error_;
-    bool cancelled_ = false;
+    const std::shared_ptr<list> list_ = std::make_shared<list>();
 };
 
 } // namespace detail
@@ -80,7 +116,8 @@ private:
 /// error, other than that cancellation, is rethrown there. A coroutine that was started with
 /// `co_spawn(..., detached)` gets neither: it is only destroyed.
 ///
-/// Errors: `no_context` (as `context_error`). Thread safety: safe.
+/// Errors: `no_context` (as `context_error`). Exception safety: strong, the task being destroyed.
+/// Thread safety: safe.
 template <std::convertible_to<boost::asio::any_io_executor> Executor>
 void spawn(const Executor& executor, boost::asio::awaitable<void> task,
            std::source_location where = std::source_location::current())

@@ -3,6 +3,7 @@
 #define LOOPSAFE_TCP_HPP
 
 #include <loopsafe/connector.hpp>
+#include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/detail/stream_op.hpp>
 #include <loopsafe/detail/tcp_probe.hpp>
 
@@ -31,6 +32,8 @@ public:
     using executor_type = next_layer_type::executor_type;
 
     /// Takes a connected socket. Its context becomes the home.
+    ///
+    /// Errors: `no_context` (as `context_error`) where the socket's executor names none.
     explicit tcp_stream(next_layer_type socket,
                         std::source_location where = std::source_location::current());
 
@@ -117,8 +120,11 @@ public:
     {
     }
 
-    /// Errors: `tcp_error` whose `stage()` is "resolve" or "connect", with the cause in `code()`.
-    boost::asio::awaitable<tcp_stream> connect(boost::asio::any_io_executor executor) const;
+    /// Errors: `tcp_error` whose `stage()` is "resolve" or "connect", with the cause in `code()`;
+    /// `no_context` (as `context_error`) where `executor` names none.
+    boost::asio::awaitable<tcp_stream>
+    connect(boost::asio::any_io_executor executor,
+            std::source_location where = std::source_location::current()) const;
 
     bool is_clean(const tcp_stream& stream) const noexcept { return stream.is_clean(); }
 

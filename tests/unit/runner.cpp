@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <loopsafe/runner.hpp>
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <doctest/doctest.h>
@@ -179,6 +180,108 @@ TEST_CASE("a runner may be destroyed by its own main")
     });
     CHECK(result == 5);
     CHECK_FALSE(ref.alive());
+}
+
+// How a run() ends early: another handler throws, or stops the context.
+void end_early(const loopsafe::runner& r, bool stops)
+{
+    asio::post(r.get_executor(), [executor = r.get_executor(), stops] {
+        if (!stops)
+            throw std::runtime_error("from a handler");
+        static_cast<asio::io_context&>(asio::query(executor, asio::execution::context)).stop();
+    });
+}
+
+template <class Main>
+void check_ends_early(loopsafe::runner& r, bool stops, Main main)
+{
+    if (stops)
+        CHECK(thrown_by<system_error>([&] { r.run(main); }).code() == errc::main_stuck);
+    else
+        CHECK_THROWS_WITH_AS(r.run(main), "from a handler", std::runtime_error);
+}
+
+TEST_CASE("a run that ends early cancels main and waits for it, since main refers to its caller")
+{
+    for (const bool stops : {false, true}) {
+        names log;
+        loopsafe::runner r;
+        {
+            int steps = 0;
+            check_ends_early(r, stops, [&]() -> asio::awaitable<void> {
+                const tattler local(log, "main is gone");
+                end_early(r, stops);
+                try {
+                    co_await for_ever();
+                } catch (const system_error& e) {
+                    CHECK(e.code() == asio::error::operation_aborted);
+                    log.push_back("cancelled");
+                }
+                co_await asio::this_coro::reset_cancellation_state();
+                while (++steps != 3)
+                    co_await asio::post(asio::use_awaitable);
+                log.push_back("tidied up");
+            });
+        }
+        CHECK(log == names{"cancelled", "tidied up", "main is gone"});
+        CHECK(r.run([]() -> asio::awaitable<int> { co_return 1; }) == 1);
+        CHECK(log.size() == 3);
+    }
+}
+
+TEST_CASE("a run that ends before main began does not begin it later")
+{
+    for (const bool stops : {false, true}) {
+        loopsafe::runner r;
+        bool began = false;
+        end_early(r, stops);
+        check_ends_early(r, stops, [&]() -> asio::awaitable<void> {
+            began = true;
+            co_return;
+        });
+        r.run(nothing);
+        CHECK_FALSE(began);
+    }
+}
+
+TEST_CASE("while main is ended early, further handlers that throw or stop change nothing")
+{
+    names log;
+    loopsafe::runner r;
+    check_ends_early(r, false, [&]() -> asio::awaitable<void> {
+        for (const bool stops : {false, true, false})
+            end_early(r, stops);
+        try {
+            co_await for_ever();
+        } catch (const system_error&) {
+            log.push_back("cancelled");
+        }
+        co_await asio::this_coro::reset_cancellation_state();
+        for (int i = 0; i < 3; ++i)
+            co_await asio::post(asio::use_awaitable);
+        log.push_back("tidied up");
+        throw std::runtime_error("from main, too late");
+    });
+    CHECK(log == names{"cancelled", "tidied up"});
+}
+
+TEST_CASE("a main that does not heed its cancellation is waited for")
+{
+    names log;
+    loopsafe::runner r;
+    keeper k;
+    check_ends_early(r, false, [&]() -> asio::awaitable<void> {
+        const tattler local(log, "main is gone");
+        end_early(r, false);
+        asio::post(r.get_executor(), [&] {
+            asio::post(r.get_executor(), [&] {
+                CHECK(log.empty());
+                k.let_go();
+            });
+        });
+        co_await k.wait();
+    });
+    CHECK(log == names{"main is gone"});
 }
 
 } // namespace

@@ -2,12 +2,16 @@
 #include <loopsafe/runner.hpp>
 #include <loopsafe/spawn.hpp>
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <new>
 #include <unit/support.hpp>
+#include <utility>
 
 namespace {
 
@@ -87,6 +91,18 @@ TEST_CASE("a task that is cancelled before it began is awaited, too")
         spawn(co_await asio::this_coro::executor, for_ever());
         co_return;
     });
+}
+
+TEST_CASE("a task may end before it notices that it is cancelled")
+{
+    loopsafe::runner r;
+    const auto step = []() -> asio::awaitable<void> { co_await asio::post(asio::use_awaitable); };
+    r.run([&]() -> asio::awaitable<void> {
+        spawn(co_await asio::this_coro::executor, step());
+        co_return;
+    });
+    r.close();
+    r.run(step);
 }
 
 TEST_CASE("a task that fails while it is cancelled is not silenced")
@@ -186,6 +202,101 @@ TEST_CASE("tasks on a context that nobody runs any more are destroyed with it")
         CHECK(dead.empty());
     }
     CHECK(dead == names{"task"});
+}
+
+// Other work of a context, which would keep it going for long.
+asio::awaitable<void> go_on(bool& ended)
+{
+    for (int i = 0; i < 1000; ++i)
+        co_await asio::post(asio::use_awaitable);
+    ended = true;
+}
+
+TEST_CASE("a task that is destroyed without having ended is not awaited any more")
+{
+    names dead;
+    bool other_ended = false;
+    loopsafe::runner r;
+    keeper k;
+    r.run([&]() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        spawn(executor, [](keeper& where, tattler) -> asio::awaitable<void> {
+            co_await where.wait();
+        }(k, tattler(dead, "task")));
+        co_await asio::post(asio::use_awaitable);
+        k.let_go();
+        asio::co_spawn(executor, go_on(other_ended), asio::detached);
+    });
+    r.close();
+    CHECK(dead == names{"task"});
+    CHECK_FALSE(other_ended);
+}
+
+TEST_CASE("a task may wait for what its context destroys last")
+{
+    names dead;
+    {
+        asio::io_context context;
+        const auto executor = context.get_executor();
+        spawn(executor, [](keeper& where, tattler) -> asio::awaitable<void> {
+            co_await where.wait();
+        }(loopsafe::context_local<keeper>::in(executor), tattler(dead, "task")));
+        run_ready(context);
+    }
+    CHECK(dead == names{"task"});
+}
+
+// An executor that has no memory for the next thing it is given.
+template <class Executor>
+struct short_of_memory {
+    Executor inner;
+    std::shared_ptr<bool> fails;
+
+    template <class Property>
+        requires asio::can_query<const Executor&, Property>::value
+    decltype(auto) query(const Property& property) const
+    {
+        return asio::query(inner, property);
+    }
+
+    template <class Property>
+        requires asio::can_require<const Executor&, Property>::value
+    auto require(const Property& property) const
+    {
+        return short_of_memory<std::decay_t<decltype(asio::require(inner, property))>>{
+            asio::require(inner, property), fails};
+    }
+
+    template <class F>
+    void execute(F&& f) const
+    {
+        if (std::exchange(*fails, false))
+            throw std::bad_alloc();
+        inner.execute(std::forward<F>(f));
+    }
+
+    friend bool operator==(const short_of_memory&, const short_of_memory&) noexcept = default;
+};
+
+TEST_CASE("a task that could not be started is not awaited, either")
+{
+    names dead;
+    bool other_ended = false;
+    loopsafe::runner r;
+    r.run([&]() -> asio::awaitable<void> {
+        auto& context =
+            static_cast<asio::io_context&>(asio::query(r.get_executor(), asio::execution::context));
+        const short_of_memory<asio::io_context::executor_type> executor{
+            context.get_executor(), std::make_shared<bool>(true)};
+        const auto task = [](tattler) -> asio::awaitable<void> { co_return; };
+        CHECK_THROWS_AS(spawn(executor, task(tattler(dead, "task"))), std::bad_alloc);
+        CHECK_FALSE(*executor.fails);
+        asio::co_spawn(r.get_executor(), go_on(other_ended), asio::detached);
+        co_return;
+    });
+    r.close();
+    CHECK(dead == names{"task"});
+    CHECK_FALSE(other_ended);
 }
 
 } // namespace

@@ -8,14 +8,17 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -96,6 +99,25 @@ void do_on(asio::io_context& context, F f)
     asio::post(context, std::move(f));
     run_ready(context);
 }
+
+/// Keeps the handlers of those who wait, until it lets go of them or is destroyed: none is called.
+class keeper {
+public:
+    asio::awaitable<void> wait()
+    {
+        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+            [this](auto&& handler) {
+                using handler_type = std::decay_t<decltype(handler)>;
+                kept_.push_back(
+                    std::make_shared<handler_type>(std::forward<decltype(handler)>(handler)));
+            },
+            asio::use_awaitable);
+    }
+    void let_go() { kept_.clear(); }
+
+private:
+    std::vector<std::shared_ptr<void>> kept_;
+};
 
 /// Appends its name to a list when it is destroyed.
 class tattler {

@@ -308,4 +308,31 @@ TEST_CASE("a connect that fails names its stage and target, and keeps the cause"
     CHECK(text_of(no_name) == "tcp resolve 127.0.0.1:no such service: " + no_name.code().what());
 }
 
+TEST_CASE("a socket without a context does not become a tcp_stream")
+{
+    const auto used = next_line();
+    const auto adopt = [] { tcp_stream{asio::ip::tcp::socket(asio::system_executor())}; };
+    const auto error = thrown_by<loopsafe::context_error>(adopt);
+    CHECK(error.code() == errc::no_context);
+    CHECK(text_of(error).find("at " + used) != std::string::npos);
+}
+
+TEST_CASE("a connection is not made without a context")
+{
+    tcp_peer listener;
+    const auto port = std::to_string(listener.endpoint().port());
+    asio::io_context context;
+    for (const auto& connector :
+         {tcp_connector(listener.endpoint()), tcp_connector("127.0.0.1", port)}) {
+        for (const auto& nowhere :
+             {asio::any_io_executor(), asio::any_io_executor(asio::system_executor())}) {
+            const auto asked = next_line();
+            const auto connect = [&] { run_on(context, connector.connect(nowhere)); };
+            const auto error = thrown_by<loopsafe::context_error>(connect);
+            CHECK(error.code() == errc::no_context);
+            CHECK(text_of(error).find("at " + asked) != std::string::npos);
+        }
+    }
+}
+
 } // namespace

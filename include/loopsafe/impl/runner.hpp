@@ -7,17 +7,51 @@ namespace detail {
 
 inline thread_local bool thread_is_running = false;
 
-template <class T>
-struct main_outcome {
-    std::optional<T> value;
+struct main_state {
+    asio::cancellation_signal cancellation;
     std::exception_ptr error;
     bool done = false;
+    bool exists = false; // its coroutine, whether begun, suspended or done
+};
+
+template <class T>
+struct main_outcome : main_state {
+    std::optional<T> value;
 };
 
 template <>
-struct main_outcome<void> {
-    std::exception_ptr error;
-    bool done = false;
+struct main_outcome<void> : main_state {};
+
+// The completion handler of main: nothing that refers to the caller of run() outlives it.
+class main_handler {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    explicit main_handler(std::shared_ptr<main_state> main) noexcept : main_(std::move(main))
+    {
+        main_->exists = true;
+    }
+    main_handler(main_handler&&) noexcept = default;
+    main_handler& operator=(main_handler&&) = delete;
+    ~main_handler()
+    {
+        if (main_ != nullptr)
+            main_->exists = false;
+    }
+
+    cancellation_slot_type get_cancellation_slot() const noexcept
+    {
+        return main_->cancellation.slot();
+    }
+
+    void operator()(const std::exception_ptr& error) const
+    {
+        if (error != nullptr)
+            std::rethrow_exception(error);
+    }
+
+private:
+    std::shared_ptr<main_state> main_;
 };
 
 // The function object must live as long as its coroutine, which refers to its captures.
@@ -98,6 +132,19 @@ inline void runner::close()
     end_tasks(*kept);
 }
 
+inline void runner::end_main(state& s, detail::main_state& main) noexcept
+{
+    for (bool told = false; main.exists;) {
+        try {
+            if (!std::exchange(told, true))
+                main.cancellation.emit(boost::asio::cancellation_type::terminal);
+            s.context.restart();
+            s.context.run_one();
+        } catch (...) { // run() throws what came first
+        }
+    }
+}
+
 template <main_function Main>
 detail::result_of_main<Main> runner::run(Main&& main)
 {
@@ -105,16 +152,19 @@ detail::result_of_main<Main> runner::run(Main&& main)
     const auto kept = state_; // main may destroy the runner
     const running_mark mark(*kept);
     const auto outcome = std::make_shared<detail::main_outcome<result>>();
-    boost::asio::co_spawn(kept->context, detail::run_main<Main>(std::forward<Main>(main), outcome),
-                          [](const std::exception_ptr& error) {
-                              if (error != nullptr)
-                                  std::rethrow_exception(error);
-                          });
-    kept->context.restart();
-    while (!outcome->done && kept->context.run_one() != 0) {}
-    if (!outcome->done)
-        throw boost::system::system_error(make_error_code(errc::main_stuck),
-                                          "main awaits what nothing will complete");
+    try {
+        boost::asio::co_spawn(kept->context,
+                              detail::run_main<Main>(std::forward<Main>(main), outcome),
+                              detail::main_handler(outcome));
+        kept->context.restart();
+        while (!outcome->done && kept->context.run_one() != 0) {}
+        if (!outcome->done)
+            throw boost::system::system_error(make_error_code(errc::main_stuck),
+                                              "main awaits what nothing will complete");
+    } catch (...) {
+        end_main(*kept, *outcome); // it may refer to what lives in the caller
+        throw;
+    }
     if (outcome->error != nullptr)
         std::rethrow_exception(outcome->error);
     if constexpr (!std::is_void_v<result>)

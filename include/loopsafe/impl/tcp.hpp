@@ -12,12 +12,19 @@ namespace loopsafe {
 inline tcp_stream::tcp_stream(next_layer_type socket, std::source_location where)
     : socket_(std::move(socket)), home_(context_of(socket_, where))
 {
+    if (!home_)
+        throw context_error(detail::refusal({}, socket_.get_executor(), "tcp_stream",
+                                            "construction", where,
+                                            "give it a socket of an io_context"));
 }
 
 inline boost::asio::awaitable<tcp_stream>
-tcp_connector::connect(boost::asio::any_io_executor executor) const
+tcp_connector::connect(boost::asio::any_io_executor executor, std::source_location where) const
 {
     namespace asio = boost::asio;
+    if (detail::named_context(executor) == nullptr)
+        throw context_error(detail::refusal({}, executor, "tcp_connector", "connect", where,
+                                            "connect with the executor of an io_context"));
     const auto token = asio::as_tuple(asio::use_awaitable);
     asio::ip::tcp::socket socket(executor);
     if (const auto* endpoint = std::get_if<asio::ip::tcp::endpoint>(&target_)) {
@@ -41,7 +48,7 @@ tcp_connector::connect(boost::asio::any_io_executor executor) const
     }
     error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    co_return tcp_stream(std::move(socket));
+    co_return tcp_stream(std::move(socket), where);
 }
 
 static_assert(connector<tcp_connector>);

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 
-#include <loopsafe/context.hpp>
+#include <loopsafe/residents.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -45,7 +45,7 @@ public:
     ~watched_socket()
     {
         close();
-        if (const touch permit(home_); permit && !orphaned_)
+        if (const context_pin pin(home_); pin.may_touch() && !orphaned_)
             std::destroy_at(&descriptor_);
     }
 
@@ -71,7 +71,7 @@ public:
     {
         if (orphaned_)
             return;
-        if (const touch permit(home_); permit) {
+        if (const context_pin pin(home_); pin.may_touch()) {
             error_code ignored;
             descriptor_.close(ignored);
         } else {
@@ -90,30 +90,8 @@ public:
     }
 
 private:
-    // The descriptor may be touched while its context lives or unwinds; afterwards it is a husk,
-    // whose destructor would reach into services that are gone.
-    class touch {
-    public:
-        explicit touch(const context_ref& home) noexcept
-            : state_(loopsafe::detail::context_access::state(home).get()), pinned_(state_->pin())
-        {
-        }
-        touch(const touch&) = delete;
-        touch& operator=(const touch&) = delete;
-        ~touch()
-        {
-            if (pinned_)
-                state_->unpin();
-        }
-        explicit operator bool() const noexcept { return pinned_ || state_->unwinding_here(); }
-
-    private:
-        loopsafe::detail::context_state* state_;
-        bool pinned_;
-    };
-
     context_ref home_;
-    union {
+    union { // a husk after its context: its destructor would reach into services that are gone
         asio::posix::stream_descriptor descriptor_;
     };
     int number_ = -1; // of the duplicate: a husk cannot be asked for it
