@@ -98,8 +98,11 @@ public:
     /// throws. Each leaves the pool as it was.
     /// Complexity: constant; a warm acquire takes one lock and allocates nothing on the heap.
     boost::asio::awaitable<lease_type>
-    acquire(acquire_options what = {},
-            std::source_location where = std::source_location::current());
+    acquire(std::source_location where = std::source_location::current());
+
+    /// The same, with another limit for the waiting.
+    boost::asio::awaitable<lease_type>
+    acquire(acquire_options what, std::source_location where = std::source_location::current());
 
     /// A connection, for every completion token.
     ///
@@ -164,10 +167,10 @@ public:
         state_->on_event(std::move(hook));
     }
 
-    /// A snapshot. Complexity: linear in the number of contexts.
+    /// A snapshot. Complexity: linear in the number of contexts and connections.
     pool_stats stats() const { return state_->stats(); }
 
-    /// Who holds leases, from where and for how long; at most `most` of them.
+    /// Who holds leases, from where and for how long; at most `most`, the longest first.
     std::vector<lease_holder> holders(std::size_t most = 16) const { return state_->holders(most); }
 
     /// The home, or an empty reference for policies without one.

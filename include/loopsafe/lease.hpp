@@ -34,6 +34,7 @@ public:
         lease(std::move(other)).swap(*this);
         return *this;
     }
+    explicit lease(typename state::loan of) noexcept : slot_(of.slot_) {} // for pools
     ~lease() { end(true); }
 
     /// The connection.
@@ -69,9 +70,6 @@ public:
     void swap(lease& other) noexcept { std::swap(slot_, other.slot_); }
 
 private:
-    friend state;
-    explicit lease(typename state::slot* slot) noexcept : slot_(slot) {}
-
     void end(bool keep) noexcept
     {
         if (slot_ != nullptr)

@@ -64,16 +64,20 @@ inline void world::compare(const pool_shelf& constant) const
     expect(static_cast<int>(s.budget->waiting) == expected_.waiting(home),
            "a budget counts those who wait");
 
-    auto* waiting = s.budget->waiters.first();
+    auto waiting = s.budget->waiters.begin();
+    const auto nobody = s.budget->waiters.end();
     expected_.each_waiting(home, [&](int who) {
-        expect(waiting == &callers_[who].w && waiting->st == pool_waiter::status::queued,
+        expect(waiting != nobody && &*waiting == &callers_[who].w &&
+                   waiting->st == pool_waiter::status::queued,
                "those who wait do so in the order in which they came");
-        waiting = s.budget->waiters.next(*waiting);
+        ++waiting;
     });
-    expect(waiting == nullptr, "nobody else waits");
+    expect(waiting == nobody, "nobody else waits");
 
-    auto* idle = s.idle.first();
-    auto* used = s.used.first();
+    few<const slot*, most_slots> idle;
+    each_idle(s, [&](const slot& each) { idle.push_back(&each); });
+    std::size_t idle_left = idle.size();
+    std::size_t there_should_be = 0;
     expected_.each_place([&](const place& p) {
         if (p.home != home || p.slot == none)
             return;
@@ -83,18 +87,18 @@ inline void world::compare(const pool_shelf& constant) const
         expect(there.connection == p.made || p.at == stage::leaving, "a slot has its connection");
         switch (p.at) {
         case stage::idle:
-            expect(idle == &there && there.state == is::idle, "the idle ones are in order");
-            idle = s.idle.next(*idle);
+            expect(idle_left > 0 && idle[--idle_left] == &there && there.state == is::idle,
+                   "the idle ones are in order");
+            ++there_should_be;
             break;
         case stage::readying:
         case stage::leased:
-            expect(used == &there &&
-                       there.state == (p.at == stage::leased ? is::leased : is::connecting),
-                   "those in use are in order");
-            used = s.used.next(*used);
+            expect(there.state == (p.at == stage::leased ? is::leased : is::connecting),
+                   "a shelf knows what is in use");
+            ++there_should_be;
             break;
         case stage::leaving:
-            expect(there.state == is::closing, "what is closed is in no list");
+            expect(there.state == is::closing, "what is closed is on no shelf");
             break;
         case stage::expiring:
             expect(there.state == is::expiring, "what is left over expires");
@@ -102,8 +106,10 @@ inline void world::compare(const pool_shelf& constant) const
         case stage::promised: break;
         }
     });
-    expect(idle == nullptr, "nothing else is idle");
-    expect(used == nullptr, "nothing else is in use");
+    expect(idle_left == 0, "nothing else is idle");
+    std::size_t there_are = 0;
+    each_of(s.slots, [&](const pool_slot&) { ++there_are; });
+    expect(there_are == there_should_be, "nothing else is on the shelf");
 }
 
 } // namespace model

@@ -39,10 +39,10 @@ void world::encode(Out& out, const slot& s) const
         return;
     const auto now = reading();
     const bool retires = s.retire_at != std::chrono::nanoseconds::max();
-    out.put(ticks(now.wall - s.idle_since), ticks(now.monotonic - s.idle_reading.monotonic),
-            ticks(now.boot - s.idle_reading.boot), ticks(now.wall - s.idle_reading.wall),
-            ticks(now.monotonic - s.born.monotonic), ticks(now.boot - s.born.boot),
-            ticks(now.wall - s.born.wall), retires ? ticks(s.retire_at - now.wall) : 99);
+    out.put(ticks(now.monotonic - s.idle_reading.monotonic), ticks(now.boot - s.idle_reading.boot),
+            ticks(now.wall - s.idle_reading.wall), ticks(now.monotonic - s.born.monotonic),
+            ticks(now.boot - s.born.boot), ticks(now.wall - s.born.wall),
+            retires ? ticks(s.retire_at - now.wall) : 99);
 }
 
 template <class Out>
@@ -62,12 +62,15 @@ inline void world::encode(encoding& out, const shelf& s, int first_address) cons
 {
     out.put(s.address ^ first_address, s.at, s.dead | (found_[s.address] == &s) << 1, s.pins,
             s.references, s.budget->size, s.budget->waiting);
-    encode(out, s.idle);
+    each_idle(s, [&](const slot& idle) { encode(out, idle); });
+    out.put(0xff);
     encode(out, s.dying);
     if (s.left != nullptr)
         encode(out, *s.left);
-    each_of(s.used, [&](const pool_slot& used) {
-        const auto& u = static_cast<const slot&>(used);
+    each_of(s.slots, [&](const pool_slot& each) {
+        const auto& u = static_cast<const slot&>(each);
+        if (u.state == slot_state::idle)
+            return;
         is_held(u) ? out.put(0xfe) : encode(out, u);
     });
     out.put(0xff);
@@ -96,7 +99,7 @@ void world::encode(Out& out, const caller& c) const
     if (c.w.linked())
         position_in(c.where->budget->waiters, static_cast<const pool_waiter*>(&c.w));
     if (got != nullptr) {
-        position_in(got->shelf->used, static_cast<const pool_slot*>(got));
+        position_in(got->shelf->slots, static_cast<const pool_slot*>(got));
         encode(out, *got);
     }
     if (c.old != nullptr)

@@ -62,6 +62,15 @@ inline void world::finish(caller& c, bool clean, close_reason otherwise, bool ma
     auto& s = *c.got;
     auto& home = home_of(s);
     sync_forks();
+    if (clean && c.at == at::holding && core_.may_put_back(s)) {
+        expect(s.state == slot_state::leased && expected_.keep(number(s)),
+               "the warm path puts back what may be kept");
+        expect(woken_.empty(), "the warm path serves nobody");
+        outside(c);
+        core_.put_back(s);
+        expect(!expected_.leave(number(home)), "a pool that keeps connections keeps its shelf");
+        return;
+    }
     if (s.state == slot_state::expiring) {
         s.lease_gone = true;
         outside(c);
@@ -186,7 +195,7 @@ inline void world::sweep(sweeper& w)
 inline void world::pick(sweeper& w)
 {
     each_of(core_, [&](shelf& s) {
-        if (w.where == nullptr && !s.idle.empty() && s.at == phase::alive)
+        if (w.where == nullptr && s.idle != nullptr && s.at == phase::alive)
             w.where = &s;
     });
     if (w.where == nullptr) {
@@ -288,8 +297,8 @@ inline void world::idle_destroyed(shelf& s)
 inline void world::frames_gone(shelf& s)
 {
     s.left = static_cast<slot*>(core_.next_leftover(s));
-    expect(number(s.left) == expected_.leftover(number(s)),
-           "what is left of a context is destroyed, the oldest first");
+    expect(expected_.leftover(number(s), number(s.left)),
+           "what is left of a context is destroyed, and nothing else");
     if (s.left != nullptr) {
         expect(s.left->state == slot_state::expiring, "a lease learns that its connection goes");
         s.at = phase::sweeping;

@@ -120,7 +120,7 @@ inline shelf& world::new_shelf(int address)
 
 inline void world::free_shelf(shelf& s)
 {
-    expect(!s.linked() && s.idle.empty() && s.used.empty() && s.left == nullptr &&
+    expect(!s.linked() && s.idle == nullptr && s.slots.empty() && s.left == nullptr &&
                s.dying.empty() && s.own_budget.waiters.empty(),
            "a shelf that is freed is empty");
     expect(found_[s.address] != &s, "a shelf that is freed is not found by anybody");

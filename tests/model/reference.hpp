@@ -206,16 +206,18 @@ public:
     }
     answer expired(int home, const moment& now, close_reason& why)
     {
-        auto* p = oldest(home, stage::idle);
-        if (p == nullptr)
+        place* newest = nullptr;
+        for (auto& p : places_) {
+            if (p.home == home && p.at == stage::idle &&
+                judge(p.slot, now).what == judgement::kind::close)
+                newest = &p;
+        }
+        if (newest == nullptr)
             return {};
-        const auto found = judge(p->slot, now);
-        if (found.what != judgement::kind::close)
-            return {};
-        why = found.why;
+        why = judge(newest->slot, now).why;
         gone(why);
-        p->at = stage::leaving;
-        return {true, p->slot};
+        newest->at = stage::leaving;
+        return {true, newest->slot};
     }
 
     // Releasing.
@@ -272,16 +274,20 @@ public:
         forget(drainers_, home);
         evict(home, close_reason::context_died);
     }
-    int leftover(int home)
+    // Whether that slot may be the next; or, for none, whether there is nothing.
+    bool leftover(int home, int slot)
     {
-        auto* p = first_of(places_, [=](const place& x) {
+        const auto is_left = [=](const place& x) {
             return x.home == home && (x.at == stage::readying || x.at == stage::leased);
-        });
-        if (p == nullptr)
-            return none;
-        p->at = stage::expiring;
-        gone(p->inherited ? close_reason::forked : close_reason::context_died);
-        return p->slot;
+        };
+        if (slot == none)
+            return !any_of(places_, is_left);
+        auto& p = at(slot);
+        if (!is_left(p))
+            return false;
+        p.at = stage::expiring;
+        gone(p.inherited ? close_reason::forked : close_reason::context_died);
+        return true;
     }
 
     // The whole pool.
@@ -426,10 +432,6 @@ private:
         return *p;
     }
     const place& at(int slot) const { return const_cast<reference*>(this)->at(slot); }
-    place* oldest(int home, stage s)
-    {
-        return first_of(places_, [=](const place& x) { return x.home == home && x.at == s; });
-    }
     place* newest(int home, stage s)
     {
         place* last = nullptr;

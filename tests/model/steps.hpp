@@ -80,7 +80,7 @@ void world::steps_of_outside(int who, Tell tell) const
         if (s != nullptr && s->at != phase::alive)
             continue;
         tell(act::acquire, who, x);
-        if (settings_.resets && s != nullptr && !s->idle.empty())
+        if (settings_.resets && s != nullptr && s->idle != nullptr)
             tell(act::acquire, who, x + addresses);
     }
 }

@@ -316,17 +316,22 @@ private:
 template <class F>
 void each_of(const pool_core& core, F f)
 {
-    auto& list = const_cast<pool_core&>(core).shelves();
-    for (auto* s = list.first(); s != nullptr; s = list.next(*s))
-        f(static_cast<shelf&>(*s));
+    for (auto& s : const_cast<pool_core&>(core).shelves())
+        f(static_cast<shelf&>(s));
 }
 
 template <class T, class F>
-void each_of(const intrusive_list<T>& constant, F f)
+void each_of(const intrusive_list<T>& list, F f)
 {
-    auto& list = const_cast<intrusive_list<T>&>(constant);
-    for (auto* item = list.first(); item != nullptr; item = list.next(*item))
-        f(*item);
+    for (auto& item : const_cast<intrusive_list<T>&>(list))
+        f(item);
+}
+
+template <class F>
+void each_idle(const pool_shelf& s, F f)
+{
+    for (const auto* item = s.idle; item != nullptr; item = item->below)
+        f(static_cast<const slot&>(*item));
 }
 
 } // namespace model

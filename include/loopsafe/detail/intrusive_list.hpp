@@ -43,9 +43,32 @@ public:
 
     bool empty() const noexcept { return head_.next_ == &head_; }
     T& front() noexcept { return static_cast<T&>(*head_.next_); }
-    T& back() noexcept { return static_cast<T&>(*head_.prev_); }
-    T* next(T& node) noexcept { return as_element(node.list_node::next_); }
-    T* first() noexcept { return as_element(head_.next_); }
+
+    template <class Element>
+    class iterator {
+    public:
+        Element& operator*() const noexcept { return static_cast<Element&>(*at_); }
+        Element* operator->() const noexcept { return &**this; }
+        iterator& operator++() noexcept
+        {
+            at_ = at_->next_;
+            return *this;
+        }
+        friend bool operator==(const iterator&, const iterator&) = default;
+
+    private:
+        friend intrusive_list;
+        explicit iterator(list_node* at) noexcept : at_(at) {}
+        list_node* at_;
+    };
+
+    iterator<T> begin() noexcept { return iterator<T>(head_.next_); }
+    iterator<T> end() noexcept { return iterator<T>(&head_); }
+    iterator<const T> begin() const noexcept { return iterator<const T>(head_.next_); }
+    iterator<const T> end() const noexcept
+    {
+        return iterator<const T>(const_cast<list_node*>(&head_));
+    }
 
     void push_back(T& element) noexcept
     {
@@ -54,15 +77,6 @@ public:
         node.next_ = &head_;
         head_.prev_->next_ = &node;
         head_.prev_ = &node;
-    }
-
-    // An element of some list, this one or another.
-    void move_back(T& element) noexcept
-    {
-        list_node& node = element;
-        node.prev_->next_ = node.next_;
-        node.next_->prev_ = node.prev_;
-        push_back(element);
     }
 
     T* pop_front() noexcept
@@ -74,18 +88,7 @@ public:
         return &element;
     }
 
-    void take_all(intrusive_list& other) noexcept
-    {
-        while (T* element = other.pop_front())
-            push_back(*element);
-    }
-
 private:
-    T* as_element(list_node* node) noexcept
-    {
-        return node == &head_ ? nullptr : static_cast<T*>(node);
-    }
-
     list_node head_;
 };
 

@@ -45,10 +45,10 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
 
 template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::take_fresh(const asio::any_io_executor& executor,
-                                               const std::source_location& where) noexcept -> slot*
+                                               const std::source_location& where) noexcept -> loan
 {
     if constexpr (!Policy::keeps_idle) {
-        return nullptr;
+        return loan(nullptr);
     } else {
         const auto* context = queried_context(executor);
         const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
@@ -56,13 +56,13 @@ auto pool_state<Connector, Policy>::take_fresh(const asio::any_io_executor& exec
         sync_forks();
         auto* s = find_shelf(context);
         if (s == nullptr)
-            return nullptr;
+            return loan(nullptr);
         if constexpr (can_reset<Connector>) {
-            if (s->idle.empty() ||
-                connector_.needs_reset(*static_cast<slot&>(s->idle.back()).connection))
-                return nullptr;
+            if (s->idle == nullptr ||
+                connector_.needs_reset(*static_cast<slot*>(s->idle)->connection))
+                return loan(nullptr);
         }
-        return static_cast<slot*>(core_.take_fresh(*s, now, where));
+        return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
     }
 }
 
@@ -85,7 +85,7 @@ auto pool_state<Connector, Policy>::acquire(ticket t, asio::any_io_executor exec
     co_await make_ready(t, executor, where);
     const lock_guard lock(mutex_);
     core_.leased(*t.connection_slot(), where);
-    co_return lease_type(t.turn_into_lease());
+    co_return loan(t.turn_into_lease());
 }
 
 template <class Connector, class Policy>

@@ -20,7 +20,7 @@ enum class slot_state : std::uint8_t {
     connecting, // an acquirer makes, probes or resets its connection
     leased,
     idle,
-    closing,  // out of every list; whoever took it out destroys it
+    closing,  // out of the shelf; whoever took it out destroys it
     expiring, // its context is gone and destroys the connection just now
     expired   // its context is gone, and the connection with it
 };
@@ -29,18 +29,18 @@ struct pool_slot : list_node {
     explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
 
     pool_shelf* shelf;
+    pool_slot* below = nullptr; // while idle: the next in the stack
     slot_state state = slot_state::connecting;
     bool lease_gone = false; // the dying context frees the slot
     bool used_before = false;
     std::uint64_t epoch = 0;
     std::uint64_t invalidations = 0;
     std::uint64_t forks = 0;
-    std::chrono::nanoseconds idle_since{}; // cheap clock
-    std::chrono::nanoseconds retire_at{};  // cheap clock
-    std::chrono::nanoseconds lifetime{};
+    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is that of the wall
     clock_reading idle_reading;
     clock_reading born;
-    std::chrono::nanoseconds taken_at{}; // cheap clock
+    std::chrono::nanoseconds lifetime{};
+    std::chrono::nanoseconds retire_at{}; // born, by the wall, and the lifetime
     std::source_location holder;
 };
 
@@ -62,8 +62,8 @@ struct pool_budget {
 
 // The connections of one context.
 struct pool_shelf : list_node {
-    intrusive_list<pool_slot> idle; // the most recently used at the back
-    intrusive_list<pool_slot> used;
+    intrusive_list<pool_slot> slots;
+    pool_slot* idle = nullptr; // a stack: the most recently used on top
     pool_budget own_budget;
     pool_budget* budget = &own_budget;
     std::size_t references = 1; // the context, and every acquirer and lease
@@ -122,13 +122,16 @@ public:
     judgement judge(const pool_slot& slot, const clock_reading& now) const noexcept;
 
     void connecting(pool_slot& slot) noexcept;
-    void not_connected(pool_slot& slot) noexcept; // leaves the lists; the permit is still out
+    void not_connected(pool_slot& slot) noexcept; // leaves the shelf; the permit is still out
     void connected(pool_slot& slot, const clock_reading& now, double jitter) noexcept;
     void lost(pool_slot& slot, close_reason why) noexcept; // to be connected anew
     void connect_failed() noexcept { ++stats_.connect_failures; }
     void leased(pool_slot& slot, const std::source_location& holder) noexcept;
 
-    // Releasing. Not kept: begin_close(), destroy the connection, return_permit().
+    // Releasing. put_back() is the whole warm path; it also leaves. Not kept: begin_close(),
+    // destroy the connection, return_permit().
+    bool may_put_back(const pool_slot& slot) const noexcept;
+    void put_back(pool_slot& slot) noexcept;
     bool keep(pool_slot& slot) noexcept;
     close_reason begin_close(pool_slot& slot, close_reason why) noexcept;
     void return_permit(pool_shelf& shelf) noexcept;
@@ -166,6 +169,8 @@ public:
 
 private:
     void hand_on(pool_budget& budget) noexcept;
+    void push_idle(pool_slot& slot) const noexcept;
+    void read_clock_for(pool_slot& slot) const noexcept;
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
     void count_closed(close_reason why) noexcept;
     void stamp(pool_slot& slot) const noexcept;
@@ -175,17 +180,16 @@ private:
     pool_rules rules_;
     std::chrono::nanoseconds fresh_for_;
     bool needs_clock_;
+    bool keeps_; // what comes back, until the pool is closed
     bool closed_ = false;
     bool handle_ = true;
     std::uint64_t epoch_ = 0; // invalidations, thaws and forks together
     std::uint64_t invalidations_ = 0;
     std::uint64_t forks_ = 0;
     std::size_t outstanding_ = 0;
-    std::size_t idle_ = 0;
-    std::size_t leased_ = 0;
-    std::size_t connecting_ = 0;
     std::chrono::nanoseconds cheap_now_{};
     clock_reading reading_;
+    std::uint64_t first_uses_ = 0;
     pool_stats stats_;
     pool_budget shared_budget_;
     intrusive_list<pool_shelf> shelves_;

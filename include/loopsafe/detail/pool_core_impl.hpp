@@ -3,6 +3,7 @@
 #define LOOPSAFE_DETAIL_POOL_CORE_IMPL_HPP
 
 #include <algorithm>
+#include <utility>
 
 namespace loopsafe::detail {
 
@@ -10,7 +11,8 @@ inline pool_core::pool_core(const pool_rules& rules) noexcept
     : rules_(rules),
       fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
       needs_clock_(fresh_for_ != std::chrono::nanoseconds::max() ||
-                   rules.max_lifetime != std::chrono::nanoseconds::max())
+                   rules.max_lifetime != std::chrono::nanoseconds::max()),
+      keeps_(rules.keeps_idle)
 {
 }
 
@@ -56,22 +58,21 @@ inline void pool_core::context_died(pool_shelf& shelf, intrusive_list<pool_slot>
 inline void pool_core::forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
                                       std::size_t& count) noexcept
 {
-    for (auto* waiter = waiters.first(); waiter != nullptr;) {
-        auto* next = waiters.next(*waiter);
-        if (waiter->at == &shelf) {
-            waiter->unlink();
-            waiter->st = pool_waiter::status::idle;
+    for (auto next = waiters.begin(); next != waiters.end();) {
+        auto& waiter = *next;
+        ++next;
+        if (waiter.at == &shelf) {
+            waiter.unlink();
+            waiter.st = pool_waiter::status::idle;
             --count;
         }
-        waiter = next;
     }
 }
 
 inline pool_slot* pool_core::next_leftover(pool_shelf& shelf) noexcept
 {
-    pool_slot* slot = shelf.used.pop_front();
+    pool_slot* slot = shelf.slots.pop_front();
     if (slot != nullptr) {
-        --leased_; // whoever was still connecting ended with its frame
         slot->state = slot_state::expiring;
         count_closed(slot->forks == forks_ ? close_reason::context_died : close_reason::forked);
     }
@@ -87,28 +88,23 @@ inline bool pool_core::leftover_destroyed(pool_slot& slot) noexcept
 inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::chrono::nanoseconds cheap_now,
                                         const std::source_location& holder) noexcept
 {
-    if (shelf.idle.empty() || closed_)
-        return nullptr;
-    pool_slot& slot = shelf.idle.back();
-    if (slot.epoch != epoch_)
+    pool_slot* const slot = shelf.idle;
+    if (slot == nullptr || slot->epoch != epoch_ || !keeps_)
         return nullptr;
     if (needs_clock_) {
-        const auto idle_for = cheap_now - slot.idle_since;
+        const auto idle_for = cheap_now - slot->idle_reading.wall;
         if (idle_for < std::chrono::nanoseconds::zero() || idle_for >= fresh_for_ ||
-            cheap_now >= slot.retire_at || reading_is_old(cheap_now))
+            cheap_now >= slot->retire_at || reading_is_old(cheap_now))
             return nullptr;
         cheap_now_ = cheap_now;
-        slot.taken_at = cheap_now;
+        slot->taken_at = cheap_now;
     }
-    shelf.used.move_back(slot);
-    slot.state = slot_state::leased;
-    slot.holder = holder;
-    --idle_;
-    ++leased_;
-    ++stats_.acquired;
+    shelf.idle = slot->below;
+    slot->state = slot_state::leased;
+    slot->holder = holder;
     ++stats_.reused;
     enter(shelf);
-    return &slot;
+    return slot;
 }
 
 inline pool_grant pool_core::try_acquire(pool_shelf& shelf) noexcept
@@ -116,14 +112,10 @@ inline pool_grant pool_core::try_acquire(pool_shelf& shelf) noexcept
     auto& budget = *shelf.budget;
     if (closed_ || shelf.dead || !budget.waiters.empty())
         return {};
-    if (!shelf.idle.empty()) {
-        pool_slot& slot = shelf.idle.back();
-        slot.unlink();
-        shelf.used.push_back(slot);
-        slot.state = slot_state::connecting;
-        --idle_;
-        ++connecting_;
-        return {&slot, true};
+    if (pool_slot* const slot = shelf.idle) {
+        shelf.idle = slot->below;
+        slot->state = slot_state::connecting;
+        return {slot, true};
     }
     if (budget.size >= rules_.max_size)
         return {};
@@ -193,18 +185,19 @@ inline void pool_core::hand_on(pool_budget& budget) noexcept
 inline pool_slot* pool_core::expired_idle(pool_shelf& shelf, const clock_reading& now,
                                           close_reason& why) noexcept
 {
-    if (shelf.idle.empty())
-        return nullptr;
-    pool_slot& slot = shelf.idle.front();
-    const auto found = judge(slot, now);
-    if (found.what != verdict::close)
-        return nullptr;
-    slot.unlink();
-    slot.state = slot_state::closing;
-    --idle_;
-    why = found.why;
-    count_closed(why);
-    return &slot;
+    for (pool_slot** place = &shelf.idle; *place != nullptr; place = &(*place)->below) {
+        pool_slot* const slot = *place;
+        const auto found = judge(*slot, now);
+        if (found.what == verdict::close) {
+            *place = slot->below;
+            slot->unlink();
+            slot->state = slot_state::closing;
+            why = found.why;
+            count_closed(why);
+            return slot;
+        }
+    }
+    return nullptr;
 }
 
 inline pool_core::judgement pool_core::judge(const pool_slot& slot,
@@ -214,8 +207,6 @@ inline pool_core::judgement pool_core::judge(const pool_slot& slot,
         return {verdict::close, close_reason::forked};
     if (slot.invalidations != invalidations_)
         return {verdict::close, close_reason::invalidated};
-    if (!slot.used_before)
-        return {verdict::fresh};
     if (now.since(slot.born) >= slot.lifetime)
         return {verdict::close, close_reason::lived_too_long};
     const auto idle_for = now.since(slot.idle_reading);
@@ -228,8 +219,7 @@ inline pool_core::judgement pool_core::judge(const pool_slot& slot,
 
 inline void pool_core::connecting(pool_slot& slot) noexcept
 {
-    slot.shelf->used.push_back(slot);
-    ++connecting_;
+    slot.shelf->slots.push_back(slot);
     stamp(slot);
 }
 
@@ -244,12 +234,12 @@ inline void pool_core::stamp(pool_slot& slot) const noexcept
 {
     slot.forks = forks_;
     slot.invalidations = invalidations_;
+    slot.epoch = epoch_;
 }
 
 inline void pool_core::not_connected(pool_slot& slot) noexcept
 {
     slot.unlink();
-    --connecting_;
     slot.state = slot_state::closing;
 }
 
@@ -269,39 +259,56 @@ inline void pool_core::connected(pool_slot& slot, const clock_reading& now, doub
 
 inline void pool_core::leased(pool_slot& slot, const std::source_location& holder) noexcept
 {
-    --connecting_;
-    ++leased_;
-    ++stats_.acquired;
-    stats_.reused += slot.used_before ? 1 : 0;
+    ++(slot.used_before ? stats_.reused : first_uses_);
+    slot.used_before = true;
     slot.state = slot_state::leased;
     slot.holder = holder;
     slot.taken_at = cheap_now_;
 }
 
-inline bool pool_core::keep(pool_slot& slot) noexcept
+// That the epoch is the same says that nothing has happened to the pool since the slot had it.
+inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
 {
-    auto& shelf = *slot.shelf;
-    if (!rules_.keeps_idle || closed_ || shelf.dead || slot.forks != forks_ ||
-        slot.invalidations != invalidations_)
-        return false;
-    slot.unlink();
-    --(slot.state == slot_state::leased ? leased_ : connecting_);
-    slot.used_before = true;
-    slot.epoch = epoch_;
-    slot.idle_since = cheap_now_;
+    return keeps_ && slot.epoch == epoch_ && !slot.shelf->dead && slot.shelf->budget->waiting == 0;
+}
+
+inline void pool_core::put_back(pool_slot& slot) noexcept
+{
+    push_idle(slot);
+    --slot.shelf->references;
+    --outstanding_;
+}
+
+inline void pool_core::push_idle(pool_slot& slot) const noexcept
+{
+    slot.below = std::exchange(slot.shelf->idle, &slot);
+    slot.state = slot_state::idle;
+    read_clock_for(slot);
+}
+
+inline void pool_core::read_clock_for(pool_slot& slot) const noexcept
+{
+    if (!needs_clock_)
+        return;
     const auto since_reading = cheap_now_ - reading_.wall; // less than a second, or no time at all
     slot.idle_reading = {reading_.monotonic + since_reading, reading_.boot + since_reading,
                          cheap_now_};
+}
+
+inline bool pool_core::keep(pool_slot& slot) noexcept
+{
+    auto& shelf = *slot.shelf;
+    if (!keeps_ || shelf.dead || slot.forks != forks_ || slot.invalidations != invalidations_)
+        return false;
+    slot.used_before = true;
+    slot.epoch = epoch_;
     if (auto* waiter = shelf.budget->waiters.pop_front()) {
         --shelf.budget->waiting;
-        shelf.used.push_back(slot);
         slot.state = slot_state::connecting;
-        ++connecting_;
+        read_clock_for(slot);
         grant(*waiter, &slot);
     } else {
-        shelf.idle.push_back(slot);
-        slot.state = slot_state::idle;
-        ++idle_;
+        push_idle(slot);
     }
     return true;
 }
@@ -309,7 +316,6 @@ inline bool pool_core::keep(pool_slot& slot) noexcept
 inline close_reason pool_core::begin_close(pool_slot& slot, close_reason why) noexcept
 {
     slot.unlink();
-    --(slot.state == slot_state::leased ? leased_ : connecting_);
     slot.state = slot_state::closing;
     if (slot.forks != forks_)
         why = close_reason::forked;
@@ -334,6 +340,7 @@ inline void pool_core::close() noexcept
     if (closed_)
         return;
     closed_ = true;
+    keeps_ = false;
     const auto fail = [](pool_budget& budget) noexcept {
         while (auto* waiter = budget.waiters.pop_front()) {
             --budget.waiting;
@@ -342,17 +349,18 @@ inline void pool_core::close() noexcept
         }
     };
     fail(shared_budget_);
-    for (auto* shelf = shelves_.first(); shelf != nullptr; shelf = shelves_.next(*shelf))
-        fail(shelf->own_budget);
+    for (auto& shelf : shelves_)
+        fail(shelf.own_budget);
 }
 
 inline void pool_core::evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
                              close_reason why) noexcept
 {
-    while (auto* slot = shelf.idle.pop_front()) {
+    while (pool_slot* const slot = shelf.idle) {
+        shelf.idle = slot->below;
+        slot->unlink();
         slot->state = slot_state::closing;
         evicted.push_back(*slot);
-        --idle_;
         count_closed(slot->forks == forks_ ? why : close_reason::forked);
     }
 }
@@ -392,13 +400,16 @@ inline void pool_core::note(const clock_reading& now) noexcept
 inline pool_stats pool_core::stats() const noexcept
 {
     pool_stats now = stats_;
-    now.idle = idle_;
-    now.leased = leased_;
-    now.connecting = connecting_;
+    now.acquired = stats_.reused + first_uses_;
     now.waiting = shared_budget_.waiting;
-    auto& shelves = const_cast<intrusive_list<pool_shelf>&>(shelves_);
-    for (auto* shelf = shelves.first(); shelf != nullptr; shelf = shelves.next(*shelf))
-        now.waiting += shelf->own_budget.waiting;
+    for (const auto& shelf : shelves_) {
+        now.waiting += shelf.own_budget.waiting;
+        for (const auto& slot : shelf.slots) {
+            ++(slot.state == slot_state::leased ? now.leased
+               : slot.state == slot_state::idle ? now.idle
+                                                : now.connecting);
+        }
+    }
     return now;
 }
 

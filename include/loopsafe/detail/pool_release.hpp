@@ -3,6 +3,7 @@
 #define LOOPSAFE_DETAIL_POOL_RELEASE_HPP
 
 #include <loopsafe/detail/pool_state.hpp>
+#include <loopsafe/detail/unwinding.hpp>
 
 namespace loopsafe::detail {
 
@@ -20,7 +21,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::give_back(slot& s, bool keep) noexcept
 {
     // A lease that ends in unwinding may have stopped in mid-message.
-    const bool clean = keep && std::uncaught_exceptions() == 0;
+    const bool clean = keep && !unwinding();
     auto& pool = shelf_of(s).pool;
     if (!clean || !pool.put_back(s))
         pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
@@ -33,10 +34,10 @@ bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
     auto& home = shelf_of(s);
     const lock_guard lock(mutex_);
     sync_forks();
-    if (s.state != slot_state::leased || !still_at(home.home, *s.connection) ||
-        !connector_.is_clean(std::as_const(*s.connection)) || !core_.keep(s))
+    if (!core_.may_put_back(s) || !still_at(home.home, *s.connection) ||
+        !connector_.is_clean(std::as_const(*s.connection)))
         return false;
-    core_.leave(home);
+    core_.put_back(s);
     return true;
 }
 

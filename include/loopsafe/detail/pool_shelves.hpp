@@ -21,7 +21,7 @@ void pool_state<Connector, Policy>::settle(const located_executor& home)
                                     "give the pool an io_context or its executor"));
     auto fresh = std::make_unique<shelf>(*this, home_, residents::of(home.executor));
     fresh->executor = untracked(home.executor);
-    home_state_ = context_access::state(home_).get();
+    home_address_ = context_access::state(home_)->address;
     const lock_guard lock(mutex_);
     home_shelf_ = &add_shelf(std::move(fresh));
 }
@@ -31,7 +31,7 @@ auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* co
     -> shelf*
 {
     if constexpr (Policy::has_home) {
-        return context != nullptr && home_state_->is(context) ? home_shelf_ : nullptr;
+        return context == home_address_ ? home_shelf_ : nullptr;
     } else {
         const auto found = by_context_.find(context);
         return found == by_context_.end() ? nullptr : found->second;
@@ -58,7 +58,7 @@ auto pool_state<Connector, Policy>::use_shelf(const asio::any_io_executor& execu
     if (context != nullptr) {
         const lock_guard lock(mutex_);
         sync_forks();
-        if (auto* s = find_shelf(context)) {
+        if (auto* s = find_shelf(context); s != nullptr && s->home.alive()) {
             use(*s);
             return *s;
         }
@@ -122,13 +122,9 @@ asio::any_io_executor pool_state<Connector, Policy>::asking(asio::any_io_executo
         return associated;
     asio::any_io_executor home;
     if constexpr (Policy::has_home) {
-        if (home_state_->pin()) { // so the shelf exists
-            {
-                const lock_guard lock(mutex_);
-                home = home_shelf_->executor;
-            }
-            home_state_->unpin();
-        }
+        const lock_guard lock(mutex_);
+        if (home_shelf_ != nullptr)
+            home = home_shelf_->executor;
     }
     return home;
 }
@@ -141,7 +137,9 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
     {
         const lock_guard lock(mutex_);
         sync_forks();
-        if constexpr (!Policy::has_home)
+        if constexpr (Policy::has_home)
+            home_shelf_ = nullptr; // from now on another context may have the address
+        else
             by_context_.erase(context_access::state(s.home)->address);
         core_.context_died(s, evicted);
         executor.swap(s.executor);

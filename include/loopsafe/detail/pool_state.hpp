@@ -117,9 +117,21 @@ public:
     [[noreturn]] void refuse(const asio::any_io_executor& executor, const char* operation,
                              const std::source_location& where);
 
-    // The warm path: null, or a leased slot.
-    slot* take_fresh(const asio::any_io_executor& executor,
-                     const std::source_location& where) noexcept;
+    // A leased slot, of which only a lease is made; or null.
+    class loan {
+    public:
+        explicit operator bool() const noexcept { return slot_ != nullptr; }
+
+    private:
+        friend pool_state;
+        friend lease_type;
+        explicit loan(slot* s) noexcept : slot_(s) {}
+        slot* slot_;
+    };
+
+    // The warm path.
+    loan take_fresh(const asio::any_io_executor& executor,
+                    const std::source_location& where) noexcept;
 
     // The rest of acquire, in a frame of its own.
     asio::awaitable<lease_type> acquire(ticket t, asio::any_io_executor executor,
@@ -127,7 +139,6 @@ public:
                                         std::source_location where);
 
     static void give_back(slot& s, bool keep) noexcept;
-    static lease_type lease_of(slot* s) noexcept { return lease_type(s); }
     static bool usable(const slot& s) noexcept;
     [[noreturn]] static void throw_expired(const slot* s);
     static context_ref home_of(const slot& s) noexcept { return shelf_of(s).home; }
@@ -198,7 +209,7 @@ private:
     const std::string name_;
     std::function<void(const pool_event&)> on_event_;
     context_ref home_;
-    context_state* home_state_ = nullptr;
+    const asio::execution_context* home_address_ = nullptr;
     shelf* home_shelf_ = nullptr;
 
     typename Policy::mutex_type mutex_;

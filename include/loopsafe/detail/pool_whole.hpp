@@ -4,17 +4,18 @@
 
 #include <loopsafe/detail/pool_state.hpp>
 
+#include <algorithm>
+
 namespace loopsafe::detail {
 
 template <class Connector, class Policy>
 template <class Wanted>
 auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted) noexcept -> shelf*
 {
-    for (auto* base = core_.shelves().first(); base != nullptr;
-         base = core_.shelves().next(*base)) {
-        auto* s = static_cast<shelf*>(base);
-        if (wanted(*s) && context_access::state(s->home)->pin())
-            return s;
+    for (auto& each : core_.shelves()) {
+        auto& s = static_cast<shelf&>(each);
+        if (wanted(s) && context_access::state(s.home)->pin())
+            return &s;
     }
     return nullptr;
 }
@@ -27,7 +28,7 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
         shelf* s = nullptr;
         {
             const lock_guard lock(mutex_);
-            s = pin_shelf([](const shelf& each) noexcept { return !each.idle.empty(); });
+            s = pin_shelf([](const shelf& each) noexcept { return each.idle != nullptr; });
             if (s == nullptr)
                 return;
             core_.retain(*s);
@@ -133,23 +134,26 @@ template <class Connector, class Policy>
 std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
 {
     std::vector<lease_holder> found;
-    const auto room = std::min<std::size_t>(most, stats().leased);
+    const auto room = stats().leased;
     found.reserve(room); // so that nothing allocates under the lock
     const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
-    const lock_guard lock(mutex_);
-    for (auto* base = core_.shelves().first(); base != nullptr;
-         base = core_.shelves().next(*base)) {
-        auto& s = static_cast<shelf&>(*base);
-        for (auto* used = s.used.first(); used != nullptr; used = s.used.next(*used)) {
-            if (found.size() == room)
-                return found;
-            if (used->state == slot_state::leased && !used->lease_gone)
-                found.push_back({used->holder,
-                                 std::chrono::duration_cast<std::chrono::milliseconds>(
-                                     std::max(now - used->taken_at, {})),
-                                 s.home.id().number()});
+    {
+        const lock_guard lock(mutex_);
+        for (const auto& s : core_.shelves()) {
+            const auto number = static_cast<const shelf&>(s).home.id().number();
+            for (const auto& each : s.slots) {
+                if (each.state == slot_state::leased && !each.lease_gone && found.size() != room)
+                    found.push_back({each.holder,
+                                     std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         std::max(now - each.taken_at, {})),
+                                     number});
+            }
         }
     }
+    std::sort(found.begin(), found.end(),
+              [](const lease_holder& a, const lease_holder& b) { return a.held_for > b.held_for; });
+    if (found.size() > most)
+        found.erase(found.begin() + static_cast<std::ptrdiff_t>(most), found.end());
     return found;
 }
 

@@ -59,17 +59,22 @@ inline error_code code_of(const std::exception_ptr& error) noexcept
     }
 }
 
+struct nowhere {};
+
+template <class Handler>
+constexpr bool has_own_executor =
+    !std::is_same_v<asio::associated_executor_t<std::decay_t<Handler>, nowhere>, nowhere>;
+
 // Posts the handler to where it belongs: its own executor, else the context that was asked.
 template <class Handler, class... Args>
 void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
 {
-    const asio::any_io_executor where = asking ? asking : asio::system_executor();
-    const bool unusable = has_empty_executor(handler);
+    const bool usable = has_own_executor<Handler> && !has_empty_executor(handler);
     auto call = asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...);
-    if (unusable)
-        asio::post(asio::bind_executor(where, std::move(call)));
+    if (usable)
+        asio::post(std::move(call));
     else
-        asio::post(where, std::move(call));
+        asio::post(asio::bind_executor(asking ? asking : asio::system_executor(), std::move(call)));
 }
 
 // Until a coroutine begins, its filter lets nothing but terminal cancellation through.
@@ -129,12 +134,21 @@ connection_pool<Connector, PoolPolicy>::connection_pool(Connector how, const opt
 }
 
 template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    if (const auto fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
+        co_return fresh;
+    co_return co_await acquire_slowly({}, where);
+}
+
+template <class Connector, class PoolPolicy>
 auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
                                                      std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    if (auto* fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
-        co_return state::lease_of(fresh);
+    if (const auto fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
+        co_return fresh;
     co_return co_await acquire_slowly(what, where);
 }
 
@@ -154,8 +168,7 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
                                                          std::source_location where) noexcept
     -> lease_type
 {
-    auto* fresh = state_->take_fresh(executor, where);
-    return fresh != nullptr ? state::lease_of(fresh) : lease_type();
+    return lease_type(state_->take_fresh(executor, where));
 }
 
 namespace detail {
@@ -173,14 +186,25 @@ struct initiate_acquire {
         static_assert(Given || State::has_home || !never_names_a_context<handler_executor<Handler>>,
                       "this completion token names no context, and a pool with this policy has no "
                       "home: use async_acquire(executor, token)");
-        if constexpr (!Given)
+        const auto take_fresh = [&](const asio::any_io_executor& executor) {
+            const auto fresh = state->take_fresh(executor, where);
+            if (fresh) {
+                if (what.error != nullptr)
+                    *what.error = nullptr;
+                post_result(std::forward<Handler>(handler), executor, error_code(),
+                            lease_type(fresh));
+            }
+            return static_cast<bool>(fresh);
+        };
+        if constexpr (Given) {
+            if (take_fresh(asking))
+                return;
+        } else {
+            if (take_fresh(executor_of(handler)))
+                return;
             asking = state->asking(executor_of(handler));
-        if (auto* fresh = asking ? state->take_fresh(asking, where) : nullptr) {
-            if (what.error != nullptr)
-                *what.error = nullptr;
-            post_result(std::forward<Handler>(handler), asking, error_code(),
-                        State::lease_of(fresh));
-            return;
+            if (take_fresh(asking))
+                return;
         }
         std::exception_ptr refused;
         try {
