@@ -30,11 +30,13 @@ FLOORS = {
         clock_reading.hpp close_reason.hpp connector.hpp pool_clock.hpp pool_error.hpp
         pool_policy.hpp pool_stats.hpp
         keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
-        detail/pool_core.hpp detail/pool_core_impl.hpp
+        detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
+        detail/pool_core_whole.hpp
     """,
     4: """
         lease.hpp connection_pool.hpp impl/connection_pool.hpp
-        detail/deadline.hpp detail/fork_generation.hpp
+        detail/deadline.hpp detail/fork_generation.hpp detail/serial_executor.hpp
+        detail/unwinding.hpp
         detail/pool_acquire.hpp detail/pool_release.hpp detail/pool_shelves.hpp
         detail/pool_state.hpp detail/pool_ticket.hpp detail/pool_whole.hpp
     """,

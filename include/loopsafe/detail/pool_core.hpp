@@ -198,6 +198,8 @@ private:
 
 } // namespace loopsafe::detail
 
-#include <loopsafe/detail/pool_core_impl.hpp>
+#include <loopsafe/detail/pool_core_acquire.hpp>
+#include <loopsafe/detail/pool_core_release.hpp>
+#include <loopsafe/detail/pool_core_whole.hpp>
 
 #endif
