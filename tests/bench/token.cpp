@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// async_acquire with a callback bound to the context, beside a bare post to the same context.
+// async_acquire with a callback bound to the context, beside a bare post to the same context and
+// beside a pool of another shape.
 #include "idle_connector.hpp"
 #include "measure.hpp"
+#include "peer.hpp"
 #include "stepping.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -37,10 +39,25 @@ struct acquiring {
     }
 };
 
+struct acquiring_from_peer {
+    peer_pool* pool;
+    const asio::any_io_executor* executor;
+    int* left;
+
+    void operator()(const loopsafe::error_code&, peer_pool::handle got) const
+    {
+        got.release();
+        if (--*left != 0)
+            pool->async_acquire(*executor, asio::bind_executor(*executor, *this));
+    }
+};
+
 struct fixture {
     asio::io_context context{1};
     asio::any_io_executor executor = context.get_executor();
     pool_type pool{context, idle_connector{}, timeless()};
+
+    peer_pool peer;
 
     fixture() { acquire(10); }
 
@@ -54,6 +71,14 @@ struct fixture {
     void acquire(int calls)
     {
         pool.async_acquire(asio::bind_executor(executor, acquiring{&pool, &executor, &calls}));
+        context.restart();
+        context.run();
+    }
+
+    void acquire_from_peer(int calls)
+    {
+        peer.async_acquire(
+            executor, asio::bind_executor(executor, acquiring_from_peer{&peer, &executor, &calls}));
         context.restart();
         context.run();
     }
@@ -77,11 +102,15 @@ double instructions(void (fixture::*loop)(int))
 
 int main()
 {
-    row("async_acquire with a callback", instructions(&fixture::acquire), "instructions",
-        instructions(&fixture::post));
+    const double post = instructions(&fixture::post);
+    row("async_acquire with a callback", instructions(&fixture::acquire), "instructions", post);
+    row("the same from a pool in resource_pool's shape", instructions(&fixture::acquire_from_peer),
+        "instructions", post);
     fixture f;
     const auto best = least(
         10'000, 300, [&](int calls) { return nanoseconds([&] { f.post(calls); }); },
-        [&](int calls) { return nanoseconds([&] { f.acquire(calls); }); });
+        [&](int calls) { return nanoseconds([&] { f.acquire(calls); }); },
+        [&](int calls) { return nanoseconds([&] { f.acquire_from_peer(calls); }); });
     row("async_acquire with a callback", best[1], "ns", best[0], 1.5);
+    row("the same from a pool in resource_pool's shape", best[2], "ns", best[0]);
 }

@@ -44,17 +44,16 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
 }
 
 template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::take_fresh(const asio::any_io_executor& executor,
+auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* asking,
                                                const std::source_location& where) noexcept -> loan
 {
     if constexpr (!Policy::keeps_idle) {
         return loan(nullptr);
     } else {
-        const auto* context = queried_context(executor);
         const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
         const lock_guard lock(mutex_);
         sync_forks();
-        auto* s = find_shelf(context);
+        auto* s = find_shelf(asking);
         if (s == nullptr)
             return loan(nullptr);
         if constexpr (can_reset<Connector>) {

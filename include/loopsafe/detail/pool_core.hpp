@@ -85,7 +85,7 @@ struct pool_grant {
     pool_slot* slot = nullptr;
     bool permit = false;
 
-    explicit operator bool() const noexcept { return slot != nullptr || permit; }
+    explicit operator bool() const noexcept { return permit; }
 };
 
 class pool_core {

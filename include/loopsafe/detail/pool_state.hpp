@@ -130,7 +130,7 @@ public:
     };
 
     // The warm path.
-    loan take_fresh(const asio::any_io_executor& executor,
+    loan take_fresh(const asio::execution_context* asking,
                     const std::source_location& where) noexcept;
 
     // The rest of acquire, in a frame of its own.

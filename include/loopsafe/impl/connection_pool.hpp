@@ -3,6 +3,7 @@
 #define LOOPSAFE_IMPL_CONNECTION_POOL_HPP
 
 #include <boost/asio/append.hpp>
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -59,6 +60,33 @@ inline error_code code_of(const std::exception_ptr& error) noexcept
     }
 }
 
+template <class Handler>
+asio::execution_context* context_of_handler(const Handler& handler) noexcept
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return nullptr;
+    else
+        return queried_context(asio::get_associated_executor(handler));
+}
+
+// As asio::post() to an executor of today, without its wrappers.
+template <class Executor, class Handler, class... Args>
+void post_to(const Executor& executor, Handler&& handler, Args&&... args)
+{
+    if constexpr (asio::execution::is_executor<Executor>::value) {
+        asio::prefer(asio::require(executor, asio::execution::blocking.never),
+                     asio::execution::relationship.fork,
+                     asio::execution::allocator(asio::get_associated_allocator(handler)))
+            .execute([h = std::forward<Handler>(handler),
+                      ... result = std::forward<Args>(args)]() mutable {
+                std::move(h)(std::move(result)...);
+            });
+    } else {
+        asio::post(executor,
+                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
+    }
+}
+
 struct nowhere {};
 
 template <class Handler>
@@ -69,12 +97,15 @@ constexpr bool has_own_executor =
 template <class Handler, class... Args>
 void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
 {
-    const bool usable = has_own_executor<Handler> && !has_empty_executor(handler);
-    auto call = asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...);
-    if (usable)
-        asio::post(std::move(call));
-    else
-        asio::post(asio::bind_executor(asking ? asking : asio::system_executor(), std::move(call)));
+    if constexpr (has_own_executor<Handler>) {
+        if (!has_empty_executor(handler)) {
+            const auto own = asio::get_associated_executor(handler);
+            post_to(own, std::forward<Handler>(handler), std::forward<Args>(args)...);
+            return;
+        }
+    }
+    post_to(asking ? asking : asio::any_io_executor(asio::system_executor()),
+            std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
 // Until a coroutine begins, its filter lets nothing but terminal cancellation through.
@@ -137,7 +168,8 @@ template <class Connector, class PoolPolicy>
 auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    if (const auto fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
+    if (const auto fresh = state_->take_fresh(
+            detail::queried_context(co_await boost::asio::this_coro::executor), where))
         co_return fresh;
     co_return co_await acquire_slowly({}, where);
 }
@@ -147,7 +179,8 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
                                                      std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    if (const auto fresh = state_->take_fresh(co_await boost::asio::this_coro::executor, where))
+    if (const auto fresh = state_->take_fresh(
+            detail::queried_context(co_await boost::asio::this_coro::executor), where))
         co_return fresh;
     co_return co_await acquire_slowly(what, where);
 }
@@ -168,7 +201,8 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
                                                          std::source_location where) noexcept
     -> lease_type
 {
-    return lease_type(state_->take_fresh(executor, where));
+    return lease_type(
+        state_->take_fresh(detail::queried_context(boost::asio::any_io_executor(executor)), where));
 }
 
 namespace detail {
@@ -186,26 +220,23 @@ struct initiate_acquire {
         static_assert(Given || State::has_home || !never_names_a_context<handler_executor<Handler>>,
                       "this completion token names no context, and a pool with this policy has no "
                       "home: use async_acquire(executor, token)");
-        const auto take_fresh = [&](const asio::any_io_executor& executor) {
-            const auto fresh = state->take_fresh(executor, where);
+        const auto take_fresh = [&](const asio::execution_context* context) {
+            const auto fresh = state->take_fresh(context, where);
             if (fresh) {
                 if (what.error != nullptr)
                     *what.error = nullptr;
-                post_result(std::forward<Handler>(handler), executor, error_code(),
+                post_result(std::forward<Handler>(handler), asking, error_code(),
                             lease_type(fresh));
             }
             return static_cast<bool>(fresh);
         };
-        if constexpr (Given) {
-            if (take_fresh(asking))
-                return;
-        } else {
-            if (take_fresh(executor_of(handler)))
+        if constexpr (!Given) {
+            if (take_fresh(context_of_handler(handler)))
                 return;
             asking = state->asking(executor_of(handler));
-            if (take_fresh(asking))
-                return;
         }
+        if (take_fresh(queried_context(asking)))
+            return;
         std::exception_ptr refused;
         try {
             auto ticket = state->enter(asking, "async_acquire", where);
