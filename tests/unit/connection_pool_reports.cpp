@@ -390,4 +390,21 @@ TEST_CASE("hooks: on_event is not called while a context is destroyed")
     CHECK(pool.stats().closed(close_reason::context_died) == 2);
 }
 
+TEST_CASE("hooks: on_event is not called while a forked child destroys what it inherited")
+{
+    names events;
+    mortal_context context;
+    const auto script = std::make_shared<connect_script>();
+    loopsafe::connection_pool pool(*context, scripted_connector(script), {.name = "db"});
+    pool.on_event(record(events));
+    auto lease = run_on(*context, pool.acquire());
+    run_on(*context, pool.acquire()).release();
+    events.clear();
+    ++loopsafe::detail::fork_generation; // as in the child
+    context.die();
+    CHECK(events.empty());
+    CHECK(pool.stats().closed(close_reason::forked) == 2);
+    CHECK(script->abandoned == 2);
+}
+
 } // namespace

@@ -183,6 +183,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             core_.lost(s, found.why);
         }
         destroy_connection(s, found.why);
+        tell_closed(found.why);
     }
     const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
                                                     connect_into(s, executor));

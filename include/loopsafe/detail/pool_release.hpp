@@ -72,6 +72,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
         }
     }
     const context_pin pin(home.home);
+    bool context_lives = false;
     {
         unique_lock lock(mutex_);
         if (context_has_it(lock))
@@ -81,9 +82,12 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
             return;
         }
         otherwise = core_.begin_close(s, otherwise);
+        context_lives = !home.dead;
     }
     destroy_connection(s, otherwise);
     delete &s;
+    if (context_lives)
+        tell_closed(otherwise);
     unique_lock lock(mutex_);
     core_.return_permit(home);
     end_with(lock, home, core_.leave(home));
@@ -97,8 +101,12 @@ void pool_state<Connector, Policy>::destroy_connection(slot& s, close_reason why
             connector_.abandon(*s.connection);
     }
     s.connection.reset();
-    if (why != close_reason::context_died)
-        emit({.what = pool_event::kind::closed, .reason = why, .pool = name_});
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::tell_closed(close_reason why) noexcept
+{
+    emit({.what = pool_event::kind::closed, .reason = why, .pool = name_});
 }
 
 template <class Connector, class Policy>
@@ -108,9 +116,12 @@ void pool_state<Connector, Policy>::destroy_all(intrusive_list<pool_slot>& evict
     std::size_t count = 0;
     while (auto* slot_base = evicted.pop_front()) {
         auto* evicted_slot = static_cast<slot*>(slot_base);
-        destroy_connection(*evicted_slot, inherited(*evicted_slot) ? close_reason::forked : why);
+        const auto each = inherited(*evicted_slot) ? close_reason::forked : why;
+        destroy_connection(*evicted_slot, each);
         delete evicted_slot;
         ++count;
+        if (why != close_reason::context_died)
+            tell_closed(each);
     }
     const lock_guard lock(mutex_);
     core_.evicted_destroyed(s, count);
@@ -131,8 +142,11 @@ void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading&
             return;
         destroy_connection(*old, why);
         delete old;
-        const lock_guard lock(mutex_);
-        core_.return_permit(s);
+        {
+            const lock_guard lock(mutex_);
+            core_.return_permit(s);
+        }
+        tell_closed(why);
     }
 }
 

@@ -179,6 +179,7 @@ private:
     bool put_back(slot& s) noexcept;
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
+    void tell_closed(close_reason why) noexcept;
     template <class Wanted>
     shelf* pin_shelf(Wanted wanted) noexcept; // under the lock
     void close_idle(close_reason why) noexcept;
