@@ -199,14 +199,19 @@ struct world {
 
     lease_type acquire_now()
     {
+        error_code result;
         std::optional<lease_type> got;
         pool->async_acquire(context.get_executor(),
-                            [&](error_code, lease_type l) { got.emplace(std::move(l)); },
+                            [&](error_code ec, lease_type l) {
+                                result = ec;
+                                got.emplace(std::move(l));
+                            },
                             {.timeout = 0ms});
         while (!got) {
             context.restart();
             context.run_one();
         }
+        REQUIRE(result == error_code());
         settle();
         return std::move(*got);
     }

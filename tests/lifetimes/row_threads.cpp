@@ -5,6 +5,7 @@
 #include <exception>
 #include <latch>
 #include <lifetimes/row_support.hpp>
+#include <lifetimes/when_dying.hpp>
 #include <thread>
 
 namespace {
@@ -101,21 +102,6 @@ TEST_CASE("row 6: contexts that run on their own threads share a pool without sh
     CHECK(script->open() == 0);
 }
 
-// Runs `f` when its context dies, before the context's coroutine frames are destroyed.
-template <class F>
-class when_dying : public loopsafe::resident {
-public:
-    when_dying(asio::io_context& context, F f) : f_(std::move(f))
-    {
-        loopsafe::residents::of(context.get_executor()).attach(*this);
-    }
-    void context_dying() noexcept override { f_(); }
-    void frames_gone() noexcept override {}
-
-private:
-    F f_;
-};
-
 TEST_CASE("row 10: what comes back is not granted to a waiter whose context is dying")
 {
     const auto script = std::make_shared<connect_script>();
@@ -133,7 +119,7 @@ TEST_CASE("row 10: what comes back is not granted to a waiter whose context is d
 
     std::size_t waiting_at_death = 0;
     std::size_t waiting_after_return = 0;
-    when_dying give_back(*mortal, [&] {
+    lifetimes::when_dying give_back(*mortal, [&] {
         waiting_at_death = pool.stats().waiting;
         lease.release();
         waiting_after_return = pool.stats().waiting;
@@ -243,13 +229,17 @@ TEST_CASE("row 21: a lease that ends with the connection of another context does
     pool.close();
 }
 
-TEST_CASE("row 21: a lease may end on a thread that does not run its context")
+// One lease is given back on a thread, while this one discards another and a third one runs the
+// context that both live on.
+void end_leases_off_their_context(bool thawed)
 {
     const auto script = std::make_shared<connect_script>();
     asio::io_context context(1);
     strict_pool pool(context, scripted_connector(script), {.max_size = 2});
     auto kept = run_on(context, pool.acquire());
     auto discarded = run_on(context, pool.acquire());
+    if (thawed)
+        pool.thaw();
     context.restart();
     auto work = asio::make_work_guard(context);
     std::thread runs([&] { context.run(); });
@@ -262,6 +252,16 @@ TEST_CASE("row 21: a lease may end on a thread that does not run its context")
     runs.join();
     CHECK(pool.stats().reused == 1);
     CHECK(script->open() == 1);
+}
+
+TEST_CASE("row 21: a lease may end on a thread that does not run its context")
+{
+    end_leases_off_their_context(false);
+}
+
+TEST_CASE("row 21: a lease of before a thaw may end on a thread that does not run its context")
+{
+    end_leases_off_their_context(true);
 }
 
 } // namespace

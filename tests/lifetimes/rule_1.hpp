@@ -131,11 +131,13 @@ private:
 };
 
 struct observed {
+    const int& alive;
+    int alive_with_frame = 0;
     bool operating = false;
     bool completed = false;
     bool frame_gone = false;
     bool guard_found_it = false;
-    std::exception_ptr failure;
+    std::exception_ptr failure{};
 };
 
 template <class Kind>
@@ -156,7 +158,11 @@ struct guard {
 };
 
 struct frame_spy {
-    ~frame_spy() { seen.frame_gone = true; }
+    ~frame_spy()
+    {
+        seen.frame_gone = true;
+        seen.alive_with_frame = seen.alive;
+    }
     observed& seen;
 };
 
@@ -196,7 +202,7 @@ void context_dies()
 {
     peer<Kind> remote;
     int alive = 0;
-    observed seen;
+    observed seen{alive};
     std::optional<asio::io_context> context(std::in_place, 1);
     if constexpr (Death::ours == services::older)
         asio::use_service<loopsafe::residents>(*context);
@@ -222,6 +228,7 @@ void context_dies()
     CHECK(seen.frame_gone);
     CHECK_FALSE(seen.completed);
     CHECK(seen.guard_found_it == (Death::held_by == holder::guarded_frame));
+    CHECK(seen.alive_with_frame == (Death::held_by == holder::survivor ? 1 : 0));
     CHECK(alive == 0);
     const auto stats = connections.stats();
     CHECK(stats.leased == 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "race.hpp"
+#include "when_dying.hpp"
 
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/context_bound.hpp>
@@ -19,9 +20,11 @@
 #include <atomic>
 #include <barrier>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 // A context is run and destroyed by one thread, while another one touches objects that live on it
@@ -205,6 +208,127 @@ TEST_CASE("a context_bound is destroyed on another thread while its context dies
     };
     race::run([] {}, fill, clear, [&] { left_open += open; });
     CHECK(left_open == 0);
+}
+
+namespace {
+
+// A context dies while another thread is in the destructor of something that lives there. Both
+// write `touched`, without a lock: unless the context waits, it is first or there is a data race.
+struct overlap {
+    std::latch begun{1};
+    int touched = 0;
+    int touched_at_death = 0;
+};
+
+// Its destructor goes on when the one of its context has begun.
+class lingering {
+public:
+    lingering(loopsafe::context_ref home, overlap& at) : home_(std::move(home)), at_(&at) {}
+    lingering(lingering&& other) noexcept
+        : home_(std::move(other.home_)), at_(std::exchange(other.at_, nullptr))
+    {
+    }
+    lingering& operator=(lingering&&) = delete;
+    ~lingering()
+    {
+        if (at_ == nullptr)
+            return;
+        at_->begun.count_down();
+        while (home_.alive())
+            std::this_thread::yield();
+        ++at_->touched;
+    }
+
+private:
+    loopsafe::context_ref home_;
+    overlap* at_;
+};
+
+class lingering_connector {
+public:
+    using connection_type = lingering;
+
+    explicit lingering_connector(overlap& at) : at_(&at) {}
+
+    asio::awaitable<lingering> connect(asio::any_io_executor executor) const
+    {
+        co_return lingering(loopsafe::context_of(executor), *at_);
+    }
+    bool is_clean(const lingering&) const noexcept { return true; }
+    bool probe(lingering&) const noexcept { return true; }
+
+private:
+    overlap* at_;
+};
+
+// `make(context)` gives what another thread then calls; it destroys something of the context.
+template <class Make>
+void die_while_another_thread_destroys(overlap& at, Make make)
+{
+    std::optional<asio::io_context> context(std::in_place, 1);
+    lifetimes::when_dying look(*context, [&] { at.touched_at_death = at.touched++; });
+    std::jthread other(make(*context));
+    at.begun.wait();
+    context.reset();
+    other.join();
+    CHECK(at.touched_at_death == 1);
+    CHECK(at.touched == 2);
+}
+
+} // namespace
+
+TEST_CASE("a dying context waits for the thread that destroys a connection of its own")
+{
+    using lingering_pool =
+        loopsafe::connection_pool<lingering_connector, loopsafe::per_context_pool>;
+    overlap at;
+    std::optional<lingering_pool> connections(std::in_place, lingering_connector(at));
+    std::optional<lingering_pool::lease_type> lease;
+    const auto when_idle = [&](std::function<void()> intrude) {
+        die_while_another_thread_destroys(at, [&](asio::io_context& context) {
+            loopsafe::testing::run_on(context, connections->acquire()).release();
+            return intrude;
+        });
+    };
+    const auto when_leased = [&](std::function<void()> intrude) {
+        die_while_another_thread_destroys(at, [&](asio::io_context& context) {
+            lease.emplace(loopsafe::testing::run_on(context, connections->acquire()));
+            return intrude;
+        });
+    };
+    SUBCASE("that is idle, by invalidate()")
+    {
+        when_idle([&] { connections->invalidate(); });
+    }
+    SUBCASE("that is idle, by close()")
+    {
+        when_idle([&] { connections->close(); });
+    }
+    SUBCASE("that is idle, with its pool")
+    {
+        when_idle([&] { connections.reset(); });
+    }
+    SUBCASE("that is leased, with its lease")
+    {
+        when_leased([&] { lease->discard(); });
+    }
+    SUBCASE("that is leased, with its lease after its pool")
+    {
+        when_leased([&] {
+            connections.reset();
+            lease.reset();
+        });
+    }
+}
+
+TEST_CASE("a dying context waits for the thread that destroys a context_bound of its own")
+{
+    overlap at;
+    loopsafe::context_bound<lingering> bound;
+    die_while_another_thread_destroys(at, [&](asio::io_context& context) {
+        bound = loopsafe::context_bound<lingering>(context, loopsafe::context_of(context), at);
+        return [&] { bound.reset(); };
+    });
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -269,6 +270,75 @@ TEST_CASE("a context dies that waits for a pool to drain, while the last leases 
     race::run([&] { s.make_pool(); }, fill, wait_and_die, [&] { left.look(s); });
     left.check();
     CHECK(got[0] + got[1] == race::rounds * int(race::owners * race::contexts::size));
+}
+
+namespace {
+
+// A frame of a dying context that lets another thread act, and is destroyed when that has acted. It
+// orders nothing else between the threads, so that a sanitizer sees whatever needs an order.
+class interval {
+public:
+    asio::awaitable<void> let_act_at_the_end()
+    {
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        const guard at_the_end{*this}; // before the timer, which takes a lock
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+
+    template <class Act>
+    void act(Act f)
+    {
+        wait_for(begun_);
+        f();
+        over_.store(true, std::memory_order_relaxed);
+    }
+
+private:
+    struct guard {
+        interval& of;
+        ~guard()
+        {
+            of.begun_.store(true, std::memory_order_relaxed);
+            wait_for(of.over_);
+        }
+    };
+
+    static void wait_for(const std::atomic<bool>& flag)
+    {
+        while (!flag.load(std::memory_order_relaxed))
+            std::this_thread::yield();
+    }
+
+    std::atomic<bool> begun_{false};
+    std::atomic<bool> over_{false};
+};
+
+} // namespace
+
+TEST_CASE(
+    "the last lease ends on another thread while a context dies that waits for the pool to drain")
+{
+    null_scene s(1);
+    asio::io_context holder;
+    std::optional<asio::io_context> dying(std::in_place);
+    auto lease = run_on(holder, s.connections->acquire());
+    interval between;
+    int drained = 0;
+    // Whichever end Asio begins with, such a frame goes before the one that waits for the pool.
+    asio::co_spawn(*dying, between.let_act_at_the_end(), asio::detached);
+    dying->poll();
+    s.connections->async_close(loopsafe::never,
+                               asio::bind_executor(*dying, [&](auto&&...) { ++drained; }));
+    dying->poll();
+    asio::co_spawn(*dying, between.let_act_at_the_end(), asio::detached);
+    dying->poll();
+    std::jthread other([&] { between.act([&] { lease.release(); }); });
+    dying.reset();
+    other.join();
+    CHECK(drained == 0);
+    CHECK(s.connections->stats().leased == 0);
+    CHECK(s.script->open() == 0);
 }
 
 TEST_CASE("a place granted to an acquirer whose context dies before it notices goes to the next")
