@@ -265,7 +265,7 @@ struct bare_executor {
     {
         std::forward<F>(f)();
     }
-    friend bool operator==(const bare_executor&, const bare_executor&) noexcept = default;
+    bool operator==(const bare_executor&) const noexcept = default;
 };
 
 TEST_CASE("row 24: an empty executor and one without a context are refused by name")

@@ -28,8 +28,7 @@ struct executor_without_a_context {
     {
         f();
     }
-    friend bool operator==(const executor_without_a_context&,
-                           const executor_without_a_context&) noexcept = default;
+    bool operator==(const executor_without_a_context&) const noexcept = default;
 };
 
 TEST_CASE("a context, its executors and its objects name the same context")
