@@ -2,10 +2,17 @@
 #ifndef LOOPSAFE_TESTS_MODEL_COMPARE_HPP
 #define LOOPSAFE_TESTS_MODEL_COMPARE_HPP
 
+#include "memory.hpp"
 #include "world.hpp"
 
 // After each step the pool must look as the reference model says.
 namespace model {
+
+inline bool is_at(const loopsafe::clock_reading& is, const moment& must)
+{
+    return is.monotonic == one_tick * must.monotonic && is.boot == one_tick * must.boot &&
+           is.wall == one_tick * must.wall;
+}
 
 inline void world::compare() const
 {
@@ -35,6 +42,10 @@ inline void world::compare() const
     expect(expected_.no_budget_is_exceeded(), "there are never more than max_size connections");
     expect(expected_.nobody_waits_in_vain(), "nobody waits while something is free");
     expect(core_.drained() == expected_.drained(), "a pool is drained when nobody is inside");
+
+    expect(is_at(core_.reading(), expected_.reading()) &&
+               core_.cheap_now() == one_tick * expected_.cheaply(),
+           "a pool knows what it last read from the clocks");
 
     const auto is = core_.stats();
     const auto must = expected_.stats();
@@ -89,6 +100,10 @@ inline void world::compare(const pool_shelf& constant) const
         case stage::idle:
             expect(idle_left > 0 && idle[--idle_left] == &there && there.state == is::idle,
                    "the idle ones are in order");
+            if (core_.needs_clock()) {
+                expect(is_at(there.idle_reading, p.kept) && is_at(there.born, p.born),
+                       "an idle one knows since when");
+            }
             ++there_should_be;
             break;
         case stage::readying:

@@ -6,8 +6,8 @@
 #include "world.hpp"
 
 // Everything of a world that can make a difference, and nothing that cannot: no addresses, no
-// numbers of contexts, callers and generations, no statistics. The reference model is not in it,
-// since after each step it agrees with the core.
+// numbers of contexts, callers and generations, no statistics. Of the reference model, only what
+// compare() cannot see in the core: where the core has forgotten it, the history goes on.
 namespace model {
 
 // Private members of the core: an explicit instantiation may name them.
@@ -30,11 +30,12 @@ LOOPSAFE_MODEL_REVEAL(outstanding);
 template <class Out>
 void world::encode(Out& out, const slot& s) const
 {
-    out.put(s.state, s.lease_gone | s.connection << 1 | s.used_before << 2 |
-                         (s.epoch == core_.*member(its_epoch{})) << 3 |
-                         (s.invalidations == core_.*member(its_invalidations{})) << 4 |
-                         (s.forks == core_.*member(its_forks{})) << 5 |
-                         (s.forks == generation_) << 6);
+    out.put(s.state,
+            s.lease_gone | s.connection << 1 | s.used_before << 2 |
+                (s.epoch == core_.*member(its_epoch{})) << 3 |
+                (s.invalidations == core_.*member(its_invalidations{})) << 4 |
+                (s.forks == core_.*member(its_forks{})) << 5 | (s.forks == generation_) << 6,
+            expected_.known(number(s)));
     if (!settings_.rules.timed())
         return;
     const auto now = reading();

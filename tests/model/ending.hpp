@@ -23,8 +23,10 @@ inline void world::end_ticket(caller& c, bool may_touch)
         finish(c, c.clean, close_reason::dirty, may_touch);
     } else if (c.permit) {
         const int n = number(c.got);
-        if (c.got != nullptr)
+        if (c.got != nullptr) {
             core_.not_connected(*c.got);
+            expect(c.got->state == slot_state::closing, "what is not connected is going");
+        }
         core_.return_permit(*c.where);
         if (c.got != nullptr) {
             expected_.given_up(n);
@@ -62,7 +64,10 @@ inline void world::finish(caller& c, bool clean, close_reason otherwise, bool ma
     auto& s = *c.got;
     auto& home = home_of(s);
     sync_forks();
-    if (clean && c.at == at::holding && core_.may_put_back(s)) {
+    const bool warm = clean && c.at == at::holding;
+    expect(!warm || core_.may_put_back(s) == expected_.is_undisturbed(number(s)),
+           "the warm path is open while nothing has happened");
+    if (warm && core_.may_put_back(s)) {
         expect(s.state == slot_state::leased && expected_.keep(number(s)),
                "the warm path puts back what may be kept");
         expect(woken_.empty(), "the warm path serves nobody");
@@ -252,8 +257,10 @@ inline void world::wait_for_drain()
     drainer_.w.at = drainer_.where;
     drainer_.waits = expected_.wait_until_drained(the_drainer, number(*drainer_.where));
     expect(core_.drained() != drainer_.waits, "a pool is drained when nobody is inside");
-    if (drainer_.waits)
+    if (drainer_.waits) {
         core_.wait_until_drained(drainer_.w);
+        expect(drainer_.w.st == pool_waiter::status::queued, "whoever waits knows that it waits");
+    }
     drainer_.at = drainer::place::waiting;
 }
 
@@ -262,6 +269,7 @@ inline void world::resume_drain()
     const bool gave_up = expected_.stop_draining(the_drainer);
     expect(core_.consume_drained(drainer_.w) == (drainer_.waits && !gave_up),
            "whoever waits for the last lease is told when it has come back");
+    expect(drainer_.w.st == pool_waiter::status::done, "whoever waited knows that it is over");
     end_drain();
 }
 

@@ -115,6 +115,18 @@ TEST_CASE("connections age by every clock, and a reset may fail")
     }
 }
 
+TEST_CASE("a connection that is handed over has not been idle")
+{
+    const settings s{
+        .name = "limits of time, one waits",
+        .rules = {.max_size = 1, .idle_timeout = 3, .max_lifetime = 4, .probe_after = 2},
+        .has_home = true,
+        .callers = 2,
+        .whole = false,
+        .ticks = 3};
+    CHECK(explore(s, 99).handed_over > 0);
+}
+
 TEST_CASE("whoever waits for the last lease is told: keep_alive_pool")
 {
     const settings s{
@@ -188,4 +200,19 @@ TEST_CASE("a pool of one context grants nothing when that context is dead")
     CHECK_FALSE(core.try_acquire(shelf));
     CHECK(shelf.budget->size == 0);
     CHECK(core.drop(shelf));
+}
+
+TEST_CASE("a connection that comes back before anybody had it is reused by whoever has it then")
+{
+    loopsafe::detail::pool_shelf shelf;
+    loopsafe::detail::pool_slot slot(shelf);
+    pool_core core{pool_rules{}};
+    core.add(shelf);
+    CHECK(core.try_acquire(shelf));
+    core.connecting(slot);
+    core.connected(slot, {}, 0.0);
+    CHECK(core.keep(slot));
+    CHECK(core.try_acquire(shelf).slot == &slot);
+    core.leased(slot, std::source_location::current());
+    CHECK(core.stats().reused == 1);
 }

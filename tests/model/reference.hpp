@@ -221,6 +221,12 @@ public:
     }
 
     // Releasing.
+    bool is_undisturbed(int slot)
+    {
+        const auto* p = first_of(places_, [=](const place& x) { return x.slot == slot; });
+        return p != nullptr && p->at == stage::leased && limits_.keeps_idle && !closed_ &&
+               !the(p->home).dead && !p->suspect && next_in_line(p->home) == nullptr;
+    }
     bool keep(int slot)
     {
         auto& p = at(slot);
@@ -374,6 +380,15 @@ public:
             if (share(c.home, h))
                 f(c.who);
         }
+    }
+    moment reading() const { return reading_; }
+    int cheaply() const { return cheaply_; }
+    int known(int slot) const // of what happened to a connection
+    {
+        const auto* p = first_of(const_cast<reference*>(this)->places_,
+                                 [=](const place& x) { return x.slot == slot; });
+        return p == nullptr ? 0xff
+                            : p->inherited | p->stale << 1 | p->suspect << 2 | p->reused << 3;
     }
     template <class F>
     void each_place(F f) const

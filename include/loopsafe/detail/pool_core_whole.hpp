@@ -88,8 +88,6 @@ inline bool pool_core::leftover_destroyed(pool_slot& slot) noexcept
 
 inline void pool_core::close() noexcept
 {
-    if (closed_)
-        return;
     closed_ = true;
     keeps_ = false;
     const auto fail = [](pool_budget& budget) noexcept {

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Builds and runs the model test of the pool core by itself, for core_coverage and core_mutants."""
+
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INCLUDE = ROOT / "include"
+CORE = [INCLUDE / "loopsafe" / "detail" / f"{name}.hpp"
+        for name in ("pool_core", "pool_core_acquire", "pool_core_release", "pool_core_whole", "intrusive_list")]
+DEPTH = 8  # the least at which the test sees all that it must see
+CXX = [os.environ.get("CXX") or "g++", "-std=c++20", "-O1"]
+
+
+def quietly(command, **options):
+    return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", **options)
+
+
+def checked(command, **options):
+    done = quietly(command, **options)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout
+
+
+def environment(depth):
+    kept = {name: value for name, value in os.environ.items() if name != "LOOPSAFE_MODEL_DEPTH"}
+    return kept if depth is None else {**kept, "LOOPSAFE_MODEL_DEPTH": str(depth)}
+
+
+def compile_main(directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    checked([*CXX, "-c", ROOT / "tests" / "support" / "main.cpp", "-o", directory / "main.o"])
+    return directory / "main.o"
+
+
+def compile_model(output, *flags):
+    return quietly([*CXX, *flags, f"-I{INCLUDE}", "-c", ROOT / "tests" / "model" / "pool_core.cpp", "-o", output])
