@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
+// Before the guard, so that what pool_state.hpp includes at its end finds the classes below.
+#include <loopsafe/detail/pool_state.hpp>
+
 #ifndef LOOPSAFE_DETAIL_POOL_TICKET_HPP
 #define LOOPSAFE_DETAIL_POOL_TICKET_HPP
-
-#include <loopsafe/detail/pool_state.hpp>
 
 namespace loopsafe::detail {
 
