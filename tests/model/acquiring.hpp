@@ -203,12 +203,12 @@ inline void world::end_reset(caller& c, bool good)
     good ? lease(c) : lose(c, close_reason::reset_failed);
 }
 
-inline void world::finish_connecting(caller& c)
+inline void world::connect(caller& c)
 {
+    c.got->connection = true;
     const auto now = read_clock();
     core_.connected(*c.got, now, 0.0);
     expected_.connected(number(*c.got), core_.needs_clock() ? now_ : moment{});
-    lease(c);
 }
 
 inline void world::lease(caller& c)

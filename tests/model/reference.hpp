@@ -164,14 +164,11 @@ public:
         *p = {.home = home, .slot = slot};
         newest_becomes(*p, stage::readying);
     }
-    void arrived(int slot)
-    {
-        at(slot).made = true;
-        at(slot).reused = false;
-    }
     void connected(int slot, const moment& now)
     {
         ++counted.connects;
+        at(slot).made = true;
+        at(slot).reused = false;
         at(slot).born = now;
     }
     void failed() { ++counted.connect_failures; }

@@ -225,17 +225,14 @@ inline void world::perform(step s, census& seen)
         c.at == at::waiting ? resume(c, false) : end_ticket(c, false);
         break;
     case act::look: look(c, s.how != 1, s.how == 2); break;
-    case act::connect:
-        c.got->connection = true;
-        expected_.arrived(number(*c.got));
-        break;
+    case act::connect: connect(c); break;
     case act::fail_to_connect:
         c.on_home = true;
         core_.connect_failed();
         expected_.failed();
         end_ticket(c, false);
         break;
-    case act::finish_connecting: finish_connecting(c); break;
+    case act::finish_connecting: lease(c); break;
     case act::end_reset: end_reset(c, s.how == 0); break;
     case act::release:
         c.on_home = s.how == 1;

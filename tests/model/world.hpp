@@ -213,7 +213,7 @@ private:
     loopsafe::clock_reading read_clock();
     void look(caller& c, bool probe_good, bool needs_reset);
     void lose(caller& c, close_reason why);
-    void finish_connecting(caller& c);
+    void connect(caller& c);
     void end_reset(caller& c, bool good);
     void lease(caller& c);
 

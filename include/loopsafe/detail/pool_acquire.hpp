@@ -139,6 +139,9 @@ auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor 
     -> asio::awaitable<void>
 {
     s.connection.emplace(co_await connector_.connect(untracked(executor)));
+    const auto born = read_clock();
+    const lock_guard lock(mutex_);
+    core_.connected(s, born, jitter(s, born));
 }
 
 template <class Connector, class Policy>
@@ -188,11 +191,6 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
     const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
                                                     connect_into(s, executor));
     if (done.error == nullptr) {
-        const auto born = read_clock();
-        {
-            const lock_guard lock(mutex_);
-            core_.connected(s, born, jitter(s, born));
-        }
         emit({.what = pool_event::kind::connected, .pool = name_});
         co_return;
     }
