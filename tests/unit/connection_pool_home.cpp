@@ -54,7 +54,9 @@ TEST_CASE("a pool with a home takes a thread_pool")
     };
     CHECK(asio::co_spawn(threads, use(), asio::use_future).get() == 1);
     CHECK(asio::co_spawn(threads.get_executor(), use(), asio::use_future).get() == 1);
-    CHECK(asio::co_spawn(asio::make_strand(threads), use(), asio::use_future).get() == 1);
+    // Kept, since the thread sanitizer does not see the fence before Asio frees the last copy.
+    const asio::any_io_executor strand(asio::make_strand(threads));
+    CHECK(asio::co_spawn(strand, use(), asio::use_future).get() == 1);
     pool.close();
     threads.join();
 }
