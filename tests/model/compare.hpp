@@ -68,6 +68,8 @@ inline void world::compare(const pool_shelf& constant) const
     auto& s = const_cast<pool_shelf&>(constant);
     const int home = number(s);
     expect(s.dead == expected_.dead(home), "a shelf knows that its context is dead");
+    expect(static_cast<int>(s.users) == expected_.users(home),
+           "a shelf counts who acquires and who holds a lease");
     expect(static_cast<int>(s.references) == expected_.references(home),
            "a shelf counts who refers to it");
     expect(static_cast<int>(s.budget->size) == expected_.taken(home),

@@ -24,7 +24,6 @@ LOOPSAFE_MODEL_REVEAL(epoch);
 LOOPSAFE_MODEL_REVEAL(forks);
 LOOPSAFE_MODEL_REVEAL(handle);
 LOOPSAFE_MODEL_REVEAL(invalidations);
-LOOPSAFE_MODEL_REVEAL(outstanding);
 #undef LOOPSAFE_MODEL_REVEAL
 
 template <class Out>
@@ -62,7 +61,7 @@ inline void world::encode(encoding& out, const sweeper& w) const
 inline void world::encode(encoding& out, const shelf& s, int first_address) const
 {
     out.put(s.address ^ first_address, s.at, s.dead | (found_[s.address] == &s) << 1, s.pins,
-            s.references, s.budget->size, s.budget->waiting);
+            s.users, s.references, s.budget->size, s.budget->waiting);
     each_idle(s, [&](const slot& idle) { encode(out, idle); });
     out.put(0xff);
     encode(out, s.dying);
@@ -131,8 +130,7 @@ inline void world::encode(encoding& out) const
     if (freed_)
         return;
     out.put(core_.closed() | core_.*member(its_handle{}) << 1 |
-                (core_.*member(its_forks{}) == generation_) << 2 | owned_ << 3,
-            core_.*member(its_outstanding{}));
+            (core_.*member(its_forks{}) == generation_) << 2 | owned_ << 3);
     if (settings_.rules.timed()) {
         const auto now = reading();
         const auto& last = core_.reading();

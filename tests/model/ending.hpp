@@ -220,7 +220,7 @@ inline void world::leave_next_context(sweeper& w)
 {
     shelf* unused = nullptr;
     each_of(core_, [&](shelf& s) {
-        if (unused == nullptr && s.references == 1 && s.at == phase::alive)
+        if (unused == nullptr && pool_core::unused(s) && s.at == phase::alive)
             unused = &s;
     });
     if (unused != nullptr) {

@@ -351,15 +351,17 @@ public:
     bool closed() const { return closed_; }
     bool drained() const { return visits_.empty(); }
     bool unreferenced() const { return !owned_ && homes_.empty(); }
-    bool orphaned(int h) const { return !owned_ && references(h) == 1; }
+    bool orphaned(int h) const { return !owned_ && users(h) == 0 && references(h) == 1; }
     std::size_t homes() const { return homes_.size(); }
     int home(std::size_t i) const { return homes_[i].number; }
     bool dead(int h) const { return the(h).dead; }
+    int users(int h) const
+    {
+        return static_cast<int>(std::count(visits_.begin(), visits_.end(), h));
+    }
     int references(int h) const
     {
-        return static_cast<int>(std::count(visits_.begin(), visits_.end(), h) +
-                                std::count(holds_.begin(), holds_.end(), h)) +
-               the(h).attached;
+        return static_cast<int>(std::count(holds_.begin(), holds_.end(), h)) + the(h).attached;
     }
     int taken(int h) const
     {
@@ -484,7 +486,7 @@ private:
     }
     bool forget_if_alone(int home)
     {
-        if (references(home) != 0)
+        if (users(home) != 0 || references(home) != 0)
             return false;
         homes_.erase(&the(home));
         return true;

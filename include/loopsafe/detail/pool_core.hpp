@@ -66,7 +66,8 @@ struct pool_shelf : list_node {
     pool_slot* idle = nullptr; // a stack: the most recently used on top
     pool_budget own_budget;
     pool_budget* budget = &own_budget;
-    std::size_t references = 1; // the context, and every acquirer and lease
+    std::size_t users = 0;      // acquirers and leases
+    std::size_t references = 1; // the context, and whoever else keeps the shelf
     bool dead = false;
 };
 
@@ -147,12 +148,13 @@ public:
     void handle_gone() noexcept { handle_ = false; }
     bool unreferenced() const noexcept { return !handle_ && shelves_.empty(); }
     // The pool is gone, and so is whoever used the shelf: only its context still refers to it.
-    bool orphaned(const pool_shelf& shelf) const noexcept
-    {
-        return !handle_ && shelf.references == 1;
-    }
+    bool orphaned(const pool_shelf& shelf) const noexcept { return !handle_ && unused(shelf); }
     bool closed() const noexcept { return closed_; }
-    bool drained() const noexcept { return outstanding_ == 0; }
+    static bool unused(const pool_shelf& shelf) noexcept
+    {
+        return shelf.users == 0 && shelf.references == 1;
+    }
+    bool drained() const noexcept; // linear in the number of shelves
     bool needs_clock() const noexcept { return needs_clock_; }
 
     // Readings of the clocks, taken by whoever acquires; release() takes none.
@@ -174,6 +176,7 @@ private:
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
     void count_closed(close_reason why) noexcept;
     void stamp(pool_slot& slot) const noexcept;
+    static bool free_if_left(pool_shelf& shelf) noexcept;
     static void forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
                                std::size_t& count) noexcept;
 
@@ -186,7 +189,6 @@ private:
     std::uint64_t epoch_ = 0; // invalidations, thaws and forks together
     std::uint64_t invalidations_ = 0;
     std::uint64_t forks_ = 0;
-    std::size_t outstanding_ = 0;
     std::chrono::nanoseconds cheap_now_{};
     clock_reading reading_;
     std::uint64_t first_uses_ = 0;

@@ -17,8 +17,7 @@ inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
 inline void pool_core::put_back(pool_slot& slot) noexcept
 {
     push_idle(slot);
-    --slot.shelf->references;
-    --outstanding_;
+    --slot.shelf->users;
 }
 
 inline void pool_core::push_idle(pool_slot& slot) const noexcept

@@ -26,24 +26,38 @@ inline void pool_core::add(pool_shelf& shelf) noexcept
 
 inline void pool_core::enter(pool_shelf& shelf) noexcept
 {
-    ++shelf.references;
-    ++outstanding_;
+    ++shelf.users;
 }
 
 inline bool pool_core::leave(pool_shelf& shelf) noexcept
 {
-    if (--outstanding_ == 0) {
+    if (--shelf.users == 0 && !drainers_.empty() && drained()) {
         while (auto* waiter = drainers_.pop_front())
             grant(*waiter, nullptr);
     }
-    return drop(shelf);
+    return free_if_left(shelf);
 }
 
 inline bool pool_core::drop(pool_shelf& shelf) noexcept
 {
-    if (--shelf.references != 0)
+    --shelf.references;
+    return free_if_left(shelf);
+}
+
+inline bool pool_core::free_if_left(pool_shelf& shelf) noexcept
+{
+    if (shelf.users != 0 || shelf.references != 0)
         return false;
     shelf.unlink();
+    return true;
+}
+
+inline bool pool_core::drained() const noexcept
+{
+    for (const auto& shelf : shelves_) {
+        if (shelf.users != 0)
+            return false;
+    }
     return true;
 }
 

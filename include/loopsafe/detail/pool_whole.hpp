@@ -59,7 +59,7 @@ void pool_state<Connector, Policy>::abandon_handle() noexcept
     for (;;) {
         unique_lock lock(mutex_);
         // A shelf in use stays: its context must find the leases and the waiters.
-        auto* unused = pin_shelf([](const shelf& s) noexcept { return s.references == 1; });
+        auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
         if (unused == nullptr) {
             core_.handle_gone();
             const bool pool_is_free = core_.unreferenced();
