@@ -16,7 +16,7 @@ double check_home(warm_pool<policy>& warm, int calls)
     return nanoseconds([&] {
         for (int i = 0; i != calls; ++i) {
             keep(executor);
-            const auto* context = loopsafe::detail::queried_context(executor);
+            const auto* context = loopsafe::detail::asking_context(executor);
             at_home = context != nullptr && home.is(*context);
             keep(at_home);
         }

@@ -6,7 +6,6 @@
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/relationship.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/is_executor.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/system_executor.hpp>
@@ -64,9 +63,6 @@ asio::execution_context* queried_context(const Executor& ex) noexcept
         return nullptr;
     } else if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
         if constexpr (type_erased_executor<Executor>) {
-            // Nearly always, and a call through a pointer less than to ask.
-            if (const auto* known = ex.template target<asio::io_context::executor_type>())
-                return &known->context();
             if (!ex)
                 return nullptr;
         }

@@ -11,6 +11,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 namespace loopsafe {
@@ -60,13 +61,24 @@ inline error_code code_of(const std::exception_ptr& error) noexcept
     }
 }
 
+// As queried_context(), but asks first for what it nearly always is: a call through a pointer less.
+template <class Executor>
+asio::execution_context* asking_context(const Executor& executor) noexcept
+{
+    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
+        if (const auto* known = executor.template target<asio::io_context::executor_type>())
+            return &known->context();
+    }
+    return queried_context(executor);
+}
+
 template <class Handler>
 asio::execution_context* context_of_handler(const Handler& handler) noexcept
 {
     if constexpr (never_names_a_context<handler_executor<Handler>>)
         return nullptr;
     else
-        return queried_context(asio::get_associated_executor(handler));
+        return asking_context(asio::get_associated_executor(handler));
 }
 
 // As asio::post() to an executor of today, without its wrappers.
@@ -169,7 +181,7 @@ auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
     if (const auto fresh = state_->take_fresh(
-            detail::queried_context(co_await boost::asio::this_coro::executor), where))
+            detail::asking_context(co_await boost::asio::this_coro::executor), where))
         co_return fresh;
     co_return co_await acquire_slowly({}, where);
 }
@@ -180,7 +192,7 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
     -> boost::asio::awaitable<lease_type>
 {
     if (const auto fresh = state_->take_fresh(
-            detail::queried_context(co_await boost::asio::this_coro::executor), where))
+            detail::asking_context(co_await boost::asio::this_coro::executor), where))
         co_return fresh;
     co_return co_await acquire_slowly(what, where);
 }
@@ -202,7 +214,7 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
     -> lease_type
 {
     return lease_type(
-        state_->take_fresh(detail::queried_context(boost::asio::any_io_executor(executor)), where));
+        state_->take_fresh(detail::asking_context(boost::asio::any_io_executor(executor)), where));
 }
 
 namespace detail {
@@ -235,7 +247,7 @@ struct initiate_acquire {
                 return;
             asking = state->asking(executor_of(handler));
         }
-        if (take_fresh(queried_context(asking)))
+        if (take_fresh(asking_context(asking)))
             return;
         std::exception_ptr refused;
         try {
