@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What else a warm acquire and release costs: heap, clocks, system calls.
-#include "allocations.hpp"
+#include "../support/heap.hpp"
 #include "warm_pool.hpp"
 
 namespace {
@@ -24,20 +24,20 @@ struct counting_clock : loopsafe::pool_clock {
 };
 
 using unlocked = loopsafe::basic_keep_alive_pool<loopsafe::no_mutex>;
-using counted = loopsafe::basic_keep_alive_pool<std::mutex, counting_clock>;
+using counted = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, counting_clock>;
 
 // Each run() begins with an empty cache of frames, so the first few acquires are not counted.
 template <class Pool>
 asio::awaitable<void> count_allocations(Pool& pool, int calls, long& allocated)
 {
-    long before = 0;
+    std::optional<heap::watch> counting;
     for (int i = -10; i != calls; ++i) {
         if (i == 0)
-            before = allocations;
+            counting.emplace();
         auto lease = co_await pool.acquire();
         keep(lease);
     }
-    allocated = allocations - before;
+    allocated = heap::allocations;
 }
 
 void heap_rows()

@@ -71,17 +71,17 @@ TEST_SUITE_BEGIN("rule 1");
 TEST_CASE_TEMPLATE("a dying context leaves a leased TCP socket to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    context_dies<tcp_socket, Death>();
+    CHECK(context_dies<tcp_socket, Death>() == promised<Death>());
 }
 
 TEST_CASE_TEMPLATE("a dying context leaves a leased timer to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    context_dies<timer, Death>();
+    CHECK(context_dies<timer, Death>() == promised<Death>());
 }
 
 TEST_CASE_TEMPLATE("a dying context leaves a leased POSIX descriptor to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    context_dies<posix_descriptor, Death>();
+    CHECK(context_dies<posix_descriptor, Death>() == promised<Death>());
 }

@@ -6,11 +6,11 @@ TEST_SUITE_BEGIN("rule 1");
 TEST_CASE_TEMPLATE("a dying context leaves a leased Beast stream to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    rule_1::context_dies<rule_1::beast_tcp_stream, Death>();
+    CHECK(rule_1::context_dies<rule_1::beast_tcp_stream, Death>() == rule_1::promised<Death>());
 }
 
 TEST_CASE_TEMPLATE("a dying context leaves a leased HTTP connection to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    rule_1::context_dies<rule_1::http_over_beast, Death>();
+    CHECK(rule_1::context_dies<rule_1::http_over_beast, Death>() == rule_1::promised<Death>());
 }

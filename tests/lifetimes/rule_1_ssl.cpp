@@ -33,11 +33,11 @@ TEST_SUITE_BEGIN("rule 1");
 TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is read to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    context_dies<tls_reading, Death>();
+    CHECK(context_dies<tls_reading, Death>() == promised<Death>());
 }
 
 TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is written to its lease", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
-    context_dies<tls_writing, Death>();
+    CHECK(context_dies<tls_writing, Death>() == promised<Death>());
 }

@@ -341,28 +341,47 @@ TEST_CASE(
     CHECK(s.script->open() == 0);
 }
 
-TEST_CASE("a place granted to an acquirer whose context dies before it notices goes to the next")
-{
-    null_scene s(1);
+namespace {
+
+// A lease is out; one waits for its place on a context that will die, and one behind it.
+struct two_wait {
+    two_wait()
+    {
+        asio::co_spawn(*dying, hold(s, first), asio::detached);
+        dying->poll();
+        asio::co_spawn(next, hold(s, second), asio::detached);
+        next.poll();
+    }
+
+    void check_that_the_second_had_it()
+    {
+        while (next.poll() != 0) {}
+        CHECK(first == 0);
+        CHECK(second == 1);
+    }
+
+    null_scene s{1};
     int first = 0;
     int second = 0;
     asio::io_context holder;
-    std::optional<asio::io_context> dying(std::in_place);
+    std::optional<asio::io_context> dying{std::in_place};
     asio::io_context next;
-    auto lease = run_on(holder, s.connections->acquire());
-    asio::co_spawn(*dying, hold(s, first), asio::detached);
-    dying->poll();
-    asio::co_spawn(next, hold(s, second), asio::detached);
-    next.poll();
-    REQUIRE(s.connections->stats().waiting == 2);
-    lease.release();
-    REQUIRE(s.connections->stats().waiting == 1);
-    dying.reset();
-    while (next.poll() != 0) {}
-    CHECK(first == 0);
-    CHECK(second == 1);
-    CHECK(s.connections->stats().waiting == 0);
-    CHECK(s.script->open() == 1);
+    decltype(run_on(holder, s.connections->acquire())) lease =
+        run_on(holder, s.connections->acquire());
+};
+
+} // namespace
+
+TEST_CASE("a place granted to an acquirer whose context dies before it notices goes to the next")
+{
+    two_wait t;
+    REQUIRE(t.s.connections->stats().waiting == 2);
+    t.lease.release();
+    REQUIRE(t.s.connections->stats().waiting == 1);
+    t.dying.reset();
+    t.check_that_the_second_had_it();
+    CHECK(t.s.connections->stats().waiting == 0);
+    CHECK(t.s.script->open() == 1);
 }
 
 TEST_CASE("a connection granted to an acquirer whose context dies before it notices dies as well")
@@ -384,21 +403,9 @@ TEST_CASE("a connection granted to an acquirer whose context dies before it noti
 
 TEST_CASE("an acquirer whose context dies leaves the queue to those behind it")
 {
-    null_scene s(1);
-    int first = 0;
-    int second = 0;
-    asio::io_context holder;
-    std::optional<asio::io_context> dying(std::in_place);
-    asio::io_context next;
-    auto lease = run_on(holder, s.connections->acquire());
-    asio::co_spawn(*dying, hold(s, first), asio::detached);
-    dying->poll();
-    asio::co_spawn(next, hold(s, second), asio::detached);
-    next.poll();
-    dying.reset();
-    REQUIRE(s.connections->stats().waiting == 1);
-    lease.release();
-    while (next.poll() != 0) {}
-    CHECK(first == 0);
-    CHECK(second == 1);
+    two_wait t;
+    t.dying.reset();
+    REQUIRE(t.s.connections->stats().waiting == 1);
+    t.lease.release();
+    t.check_that_the_second_had_it();
 }

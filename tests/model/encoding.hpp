@@ -38,11 +38,9 @@ void world::encode(Out& out, const slot& s) const
     if (!settings_.rules.timed())
         return;
     const auto now = reading();
-    const bool retires = s.retire_at != std::chrono::nanoseconds::max();
     out.put(ticks(now.monotonic - s.idle_reading.monotonic), ticks(now.boot - s.idle_reading.boot),
             ticks(now.wall - s.idle_reading.wall), ticks(now.monotonic - s.born.monotonic),
-            ticks(now.boot - s.born.boot), ticks(now.wall - s.born.wall),
-            retires ? ticks(s.retire_at - now.wall) : 99);
+            ticks(now.boot - s.born.boot), ticks(now.wall - s.born.wall));
 }
 
 template <class Out>

@@ -4,8 +4,14 @@
 import json
 import pathlib
 import shlex
+import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def quietly(command, **options):
+    return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", **options)
 
 
 def command(build, source, tree=ROOT):

@@ -2,20 +2,14 @@
 """Builds and runs the model test of the pool core by itself, for core_coverage and core_mutants."""
 
 import os
-import pathlib
-import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from compilation import ROOT, quietly
+
 INCLUDE = ROOT / "include"
 CORE = [INCLUDE / "loopsafe" / "detail" / f"{name}.hpp"
         for name in ("pool_core", "pool_core_acquire", "pool_core_release", "pool_core_whole", "intrusive_list")]
 DEPTH = 8  # the least at which the test sees all that it must see
 CXX = [os.environ.get("CXX") or "g++", "-std=c++20", "-O1"]
-
-
-def quietly(command, **options):
-    return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", **options)
 
 
 def checked(command, **options):

@@ -40,7 +40,6 @@ struct pool_slot : list_node {
     clock_reading idle_reading;
     clock_reading born;
     std::chrono::nanoseconds lifetime{};
-    std::chrono::nanoseconds retire_at{}; // born, by the wall, and the lifetime
     std::source_location holder;
 };
 
@@ -172,7 +171,7 @@ public:
 private:
     void hand_on(pool_budget& budget) noexcept;
     void push_idle(pool_slot& slot) const noexcept;
-    void read_clock_for(pool_slot& slot) const noexcept;
+    void note_idle(pool_slot& slot) const noexcept;
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
     void count_closed(close_reason why) noexcept;
     void stamp(pool_slot& slot) const noexcept;

@@ -15,7 +15,7 @@ inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::chrono::nanoseco
     if (needs_clock_) {
         const auto idle_for = cheap_now - slot->idle_reading.wall;
         if (idle_for < std::chrono::nanoseconds::zero() || idle_for >= fresh_for_ ||
-            cheap_now >= slot->retire_at || reading_is_old(cheap_now))
+            cheap_now - slot->born.wall >= slot->lifetime || reading_is_old(cheap_now))
             return nullptr;
         cheap_now_ = cheap_now;
         slot->taken_at = cheap_now;
@@ -151,11 +151,9 @@ inline void pool_core::connected(pool_slot& slot, const clock_reading& now, doub
     slot.used_before = false;
     slot.born = now;
     slot.lifetime = rules_.max_lifetime;
-    slot.retire_at = std::chrono::nanoseconds::max();
     if (rules_.max_lifetime != std::chrono::nanoseconds::max()) {
         const auto cut = static_cast<double>(rules_.max_lifetime.count()) * jitter;
         slot.lifetime -= std::chrono::nanoseconds(static_cast<std::int64_t>(cut));
-        slot.retire_at = now.wall + slot.lifetime;
     }
 }
 

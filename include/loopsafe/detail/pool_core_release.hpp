@@ -24,10 +24,10 @@ inline void pool_core::push_idle(pool_slot& slot) const noexcept
 {
     slot.below = std::exchange(slot.shelf->idle, &slot);
     slot.state = slot_state::idle;
-    read_clock_for(slot);
+    note_idle(slot);
 }
 
-inline void pool_core::read_clock_for(pool_slot& slot) const noexcept
+inline void pool_core::note_idle(pool_slot& slot) const noexcept
 {
     if (!needs_clock_)
         return;
@@ -46,7 +46,7 @@ inline bool pool_core::keep(pool_slot& slot) noexcept
     if (auto* waiter = shelf.budget->waiters.pop_front()) {
         --shelf.budget->waiting;
         slot.state = slot_state::connecting;
-        read_clock_for(slot);
+        note_idle(slot);
         grant(*waiter, &slot);
     } else {
         push_idle(slot);

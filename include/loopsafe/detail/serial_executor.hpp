@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_DETAIL_SERIAL_EXECUTOR_HPP
 #define LOOPSAFE_DETAIL_SERIAL_EXECUTOR_HPP
 
+#include <loopsafe/detail/context_state.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 
 #include <atomic>
@@ -12,8 +14,6 @@
 namespace loopsafe::detail {
 
 namespace asio = boost::asio;
-
-inline thread_local const char serial_mark = 0;
 
 // One at a time: the steps of one coroutine, and whoever would cancel it from elsewhere. Unlike a
 // strand it has no queue, so that no step is lost where memory is.
@@ -31,7 +31,7 @@ public:
             return;
         }
         mutex_.lock();
-        owner_.store(&serial_mark, std::memory_order_relaxed);
+        owner_.store(&this_thread_mark, std::memory_order_relaxed);
         const leaving at_the_end{*this};
         std::forward<Step>(step)();
     }
@@ -51,7 +51,10 @@ private:
         ~leaving() { gate.leave(); }
     };
 
-    bool is_mine() const noexcept { return owner_.load(std::memory_order_relaxed) == &serial_mark; }
+    bool is_mine() const noexcept
+    {
+        return owner_.load(std::memory_order_relaxed) == &this_thread_mark;
+    }
 
     const asio::any_io_executor inner_;
     std::mutex mutex_;
@@ -102,6 +105,8 @@ private:
     std::shared_ptr<serial_gate> gate_;
     bool never_blocks_ = false;
 };
+
+static_assert(sizeof(serial_executor) <= sizeof(std::shared_ptr<void>) + sizeof(void*));
 
 } // namespace loopsafe::detail
 
