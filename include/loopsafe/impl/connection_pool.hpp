@@ -81,22 +81,20 @@ asio::execution_context* context_of_handler(const Handler& handler) noexcept
         return asking_context(asio::get_associated_executor(handler));
 }
 
-// As asio::post() to an executor of today, without its wrappers.
+// As asio::post(), without its wrappers.
 template <class Executor, class Handler, class... Args>
 void post_to(const Executor& executor, Handler&& handler, Args&&... args)
 {
-    if constexpr (asio::execution::is_executor<Executor>::value) {
-        asio::prefer(asio::require(executor, asio::execution::blocking.never),
-                     asio::execution::relationship.fork,
-                     asio::execution::allocator(asio::get_associated_allocator(handler)))
-            .execute([h = std::forward<Handler>(handler),
-                      ... result = std::forward<Args>(args)]() mutable {
+    static_assert(asio::execution::is_executor<Executor>::value,
+                  "an executor of the Networking TS cannot be asked for its context: instead of "
+                  "io_context::strand bind the handler to asio::make_strand(context)");
+    asio::prefer(asio::require(executor, asio::execution::blocking.never),
+                 asio::execution::relationship.fork,
+                 asio::execution::allocator(asio::get_associated_allocator(handler)))
+        .execute(
+            [h = std::forward<Handler>(handler), ... result = std::forward<Args>(args)]() mutable {
                 std::move(h)(std::move(result)...);
             });
-    } else {
-        asio::post(executor,
-                   asio::append(std::forward<Handler>(handler), std::forward<Args>(args)...));
-    }
 }
 
 struct nowhere {};
