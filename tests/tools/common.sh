@@ -150,10 +150,13 @@ need() {
 
 # configure DIRECTORY PRESET [CMAKE ARGUMENT...]
 configure() {
-    local version
+    local version known fresh=()
     version=$(cmake --version | sed -n 's/^cmake version //p')
     version_at_least "$version" 3.25 || die "CMake 3.25 or newer is needed; this is $version"
-    guarded cmake --preset "$2" --log-level=WARNING -S "$root" -B "$root/build/$1" \
+    known=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$root/build/$1/CMakeCache.txt" 2>/dev/null || true)
+    # With another compiler CMake would start over without what the preset sets.
+    [[ $(command -v "${known:-none}") == $(command -v "$(compiler)") ]] || fresh=(--fresh)
+    guarded cmake --preset "$2" "${fresh[@]}" --log-level=WARNING -S "$root" -B "$root/build/$1" \
         -DCMAKE_CXX_COMPILER="$(compiler)" \
         -DLOOPSAFE_BOOST_INCLUDE_DIR="${LOOPSAFE_BOOST_INCLUDE_DIR:-}" "${@:3}" >&2
 }
