@@ -12,7 +12,7 @@
 
 using namespace std::chrono_literals;
 namespace testing = loopsafe::testing;
-using policy = loopsafe::basic_keep_alive_pool<std::mutex, testing::manual_clock>;
+using policy = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, testing::manual_clock>;
 using pool_type = loopsafe::connection_pool<testing::scripted_connector, policy>;
 
 void expect(bool truth, const char* claim)

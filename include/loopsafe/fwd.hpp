@@ -4,8 +4,6 @@
 
 #include <loopsafe/config.hpp>
 
-#include <mutex>
-
 /// Every public name, and the only place with default template arguments.
 namespace loopsafe {
 
@@ -27,13 +25,14 @@ template <class T>
 class context_local;
 
 // floor 3
+class pool_mutex;
 struct no_mutex;
 struct pool_clock;
-template <class Mutex = std::mutex, class Clock = pool_clock>
+template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_keep_alive_pool;
-template <class Mutex = std::mutex, class Clock = pool_clock>
+template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_null_pool;
-template <class Mutex = std::mutex, class Clock = pool_clock>
+template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_per_context_pool;
 using keep_alive_pool = basic_keep_alive_pool<>;
 using null_pool = basic_null_pool<>;

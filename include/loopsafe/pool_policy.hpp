@@ -4,6 +4,7 @@
 
 #include <loopsafe/close_reason.hpp>
 #include <loopsafe/pool_clock.hpp>
+#include <loopsafe/pool_mutex.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -16,13 +17,6 @@ namespace loopsafe {
 
 /// The limit that is none, for every time in the options of a pool.
 inline constexpr std::chrono::milliseconds never = std::chrono::milliseconds::max();
-
-/// A lock for pools that only one thread ever touches. Two threads, or a `close()` from `main`
-/// while a context runs elsewhere, are then a data race.
-struct no_mutex {
-    void lock() noexcept {}
-    void unlock() noexcept {}
-};
 
 /// What a pool tells its hook, see `connection_pool::on_event`.
 struct pool_event {

@@ -28,9 +28,9 @@ using namespace std::chrono_literals;
 using asio::cancellation_type;
 using loopsafe::testing::manual_clock;
 
-using strict = loopsafe::basic_keep_alive_pool<std::mutex, manual_clock>;
-using shelves = loopsafe::basic_per_context_pool<std::mutex, manual_clock>;
-using nothing_kept = loopsafe::basic_null_pool<std::mutex, manual_clock>;
+using strict = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>;
+using shelves = loopsafe::basic_per_context_pool<loopsafe::pool_mutex, manual_clock>;
+using nothing_kept = loopsafe::basic_null_pool<loopsafe::pool_mutex, manual_clock>;
 
 // What a pool connects to in these tests: connections that wait at a gate,
 struct gated_peer {

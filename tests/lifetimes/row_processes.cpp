@@ -231,7 +231,7 @@ TEST_CASE("row 7: a forked child may destroy what it inherited in any order and 
 
 using frozen_pool =
     loopsafe::connection_pool<scripted_connector,
-                              loopsafe::basic_keep_alive_pool<std::mutex, manual_clock>>;
+                              loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;
 
 // Borrows a connection twice; the machine was frozen in between, as its clocks tell.
 loopsafe::pool_stats thawed_after(const clock_reading& frozen,

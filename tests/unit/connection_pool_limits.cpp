@@ -18,7 +18,7 @@ struct counting_clock : manual_clock {
     }
     static inline std::size_t cheap_readings = 0;
 };
-using counted = loopsafe::basic_keep_alive_pool<std::mutex, counting_clock>;
+using counted = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, counting_clock>;
 
 // Each of the three clocks alone runs as far as `by`; the wall clock moves enough to be looked at.
 void move_one_clock(std::chrono::nanoseconds by)

@@ -24,9 +24,9 @@ using loopsafe::testing::manual_clock;
 using loopsafe::testing::scripted_connector;
 using outcome = connect_script::outcome;
 
-using keep_alive = loopsafe::basic_keep_alive_pool<std::mutex, manual_clock>;
-using per_context = loopsafe::basic_per_context_pool<std::mutex, manual_clock>;
-using null = loopsafe::basic_null_pool<std::mutex, manual_clock>;
+using keep_alive = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>;
+using per_context = loopsafe::basic_per_context_pool<loopsafe::pool_mutex, manual_clock>;
+using null = loopsafe::basic_null_pool<loopsafe::pool_mutex, manual_clock>;
 
 template <class Policy>
 using scripted_pool = loopsafe::connection_pool<scripted_connector, Policy>;

@@ -14,7 +14,7 @@
 namespace loopsafe::testing {
 
 /// A clock that moves when the test says so, for the `Clock` parameter of the pool policies:
-/// `connection_pool<my_connector, basic_keep_alive_pool<std::mutex, testing::manual_clock>>`.
+/// `connection_pool<my_connector, basic_keep_alive_pool<pool_mutex, testing::manual_clock>>`.
 ///
 /// One for the process: call `reset()` at the start of a test.
 /// Thread safety: safe.

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_MUTEX_HPP
+#define LOOPSAFE_POOL_MUTEX_HPP
+
+#include <mutex>
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
+namespace loopsafe {
+
+/// The lock of a pool, unless its policy names another: a `std::mutex` that is left out while the
+/// process has only one thread, where the C library can tell (glibc 2.32 and later).
+///
+/// Like any lock of a pool it is never held while user code runs that could start a thread.
+class pool_mutex {
+public:
+    void lock()
+    {
+        const bool needed = may_have_threads();
+        if (needed)
+            mutex_.lock();
+        is_held_ = needed;
+    }
+
+    void unlock()
+    {
+        if (is_held_) // and not whether there are threads by now
+            mutex_.unlock();
+    }
+
+private:
+    static bool may_have_threads() noexcept
+    {
+#if __has_include(<sys/single_threaded.h>)
+        return __libc_single_threaded == 0;
+#else
+        return true;
+#endif
+    }
+
+    std::mutex mutex_;
+    bool is_held_ = false;
+};
+
+/// A lock for pools that only one thread ever touches. Two threads, or a `close()` from `main`
+/// while a context runs elsewhere, are then a data race.
+struct no_mutex {
+    void lock() noexcept {}
+    void unlock() noexcept {}
+};
+
+} // namespace loopsafe
+
+#endif
