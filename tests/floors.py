@@ -28,7 +28,7 @@ FLOORS = {
     """,
     3: """
         clock_reading.hpp close_reason.hpp connector.hpp pool_clock.hpp pool_error.hpp
-        pool_policy.hpp pool_stats.hpp
+        pool_mutex.hpp pool_policy.hpp pool_stats.hpp
         keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
         detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
         detail/pool_core_whole.hpp
