@@ -7,5 +7,6 @@
 #include <loopsafe/context_bound.hpp>
 #include <loopsafe/context_local.hpp>
 #include <loopsafe/runner.hpp>
+#include <loopsafe/thread_offload.hpp>
 
 #endif

@@ -15,7 +15,7 @@ import compilation
 # The one table. Every header below include/loopsafe stands here once, by name or with its folder.
 FLOORS = {
     0: """
-        config.hpp fwd.hpp error.hpp impl/error.hpp
+        config.hpp fwd.hpp never.hpp error.hpp impl/error.hpp
         detail/intrusive_list.hpp
     """,
     1: """
@@ -32,6 +32,9 @@ FLOORS = {
         keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
         detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
         detail/pool_core_whole.hpp
+        worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
+        detail/blocked_signals.hpp detail/completion.hpp detail/offloaded_call.hpp
+        detail/worker_call.hpp detail/worker_core.hpp
     """,
     4: """
         lease.hpp connection_pool.hpp impl/connection_pool.hpp

@@ -28,18 +28,21 @@ enum class errc {
     pool_closed,   ///< the pool was closed
     acquire_timeout, ///< every connection was taken until the deadline for waiting
     connect_timeout, ///< a new connection was not ready before the deadline for connecting
-    queue_full,      ///< as many callers wait as the pool allows
+    queue_full,      ///< as many callers wait as the pool, or the worker threads, allow
     close_timeout,   ///< leases were still out at the deadline for draining
     nested_run,      ///< run() called by code that already runs inside run()
     main_stuck,      ///< the context ran out of work before main completed
-    bad_option       ///< an option that makes no sense, named in the message
+    bad_option,      ///< an option that makes no sense, named in the message
+    workers_closed,  ///< the worker threads were closed
+    would_deadlock,  ///< a worker thread would wait for its own set of threads
+    no_thread        ///< no worker thread could be started
 };
 
 /// Groups of errors, for callers who act alike on several of them.
 enum class condition {
     context_misuse = 1, ///< wrong_context, context_closed, no_context, lease_expired
     timeout,            ///< acquire_timeout, connect_timeout, close_timeout
-    overloaded          ///< acquire_timeout, queue_full
+    overloaded          ///< acquire_timeout, queue_full, no_thread
 };
 
 /// The category of `errc`. Thread safety: safe.

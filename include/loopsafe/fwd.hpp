@@ -37,6 +37,10 @@ struct basic_per_context_pool;
 using keep_alive_pool = basic_keep_alive_pool<>;
 using null_pool = basic_null_pool<>;
 using per_context_pool = basic_per_context_pool<>;
+class worker_threads;
+class offload_error;
+enum class on_cancel;
+struct offload_options;
 
 // floor 4
 struct pool_stats;

@@ -3,6 +3,7 @@
 #define LOOPSAFE_POOL_POLICY_HPP
 
 #include <loopsafe/close_reason.hpp>
+#include <loopsafe/never.hpp>
 #include <loopsafe/pool_clock.hpp>
 #include <loopsafe/pool_mutex.hpp>
 
@@ -14,9 +15,6 @@
 #include <type_traits>
 
 namespace loopsafe {
-
-/// The limit that is none, for every time in the options of a pool.
-inline constexpr std::chrono::milliseconds never = std::chrono::milliseconds::max();
 
 /// What a pool tells its hook, see `connection_pool::on_event`.
 struct pool_event {

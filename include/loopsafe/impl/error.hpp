@@ -22,11 +22,14 @@ struct errc_category_type final : boost::system::error_category {
         case errc::pool_closed: return "the pool is closed";
         case errc::acquire_timeout: return "no connection became free in time";
         case errc::connect_timeout: return "no connection could be made in time";
-        case errc::queue_full: return "too many callers wait for a connection";
+        case errc::queue_full: return "too many callers wait already";
         case errc::close_timeout: return "leases were still out when the pool had to be drained";
         case errc::nested_run: return "run() inside run() would block the outer context";
         case errc::main_stuck: return "the context ran out of work before main completed";
         case errc::bad_option: return "an option makes no sense";
+        case errc::workers_closed: return "the worker threads are closed";
+        case errc::would_deadlock: return "a worker thread would wait for its own set of threads";
+        case errc::no_thread: return "no worker thread could be started";
         }
         return "unknown";
     }
@@ -41,7 +44,8 @@ struct condition_category_type final : boost::system::error_category {
         switch (static_cast<condition>(value)) {
         case condition::context_misuse: return "a resource met a context that is not its home";
         case condition::timeout: return "a deadline passed";
-        case condition::overloaded: return "more is asked of the pool than it allows";
+        case condition::overloaded:
+            return "more is asked of a pool, or of worker threads, than they allow";
         }
         return "unknown";
     }
@@ -58,7 +62,8 @@ struct condition_category_type final : boost::system::error_category {
         case condition::timeout:
             return e == errc::acquire_timeout || e == errc::connect_timeout ||
                    e == errc::close_timeout;
-        case condition::overloaded: return e == errc::acquire_timeout || e == errc::queue_full;
+        case condition::overloaded:
+            return e == errc::acquire_timeout || e == errc::queue_full || e == errc::no_thread;
         }
         return false;
     }

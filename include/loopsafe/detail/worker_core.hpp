@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_WORKER_CORE_HPP
+#define LOOPSAFE_DETAIL_WORKER_CORE_HPP
+
+#include <loopsafe/detail/blocked_signals.hpp>
+#include <loopsafe/detail/worker_call.hpp>
+#include <loopsafe/worker_threads.hpp>
+
+#include <algorithm>
+#include <condition_variable>
+#include <new>
+#include <optional>
+#include <thread>
+
+#if defined(BOOST_HAS_UNISTD_H)
+#include <pthread.h>
+#endif
+
+namespace loopsafe::detail {
+
+// What the threads share. It lives until its owner, its threads and its callers are gone.
+class worker_core : public list_node {
+public:
+    explicit worker_core(const worker_options& limits)
+        : max_threads_(limits.max_threads),
+          max_queued_(limits.max_queued),
+          idle_timeout_(limits.idle_timeout),
+          name_(limits.name)
+    {
+    }
+
+    bool runs_inline() const noexcept { return max_threads_ == 0; }
+    const std::string& name() const noexcept { return name_; }
+
+    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_reference() noexcept
+    {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            destroy();
+    }
+
+    // Runs the call on a thread and settles it, perhaps before this returns; or refuses it.
+    void submit(worker_call& call) noexcept
+    {
+        call.add_reference();
+        bool start = false;
+        std::optional<errc> why;
+        {
+            const std::lock_guard lock(mutex_);
+            why = reason_to_refuse();
+            if (why) {
+                ++stats_.refused;
+            } else {
+                queue_.push_back(call);
+                ++stats_.queued;
+                start = stats_.queued > stats_.idle && stats_.threads < max_threads_;
+                if (start)
+                    ++stats_.threads;
+                else
+                    work_.notify_one();
+            }
+        }
+        if (why) {
+            call.refuse(*why);
+            call.settle();
+        } else if (start) {
+            start_thread();
+        }
+    }
+
+    // Without threads: true where the caller may run the function himself.
+    bool enter_inline(worker_call& call) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) {
+            ++stats_.refused;
+            call.refuse(errc::workers_closed);
+            return false;
+        }
+        ++stats_.running;
+        return true;
+    }
+
+    void leave_inline() noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        --stats_.running;
+        ++stats_.completed;
+    }
+
+    // Whether the call was still waiting for a thread. Its reference is then the caller's.
+    bool withdraw(worker_call& call) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        if (!call.linked())
+            return false;
+        call.unlink();
+        if (!call.of_the_parent)
+            --stats_.queued;
+        return true;
+    }
+
+    void close() noexcept
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+            work_.notify_all();
+        }
+        refuse_queued(errc::workers_closed);
+    }
+
+    bool join(std::chrono::milliseconds limit) noexcept
+    {
+        close();
+        if (is_current())
+            return false;
+        std::unique_lock lock(mutex_);
+        return wait(ended_, lock, limit, [this] { return stats_.threads == 0; });
+    }
+
+    worker_stats stats() const
+    {
+        const std::lock_guard lock(mutex_);
+        return stats_;
+    }
+
+    // The threads stay in the parent.
+    void before_fork() noexcept { mutex_.lock(); }
+    void after_fork() noexcept { mutex_.unlock(); }
+    void after_fork_in_child() noexcept
+    {
+        while (auto* call = queue_.pop_front()) {
+            call->of_the_parent = true;
+            of_the_parent_.push_back(*call);
+        }
+        stats_.threads = stats_.idle = stats_.running = stats_.queued = 0;
+        // As they are, they count waiting threads that do not exist.
+        new (&work_) std::condition_variable;
+        new (&ended_) std::condition_variable;
+        mutex_.unlock();
+    }
+
+private:
+    ~worker_core() = default;
+    inline void destroy() noexcept;
+
+    static const worker_core*& current() noexcept
+    {
+        static thread_local const worker_core* of_this_thread = nullptr;
+        return of_this_thread;
+    }
+    bool is_current() const noexcept { return current() == this; }
+
+    std::optional<errc> reason_to_refuse() const noexcept
+    {
+        if (closed_)
+            return errc::workers_closed;
+        if (is_current())
+            return errc::would_deadlock;
+        const auto free = max_threads_ - stats_.running;
+        if (stats_.queued >= free && stats_.queued - free >= max_queued_)
+            return errc::queue_full;
+        return std::nullopt;
+    }
+
+    template <class Done>
+    static bool wait(std::condition_variable& what, std::unique_lock<std::mutex>& lock,
+                     std::chrono::milliseconds limit, Done done)
+    {
+        constexpr auto no_limit = std::chrono::hours(24 * 365);
+        if (limit < no_limit)
+            return what.wait_for(lock, limit, done);
+        what.wait(lock, done);
+        return true;
+    }
+
+    void start_thread() noexcept
+    {
+        add_reference();
+        try {
+            const blocked_signals here;
+            std::thread([this] { work(); }).detach();
+            return;
+        } catch (...) { // neither memory nor a thread is to be had
+        }
+        bool alone = false;
+        {
+            const std::lock_guard lock(mutex_);
+            alone = --stats_.threads == 0;
+            ended_.notify_all();
+        }
+        if (alone)
+            refuse_queued(errc::no_thread);
+        drop_reference();
+    }
+
+    void refuse_queued(errc why) noexcept
+    {
+        for (;;) {
+            worker_call* call = nullptr;
+            {
+                const std::lock_guard lock(mutex_);
+                call = queue_.pop_front();
+                if (call == nullptr)
+                    return;
+                --stats_.queued;
+                ++stats_.refused;
+            }
+            call->refuse(why);
+            call->settle();
+        }
+    }
+
+    void work() noexcept
+    {
+        current() = this;
+        std::unique_lock lock(mutex_);
+        ++stats_.idle;
+        const auto has_work = [this] { return closed_ || !queue_.empty(); };
+        while (wait(work_, lock, idle_timeout_, has_work)) {
+            auto* call = queue_.pop_front();
+            if (call == nullptr)
+                break;
+            --stats_.queued;
+            --stats_.idle;
+            ++stats_.running;
+            lock.unlock();
+            call->run();
+            lock.lock();
+            --stats_.running;
+            ++stats_.idle; // before the caller is woken, whose next call needs no other thread
+            ++stats_.completed;
+            lock.unlock();
+            const bool taken = call->settle();
+            lock.lock();
+            if (!taken)
+                ++stats_.abandoned;
+        }
+        --stats_.idle;
+        --stats_.threads;
+        ended_.notify_all();
+        lock.unlock();
+        drop_reference();
+    }
+
+    const std::size_t max_threads_;
+    const std::size_t max_queued_;
+    const std::chrono::milliseconds idle_timeout_;
+    const std::string name_;
+
+    std::atomic<int> references_{1};
+    mutable std::mutex mutex_;
+    std::condition_variable work_;
+    std::condition_variable ended_;
+    intrusive_list<worker_call> queue_;
+    intrusive_list<worker_call> of_the_parent_;
+    worker_stats stats_;
+    bool closed_ = false;
+};
+
+// Every set of threads, so that a fork finds each at rest.
+class worker_registry {
+public:
+    static worker_registry& instance()
+    {
+        static auto* const one = new worker_registry; // whatever is destroyed last may need it
+        return *one;
+    }
+
+    void add(worker_core& core) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        cores_.push_back(core);
+    }
+
+    void remove(worker_core& core) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        core.unlink();
+    }
+
+private:
+    worker_registry()
+    {
+#if defined(BOOST_HAS_UNISTD_H)
+        ::pthread_atfork([] { instance().before_fork(); }, [] { instance().after_fork(); },
+                         [] { instance().after_fork_in_child(); });
+#endif
+    }
+
+    void before_fork() noexcept
+    {
+        mutex_.lock();
+        for (auto& core : cores_)
+            core.before_fork();
+    }
+
+    void after_fork() noexcept
+    {
+        for (auto& core : cores_)
+            core.after_fork();
+        mutex_.unlock();
+    }
+
+    void after_fork_in_child() noexcept
+    {
+        for (auto& core : cores_)
+            core.after_fork_in_child();
+        mutex_.unlock();
+    }
+
+    std::mutex mutex_;
+    intrusive_list<worker_core> cores_;
+};
+
+inline void worker_core::destroy() noexcept
+{
+    worker_registry::instance().remove(*this);
+    delete this;
+}
+
+} // namespace loopsafe::detail
+
+#endif

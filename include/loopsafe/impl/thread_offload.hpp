@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_IMPL_THREAD_OFFLOAD_HPP
+#define LOOPSAFE_IMPL_THREAD_OFFLOAD_HPP
+
+#include <loopsafe/detail/completion.hpp>
+#include <loopsafe/detail/offloaded_call.hpp>
+#include <loopsafe/detail/refusal.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace loopsafe {
+namespace detail {
+
+template <class T>
+T&& unwrap(T& stored) noexcept
+{
+    return std::move(stored);
+}
+template <class T>
+T&& unwrap(borrowed<T>& stored) noexcept
+{
+    return std::move(stored.value);
+}
+
+// A function and its arguments, for one call.
+template <class F, class... Args>
+struct bound_function {
+    F function;
+    std::tuple<Args...> arguments;
+
+    template <class... Token>
+        requires std::invocable<F, Token..., passed_t<Args>...>
+    auto operator()(Token... token) -> std::invoke_result_t<F, Token..., passed_t<Args>...>
+    {
+        return std::apply(
+            [&](Args&... each) -> std::invoke_result_t<F, Token..., passed_t<Args>...> {
+                return std::invoke(std::move(function), std::move(token)..., unwrap(each)...);
+            },
+            arguments);
+    }
+};
+
+// GCC 12 destroys a closure or an aggregate twice that is made in the same expression as a
+// co_await.
+template <class T>
+inline constexpr bool destroyed_twice_by_the_compiler =
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+    !std::is_reference_v<T> && std::is_class_v<T> && !std::is_trivially_destructible_v<T>;
+#else
+    false;
+#endif
+template <class T>
+inline constexpr bool argument_destroyed_twice =
+    destroyed_twice_by_the_compiler<T> && std::is_aggregate_v<T>;
+
+template <class F, class... Args>
+constexpr void refuse_what_the_compiler_destroys_twice()
+{
+    static_assert(!destroyed_twice_by_the_compiler<F>,
+                  "GCC 12 would destroy what this function captures twice: give the lambda a name "
+                  "first and pass that, or pass what it captures as arguments of offload");
+    static_assert((!argument_destroyed_twice<Args> && ...),
+                  "GCC 12 would destroy this argument twice: give it a name first and pass that");
+}
+
+template <class T>
+inline constexpr bool is_awaitable = false;
+template <class T, class Executor>
+inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
+
+template <class Token>
+inline constexpr bool is_awaited = std::is_same_v<Token, asio::deferred_t>;
+template <class Executor>
+inline constexpr bool is_awaited<asio::use_awaitable_t<Executor>> = true;
+
+template <class F, class... Args>
+auto make_call(F&& fn, Args&&... args)
+{
+    using result = offload_result_t<F, Args...>;
+    static_assert((!only_refers<std::decay_t<Args>> && ...),
+                  "an argument only refers to something that may be gone before the function has "
+                  "ended: pass a value, such as a std::string or a std::vector, or promise with "
+                  "loopsafe::borrowed that it lives long enough");
+    static_assert(!only_refers<result>,
+                  "what the function gives only refers to something on the worker's thread: give a "
+                  "value, such as a std::string or a std::vector");
+    static_assert(!is_awaitable<result>,
+                  "offload runs a function that blocks, and this one is a coroutine: co_await it, "
+                  "or co_spawn it");
+    using bound = bound_function<std::decay_t<F>, std::decay_t<Args>...>;
+    return typed_call<bound, takes_stop_token<F, Args...>>::make(
+        bound{std::forward<F>(fn), {std::forward<Args>(args)...}});
+}
+
+inline worker_core& core_of(const offload_options& what) noexcept
+{
+    return worker_access::core(what.workers != nullptr ? *what.workers : worker_threads::shared());
+}
+
+// What a cancellation does. It may outlive the caller, as the signal may.
+struct offload_cancellation {
+    counted_ref<offloaded_call> call;
+    counted_ref<worker_core> core;
+    on_cancel cancelled;
+
+    void operator()(asio::cancellation_type type)
+    {
+        if (type == asio::cancellation_type::none)
+            return;
+        if (core->withdraw(*call)) {
+            call->give_up();
+            call->drop_reference();
+            return;
+        }
+        const auto more_than_total =
+            asio::cancellation_type::terminal | asio::cancellation_type::partial;
+        if ((type & more_than_total) == asio::cancellation_type::none)
+            return;
+        call->request_stop();
+        if (cancelled == on_cancel::abandon)
+            call->give_up();
+    }
+};
+
+// The caller goes, be it that he has the result, gives up or is destroyed.
+struct offload_ending {
+    offloaded_call& call;
+    worker_core& core;
+
+    ~offload_ending()
+    {
+        if (core.withdraw(call))
+            call.drop_reference();
+        else if (!call.settled())
+            call.request_stop();
+        call.leave();
+    }
+};
+
+template <class Call>
+asio::awaitable<typename Call::result_type>
+perform(counted_ref<Call> call, counted_ref<worker_core> core, on_cancel cancelled)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const auto home = context_of(executor);
+    if (!home)
+        throw context_error(refusal({}, executor, "offload", "call", {},
+                                    "make the call on an io_context or a thread_pool"));
+    if (core->runs_inline()) {
+        if (core->enter_inline(*call)) {
+            call->run();
+            core->leave_inline();
+        }
+        co_return call->take(*core);
+    }
+    residents::of(executor);
+    asio::steady_timer timer(executor, asio::steady_timer::time_point::max());
+    call->waits_on(timer, home);
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    auto slot = cancellation.slot();
+    if (slot.is_connected())
+        slot.template emplace<offload_cancellation>(counted_ref<offloaded_call>(*call), core,
+                                                    cancelled);
+    const offload_ending at_the_end{*call, *core};
+    const auto begin = [&](auto handler) {
+        const auto keep_call = call; // on another thread the caller may have ended meanwhile
+        const auto keep_core = core;
+        timer.async_wait(
+            asio::bind_cancellation_slot(asio::cancellation_slot(), std::move(handler)));
+        keep_core->submit(*keep_call);
+    };
+    co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,
+                                  void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
+    slot.clear();
+    if (!call->settled())
+        throw boost::system::system_error(asio::error::operation_aborted, "offload");
+    co_return call->take(*core);
+}
+
+template <class Call>
+asio::awaitable<typename Call::result_type>
+perform_for_handler(counted_ref<Call> call, counted_ref<worker_core> core, on_cancel cancelled)
+{
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_return co_await perform(std::move(call), std::move(core), cancelled);
+}
+
+// Total stays what it is; before the coroutine begins it is then not heard.
+struct offload_cancellation_type {
+    asio::cancellation_signal inner;
+
+    void operator()(asio::cancellation_type type)
+    {
+        inner.emit(type == asio::cancellation_type::partial ? asio::cancellation_type::terminal
+                                                            : type);
+    }
+};
+
+template <bool Given>
+struct initiate_offload {
+    template <class Handler, class F>
+    void operator()(Handler&& handler, asio::any_io_executor asking, F&& fn,
+                    offload_options what) const
+    {
+        static_assert(Given || !never_names_a_context<handler_executor<Handler>>,
+                      "this completion token names no context: use async_offload(executor, fn, "
+                      "token)");
+        if constexpr (!Given)
+            asking = executor_of(handler);
+        if (!asking)
+            asking = asio::system_executor();
+        spawn_for<offload_cancellation_type>(
+            asking,
+            perform_for_handler(make_call(std::forward<F>(fn)),
+                                counted_ref<worker_core>(core_of(what)), what.cancelled),
+            [](const std::exception_ptr& error) { return error; }, std::forward<Handler>(handler));
+    }
+};
+
+} // namespace detail
+
+template <class F, class... Args>
+    requires offloadable<F, Args...>
+boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(F&& fn, Args&&... args)
+{
+    return offload(offload_options(), std::forward<F>(fn), std::forward<Args>(args)...);
+}
+
+template <class F, class... Args>
+    requires offloadable<F, Args...>
+boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(offload_options what, F&& fn,
+                                                                     Args&&... args)
+{
+    detail::refuse_what_the_compiler_destroys_twice<F, Args...>();
+    return detail::perform(detail::make_call(std::forward<F>(fn), std::forward<Args>(args)...),
+                           detail::counted_ref<detail::worker_core>(detail::core_of(what)),
+                           what.cancelled);
+}
+
+template <offloadable F, boost::asio::completion_token_for<detail::offload_signature_t<F>> Token>
+auto async_offload(F&& fn, Token&& token, offload_options what)
+{
+    if constexpr (detail::is_awaited<std::decay_t<Token>>)
+        detail::refuse_what_the_compiler_destroys_twice<F>();
+    return boost::asio::async_initiate<Token, detail::offload_signature_t<F>>(
+        detail::initiate_offload<false>(), token, boost::asio::any_io_executor(),
+        std::forward<F>(fn), what);
+}
+
+template <std::convertible_to<boost::asio::any_io_executor> Executor, offloadable F,
+          boost::asio::completion_token_for<detail::offload_signature_t<F>> Token>
+auto async_offload(const Executor& executor, F&& fn, Token&& token, offload_options what)
+{
+    if constexpr (detail::is_awaited<std::decay_t<Token>>)
+        detail::refuse_what_the_compiler_destroys_twice<F>();
+    return boost::asio::async_initiate<Token, detail::offload_signature_t<F>>(
+        detail::initiate_offload<true>(), token, boost::asio::any_io_executor(executor),
+        std::forward<F>(fn), what);
+}
+
+} // namespace loopsafe
+
+#endif

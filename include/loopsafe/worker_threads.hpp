@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_WORKER_THREADS_HPP
+#define LOOPSAFE_WORKER_THREADS_HPP
+
+#include <loopsafe/error.hpp>
+#include <loopsafe/never.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace loopsafe {
+
+namespace detail {
+class worker_core;
+struct worker_access;
+} // namespace detail
+
+struct worker_options {
+    /// Threads at most, and so functions that run at once. 0: none; a call runs its function where
+    /// it is made, which blocks the caller's context: for tests that want no threads.
+    std::size_t max_threads = 40;
+    /// Calls that may wait for a thread; more are told `queue_full`.
+    std::size_t max_queued = 1000;
+    /// A thread that has had nothing to do for as long ends. `never`: it stays.
+    std::chrono::milliseconds idle_timeout = std::chrono::seconds(10);
+    /// For reports. The threads make a copy.
+    std::string_view name = {};
+};
+
+/// A snapshot.
+struct worker_stats {
+    std::size_t threads = 0;     ///< those that run a function, wait for one, or are being started
+    std::size_t idle = 0;        ///< threads without a function
+    std::size_t running = 0;     ///< functions under way, those that nobody waits for included
+    std::size_t queued = 0;      ///< calls that wait for a thread
+    std::uint64_t completed = 0; ///< functions that ended, by an exception or not
+    std::uint64_t abandoned = 0; ///< of these, with nobody left to take the result
+    std::uint64_t refused = 0;   ///< calls that were told queue_full, workers_closed, ...
+};
+
+/// Threads for functions that block, started when they are needed and ended when they are not.
+///
+/// A thread is taken until its function has ended, also where the caller has given up, so that
+/// `max_threads` is what the machine really bears. No thread belongs to a context, and none touches
+/// a context except to wake a caller there that still waits.
+///
+/// After `fork()`, the child has none of the threads: it starts its own when it makes a call. Calls
+/// that were under way belong to the parent; in the child they never complete.
+/// Thread safety: distinct objects safe; shared objects safe, except destruction.
+class worker_threads {
+public:
+    /// Starts no thread yet.
+    /// Errors: `bad_option` (as `system_error`) where `idle_timeout` is negative.
+    explicit worker_threads(const worker_options& limits = {});
+
+    worker_threads(const worker_threads&) = delete;
+    worker_threads& operator=(const worker_threads&) = delete;
+
+    /// As `close()`: it does not wait. Functions under way keep what they need of the threads; see
+    /// `join()` for what they need of the program.
+    ~worker_threads();
+
+    /// Refuses every call from now on, those that wait for a thread included (`workers_closed`).
+    /// Functions under way go on, and their callers get the results. Idempotent.
+    void close() noexcept;
+
+    /// `close()`, and waits until the functions under way have ended, and the threads with them.
+    ///
+    /// False where `limit` passed first, and at once on one of these threads, which would wait for
+    /// itself. It blocks: do not call it on a context whose callers still have to be served.
+    bool join(std::chrono::milliseconds limit) noexcept;
+
+    worker_stats stats() const;
+
+    /// The threads for calls that name none, with default options. They are never joined, so that a
+    /// function that never returns does not keep the program from ending.
+    static worker_threads& shared();
+
+private:
+    friend struct detail::worker_access;
+    detail::worker_core* const core_;
+};
+
+/// Thrown where the worker threads cannot take a call: `queue_full`, `workers_closed`,
+/// `would_deadlock`, `no_thread`. The function has not run. `what()` says what to do.
+class offload_error : public boost::system::system_error {
+public:
+    offload_error(errc code, const std::string& workers, const worker_stats& at_that_time);
+
+    const worker_stats& stats() const noexcept { return stats_; }
+
+private:
+    worker_stats stats_;
+};
+
+} // namespace loopsafe
+
+#include <loopsafe/impl/worker_threads.hpp>
+
+#endif
