@@ -2,6 +2,7 @@
 #include "gated.hpp"
 
 #include <loopsafe/tcp.hpp>
+#include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -420,4 +421,88 @@ TEST_CASE_TEMPLATE("giving back, closing and dying allocate nothing", Policy,
     CHECK(heap::allocations_of([&] { w.reset(); }) == 0); // the leases, the pool, the context
     CHECK(heap::allocations_of([&] { held.clear(); }) == 0);
     peer.check_end();
+}
+
+namespace {
+
+// What an offloaded function and its caller leave behind.
+struct offload_outcome {
+    bool done = false;
+    bool refused = false; // no thread could be started
+    bool out_of_memory = false;
+    int result = 0;
+
+    void take(const std::exception_ptr& error, int value)
+    {
+        done = true;
+        result = value;
+        try {
+            if (error != nullptr)
+                std::rethrow_exception(error);
+        } catch (const std::bad_alloc&) {
+            out_of_memory = true;
+        } catch (const loopsafe::offload_error& e) {
+            refused = e.code() == loopsafe::errc::no_thread;
+        }
+    }
+};
+
+asio::awaitable<int> call_and_wait(loopsafe::worker_threads& workers, std::shared_ptr<int> argument)
+{
+    co_return co_await loopsafe::offload(
+        {.workers = &workers}, [](const std::shared_ptr<int>& p) { return *p; },
+        std::move(argument));
+}
+
+} // namespace
+
+TEST_CASE("an allocation that fails in offload loses neither the call nor the thread")
+{
+    for (const auto how : {form::coroutine, form::token}) {
+        CAPTURE(to_string(how));
+        const auto attempt = [&](long which) {
+            bool failed = false;
+            {
+                loopsafe::worker_threads workers({.max_threads = 1});
+                auto argument = std::make_shared<int>(42);
+                auto result = std::make_shared<offload_outcome>();
+                {
+                    asio::io_context context(1);
+                    int thrown = 0;
+                    const heap::watch on(which);
+                    try {
+                        const auto handler = [r = result](const std::exception_ptr& e, int value) {
+                            r->take(e, value);
+                        };
+                        if (how == form::coroutine)
+                            asio::co_spawn(context, call_and_wait(workers, argument), handler);
+                        else
+                            loopsafe::async_offload(
+                                context.get_executor(), [argument] { return *argument; }, handler);
+                    } catch (const std::bad_alloc&) {
+                        result->done = result->out_of_memory = true;
+                    }
+                    try {
+                        context.run();
+                    } catch (const std::bad_alloc&) {
+                        ++thrown; // out of Asio; the coroutine is destroyed with the context
+                    }
+                    failed = heap::allocations > which;
+                    CHECK((result->done || thrown == 1));
+                    CHECK(result->done ==
+                          (result->result == 42 || result->refused || result->out_of_memory));
+                    CHECK((failed || result->result == 42));
+                }
+                CHECK(result.use_count() == 1);
+                CHECK(workers.join(loopsafe::never));
+                CHECK(workers.stats().running == 0);
+                CHECK(argument.use_count() == 1);
+            }
+            return failed;
+        };
+        attempt(1'000'000);
+        long allocations = 0;
+        for (; attempt(allocations); ++allocations) {}
+        CHECK(allocations > 5);
+    }
 }

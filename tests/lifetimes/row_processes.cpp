@@ -10,9 +10,18 @@
 #include <iostream>
 #include <lifetimes/row_support.hpp>
 #include <netinet/tcp.h>
+#include <semaphore>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define LOOPSAFE_TESTS_THREAD_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LOOPSAFE_TESTS_THREAD_SANITIZER
+#endif
+#endif
 
 namespace {
 
@@ -227,6 +236,58 @@ TEST_CASE("row 7: a forked child may destroy what it inherited in any order and 
         CHECK(forked.wait() == 0);
         p.check();
     }
+}
+
+TEST_CASE("row 7: a forked child has none of the worker threads, and starts its own")
+{
+    loopsafe::worker_threads workers({.max_threads = 1});
+    const auto call = [&](asio::io_context& context) {
+        return run_on(context, loopsafe::offload({.workers = &workers}, [] { return 42; }));
+    };
+    asio::io_context idle(1);
+    REQUIRE(call(idle) == 42);
+    REQUIRE(workers.stats().threads == 1);
+
+    std::optional<asio::io_context> context(std::in_place, 1);
+    std::binary_semaphore entered{0};
+    std::binary_semaphore open{0};
+    int served = 0;
+    const auto block = [&] {
+        entered.release();
+        open.acquire();
+    };
+    const auto caller = [&]() -> asio::awaitable<void> {
+        co_await loopsafe::offload({.workers = &workers}, block);
+        ++served;
+    };
+    asio::co_spawn(*context, caller, asio::detached); // its function runs
+    asio::co_spawn(*context, caller, asio::detached); // and this one waits for the thread
+    context->poll();
+    entered.acquire();
+    context->notify_fork(asio::execution_context::fork_prepare);
+    child forked([&] {
+        context->notify_fork(asio::execution_context::fork_child);
+        LOOPSAFE_TESTS_EXPECT(workers.stats().threads == 0)
+        LOOPSAFE_TESTS_EXPECT(workers.stats().queued == 0)
+        LOOPSAFE_TESTS_EXPECT(context->poll() == 0)
+#if !defined(LOOPSAFE_TESTS_THREAD_SANITIZER) // it ends a forked child that starts a thread
+        asio::io_context fresh(1);
+        LOOPSAFE_TESTS_EXPECT(call(fresh) == 42)
+#endif
+        context.reset(); // with the calls of the parent
+#if !defined(LOOPSAFE_TESTS_THREAD_SANITIZER)
+        LOOPSAFE_TESTS_EXPECT(call(fresh) == 42)
+#endif
+        LOOPSAFE_TESTS_EXPECT(workers.join(loopsafe::never))
+        return 0;
+    });
+    context->notify_fork(asio::execution_context::fork_parent);
+    CHECK(forked.wait() == 0);
+    open.release();
+    entered.acquire();
+    open.release();
+    context->run();
+    CHECK(served == 2);
 }
 
 using frozen_pool =
