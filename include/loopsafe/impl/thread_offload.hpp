@@ -5,6 +5,7 @@
 #include <loopsafe/detail/completion.hpp>
 #include <loopsafe/detail/offloaded_call.hpp>
 #include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/detail/safe_as_temporary.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
@@ -43,26 +44,13 @@ struct bound_function {
     }
 };
 
-// GCC 12 destroys a closure or an aggregate twice that is made in the same expression as a
-// co_await.
-template <class T>
-inline constexpr bool destroyed_twice_by_the_compiler =
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-    !std::is_reference_v<T> && std::is_class_v<T> && !std::is_trivially_destructible_v<T>;
-#else
-    false;
-#endif
-template <class T>
-inline constexpr bool argument_destroyed_twice =
-    destroyed_twice_by_the_compiler<T> && std::is_aggregate_v<T>;
-
 template <class F, class... Args>
 constexpr void refuse_what_the_compiler_destroys_twice()
 {
-    static_assert(!destroyed_twice_by_the_compiler<F>,
+    static_assert(safe_as_temporary<F>,
                   "GCC 12 would destroy what this function captures twice: give the lambda a name "
                   "first and pass that, or pass what it captures as arguments of offload");
-    static_assert((!argument_destroyed_twice<Args> && ...),
+    static_assert(((safe_as_temporary<Args> || !std::is_aggregate_v<Args>) && ...),
                   "GCC 12 would destroy this argument twice: give it a name first and pass that");
 }
 

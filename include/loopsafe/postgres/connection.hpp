@@ -3,6 +3,7 @@
 #define LOOPSAFE_POSTGRES_CONNECTION_HPP
 
 #include <loopsafe/context.hpp>
+#include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/exchange.hpp>
 #include <loopsafe/postgres/detail/transaction.hpp>
@@ -98,7 +99,7 @@ public:
         requires detail::transaction_body<Body, connection>
     detail::awaitable_of<Body, connection> transaction(statement begin, Body&& body)
     {
-        static_assert(detail::safe_as_temporary<Body>,
+        static_assert(loopsafe::detail::safe_as_temporary<Body>,
                       "GCC 12 destroys twice what a lambda owns when it is made in the same "
                       "expression as a co_await: capture by reference, or give the lambda a name");
         return detail::in_transaction<Body>(*this, session_, std::move(begin),

@@ -28,15 +28,6 @@ template <class Body, class Connection>
 concept transaction_body =
     std::invocable<Body&, Connection&> && is_awaitable<std::invoke_result_t<Body&, Connection&>>;
 
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-template <class Body>
-inline constexpr bool safe_as_temporary =
-    std::is_lvalue_reference_v<Body> || std::is_trivially_destructible_v<Body>;
-#else
-template <class Body>
-inline constexpr bool safe_as_temporary = true;
-#endif
-
 inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
 {
     co_return (co_await std::move(pending)).affected_rows();
