@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support.hpp"
 
+#include <loopsafe/connection_pool.hpp>
+
 #include <functional>
 
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr pg::connector_options not_asking{.cancel_timeout = 0ms};
 
 using body = std::function<asio::awaitable<void>()>;
 
@@ -58,9 +64,9 @@ void destroy(std::unique_ptr<asio::io_context>& context, asio::cancellation_sign
 }
 
 // Connects and asks, and looks at what an interruption leaves.
-asio::awaitable<void> use(std::string conninfo)
+asio::awaitable<void> use(std::string conninfo, pg::connector_options options)
 {
-    const pg::connector connector(conninfo);
+    const pg::connector connector(conninfo, options);
     auto conn = co_await connect(connector);
     bool complete = false;
     std::exception_ptr failure;
@@ -71,8 +77,13 @@ asio::awaitable<void> use(std::string conninfo)
     } catch (...) {
         failure = std::current_exception();
     }
-    CHECK(connector.is_clean(conn) == complete);
-    CHECK(conn.is_open() == complete);
+    if (options.cancel_timeout == 0ms) {
+        CHECK(connector.is_clean(conn) == complete);
+        CHECK(conn.is_open() == complete);
+    } else { // the server may have been asked in time
+        CHECK((conn.is_open() || !complete));
+        CHECK((conn.is_open() || !connector.is_clean(conn)));
+    }
     if (failure)
         std::rethrow_exception(failure);
     co_await conn.transaction(
@@ -91,7 +102,8 @@ TEST_CASE("cancelled at every suspension point, it ends aborted and leaves nothi
     for (const auto& mode : modes) {
         CAPTURE(mode);
         // Only against an empty sweep: how many there are depends on how the answers arrive.
-        CHECK(after_every_step([&] { return use(server(mode)); }, &cancel) >= 6);
+        CHECK(after_every_step([&] { return use(server(mode), not_asking); }, &cancel) >= 6);
+        CHECK(after_every_step([&] { return use(server(mode), {}); }, &cancel) >= 6);
     }
 }
 
@@ -99,26 +111,64 @@ TEST_CASE("its context dies at every suspension point, and nothing is left behin
 {
     for (const auto& mode : modes) {
         CAPTURE(mode);
-        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy) >= 6);
-        CHECK(after_every_step([&] { return use(server(mode)); }, &destroy, true) >= 6);
+        CHECK(after_every_step([&] { return use(server(mode), {}); }, &destroy) >= 6);
+        CHECK(after_every_step([&] { return use(server(mode), {}); }, &destroy, true) >= 6);
     }
 }
 
-TEST_CASE("a cancelled query is broken off: an operation_aborted that names its stage")
+namespace {
+
+// What the server does in this session, by its own account.
+std::string activity(int pid)
 {
-    const pg::connector connector(server());
-    asio::io_context context;
-    auto conn = run_on(context, [&] { return connect(connector); });
+    return run([&]() -> asio::awaitable<std::string> {
+        auto other = co_await connect();
+        const auto rows =
+            co_await other.query("select state from pg_stat_activity where pid = $1", pid);
+        co_return rows.empty() ? "gone" : rows[0][0].as<std::string>();
+    });
+}
+
+void wait_until_asleep(int pid)
+{
+    run([&]() -> asio::awaitable<void> {
+        auto other = co_await connect();
+        for (bool asleep = false; !asleep;) {
+            const auto rows = co_await other.query(
+                "select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'", pid);
+            asleep = !rows.empty();
+        }
+    });
+}
+
+// Asks on `conn` what makes the server sleep, and says how that ended after it was cancelled, so
+// many times.
+std::exception_ptr ask_and_cancel(asio::io_context& context, pg::connection& conn,
+                                  const char* question, int times = 1)
+{
     asio::cancellation_signal signal;
     std::exception_ptr failure;
     context.restart();
     asio::co_spawn(
-        context, [&]() -> asio::awaitable<void> { co_await conn.query("select pg_sleep(600)"); },
+        context,
+        [&]() -> asio::awaitable<void> {
+            co_await conn.query(question);
+            FAIL("it gave rows");
+        },
         asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { failure = e; }));
     context.poll();
+    wait_until_asleep(conn.backend_pid());
     REQUIRE(failure == nullptr);
-    signal.emit(asio::cancellation_type::terminal);
+    for (; times != 0; --times) {
+        signal.emit(asio::cancellation_type::terminal);
+        context.poll();
+    }
     context.run();
+    return failure;
+}
+
+void check_aborted(const std::exception_ptr& failure)
+{
     REQUIRE(failure != nullptr);
     try {
         std::rethrow_exception(failure);
@@ -126,9 +176,77 @@ TEST_CASE("a cancelled query is broken off: an operation_aborted that names its 
         CHECK(e.code() == asio::error::operation_aborted);
         CHECK(e.stage() == pg::stage::query);
     }
+}
+
+} // namespace
+
+TEST_CASE("a cancelled query is cancelled on the server, and the session goes on")
+{
+    for (const auto& mode : modes) {
+        CAPTURE(mode);
+        const pg::connector connector(server(mode), {.reuse_after_error = true});
+        asio::io_context context;
+        auto conn = run_on(context, [&] { return connect(connector); });
+        for (int i = 0; i != 3; ++i) {
+            check_aborted(ask_and_cancel(context, conn, "select pg_sleep(60)"));
+            CHECK(activity(conn.backend_pid()) == "idle");
+            CHECK(connector.is_clean(conn));
+            CHECK(connector.probe(conn));
+            run_on(context, [&]() -> asio::awaitable<void> {
+                const auto rows = co_await conn.query("select 41 + 1");
+                CHECK(rows[0][0].as<int>() == 42);
+            });
+        }
+    }
+}
+
+TEST_CASE("a statement that is cancelled in a transaction leaves it to be rolled back")
+{
+    const pg::connector connector(server(), {.reuse_after_error = true});
+    asio::io_context context;
+    auto conn = run_on(context, [&] { return connect(connector); });
+    run_on(context, [&]() -> asio::awaitable<void> { co_await conn.execute("begin"); });
+    check_aborted(ask_and_cancel(context, conn, "select pg_sleep(60)"));
+    CHECK(activity(conn.backend_pid()) == "idle in transaction (aborted)");
     CHECK_FALSE(connector.is_clean(conn));
-    CHECK_FALSE(connector.probe(conn));
-    CHECK_FALSE(conn.is_open());
+}
+
+TEST_CASE("a pool closes a connection after a cancelled query, or keeps it if told to")
+{
+    for (const bool reuse : {false, true}) {
+        asio::io_context context;
+        loopsafe::connection_pool<pg::connector> pool(
+            context, pg::connector(server(), {.reuse_after_error = reuse}), {.max_size = 1});
+        auto lease = run_on(context, [&] { return pool.acquire(); });
+        const int pid = lease->backend_pid();
+        check_aborted(ask_and_cancel(context, *lease, "select pg_sleep(60)"));
+        lease.release();
+        run_on(context, [&]() -> asio::awaitable<void> {
+            auto next = co_await pool.acquire();
+            CHECK((next->backend_pid() == pid) == reuse);
+            const auto rows = co_await next->query("select 1");
+            CHECK(rows.size() == 1);
+        });
+        CHECK(pool.stats().connects == (reuse ? 1 : 2));
+    }
+}
+
+TEST_CASE("a cancelled query is broken off where the server is not asked, or does not obey")
+{
+    const auto broken_off = [](pg::connector_options options, const char* question, int times) {
+        const pg::connector connector(server(), options);
+        asio::io_context context;
+        auto conn = run_on(context, [&] { return connect(connector); });
+        check_aborted(ask_and_cancel(context, conn, question, times));
+        CHECK_FALSE(connector.is_clean(conn));
+        CHECK_FALSE(connector.probe(conn));
+        CHECK_FALSE(conn.is_open());
+    };
+    constexpr auto stubborn = "do $$ begin for i in 1..9 loop begin perform pg_sleep(60); "
+                              "exception when query_canceled then null; end; end loop; end $$";
+    broken_off(not_asking, "select pg_sleep(60)", 1);
+    broken_off({.cancel_timeout = 10ms}, stubborn, 1);
+    broken_off({.cancel_timeout = loopsafe::never}, stubborn, 2);
 }
 
 TEST_SUITE_END();

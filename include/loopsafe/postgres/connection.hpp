@@ -28,7 +28,11 @@ namespace loopsafe::postgres {
 /// sends a byte. Destroying and moving are safe anywhere, also while the home unwinds and after
 /// it; the session is closed without waiting for anything.
 /// Per-operation cancellation: terminal. A cancelled operation throws an `error` with
-/// `boost::asio::error::operation_aborted`, and the connection is good for nothing but closing;
+/// `boost::asio::error::operation_aborted`. A statement of `query` or `execute` is cancelled on the
+/// server as well: the operation waits for it to end there, within
+/// `connector_options::cancel_timeout`, and the session can be used afterwards. The request to
+/// cancel is sent by a worker thread, since libpq blocks for it. Cancelled a second time, or
+/// anywhere else, the operation is broken off: the connection is good for nothing but closing, and
 /// the server finishes the statement or not, as it happens.
 /// Errors: `error`, with its stage; `errc::busy` for a second operation at the same time;
 /// `errc::unusable` after one that was broken off.

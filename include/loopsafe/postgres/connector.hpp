@@ -10,6 +10,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -39,6 +40,11 @@ struct connector_options {
     /// with an error. Between messages it is all the same, so this is safe where the session's
     /// state is reset; it saves a new connection after each unique_violation, say.
     bool reuse_after_error = false;
+
+    /// How long a cancelled statement may take to end, from the request to cancel it on; after
+    /// that, the connection is good for nothing. 0: the server is not asked, and goes on with the
+    /// statement for as long as it takes.
+    std::chrono::milliseconds cancel_timeout = std::chrono::seconds(5);
 };
 
 /// Makes, probes and resets connections to PostgreSQL: a `loopsafe::connector`.

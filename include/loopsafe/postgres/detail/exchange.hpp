@@ -2,20 +2,25 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
 
+#include <loopsafe/detail/deadline.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/diagnose.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
 #include <loopsafe/postgres/statement.hpp>
+#include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <cerrno>
+#include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <sys/ioctl.h>
 #include <utility>
@@ -138,6 +143,59 @@ inline error failed(PGconn* handle, const PGresult* result, stage at,
     return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
 }
 
+// What the server says to one statement, to the last word.
+struct answer {
+    result rows;
+    std::optional<error> failure;
+};
+
+inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
+                                           std::source_location where)
+{
+    auto* const handle = s->handle();
+    answer got;
+    for (;;) {
+        bool lost = false;
+        while (PQisBusy(handle) == 1 && !lost) {
+            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
+            lost = !consume(handle) && PQisBusy(handle) == 1;
+        }
+        if (lost && got.failure)
+            co_return got;
+        if (lost)
+            throw broken(handle, at, errc::connection_lost, where);
+        result_handle next(PQgetResult(handle));
+        if (next == nullptr)
+            co_return got;
+        const auto status = PQresultStatus(next.get());
+        if (is_copy(status))
+            throw error(errc::unsupported, at, {}, where);
+        if (is_success(status))
+            got.rows = result(std::move(next));
+        else if (!got.failure)
+            got.failure = failed(handle, next.get(), at, where);
+    }
+}
+
+// libpq opens a connection of its own for this, and blocks.
+inline void send_cancel(const cancel_handle& request)
+{
+    char ignored[256];
+    PQcancel(request.get(), ignored, sizeof ignored);
+}
+
+inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
+                                              std::source_location where)
+{
+    cancel_handle request(PQgetCancel(s->handle()));
+    if (request == nullptr)
+        throw std::bad_alloc();
+    co_await offload({.cancelled = on_cancel::abandon}, send_cancel, std::move(request));
+    const auto got = co_await read_answer(s, stage::query, where);
+    if (got.failure)
+        s->refused = true;
+}
+
 // One statement, sent and answered. It shares the session, so that the connection may go first.
 inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
                                         parameters values, stage at)
@@ -158,38 +216,35 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     while (!flush(handle, at, where))
         co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
 
-    result answer;
-    std::optional<error> failure;
-    for (;;) {
-        bool lost = false;
-        while (PQisBusy(handle) == 1 && !lost) {
-            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
-            lost = !consume(handle) && PQisBusy(handle) == 1;
-        }
-        if (lost && failure)
-            break;
-        if (lost)
-            throw broken(handle, at, errc::connection_lost, where);
-        result_handle next(PQgetResult(handle));
-        if (next == nullptr)
-            break;
-        const auto status = PQresultStatus(next.get());
-        if (is_copy(status))
-            throw error(errc::unsupported, at, {}, where);
-        if (is_success(status))
-            answer = result(std::move(next));
-        else if (!failure)
-            failure = failed(handle, next.get(), at, where);
+    answer got;
+    std::exception_ptr cancelled;
+    try {
+        got = co_await read_answer(s, at, where);
+    } catch (const error& e) {
+        if (at != stage::query || e.code() != asio::error::operation_aborted || s->closed() ||
+            s->cancel_timeout == std::chrono::milliseconds::zero())
+            throw;
+        cancelled = std::current_exception();
+    }
+    if (cancelled) {
+        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        co_await asio::this_coro::throw_if_cancelled(false); // it has been cancelled already
+        const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
+            co_await asio::this_coro::executor, s->cancel_timeout, cancel_on_server(s, where));
+        co_await asio::this_coro::throw_if_cancelled(throws);
+        if (done.error == nullptr && PQstatus(handle) == CONNECTION_OK)
+            op.complete();
+        std::rethrow_exception(cancelled);
     }
 
     if (PQstatus(handle) == CONNECTION_OK)
         op.complete();
-    if (failure) {
+    if (got.failure) {
         s->refused = true;
-        throw *std::move(failure);
+        throw *std::move(got.failure);
     }
     s->notices.rethrow();
-    co_return answer;
+    co_return std::move(got.rows);
 }
 
 } // namespace loopsafe::postgres::detail

@@ -18,6 +18,7 @@ struct deleter {
 };
 
 using connection_handle = std::unique_ptr<PGconn, deleter<&PQfinish>>;
+using cancel_handle = std::unique_ptr<PGcancel, deleter<&PQfreeCancel>>;
 using result_handle = std::unique_ptr<PGresult, deleter<&PQclear>>;
 using options_handle = std::unique_ptr<PQconninfoOption, deleter<&PQconninfoFree>>;
 

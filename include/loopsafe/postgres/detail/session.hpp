@@ -9,6 +9,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -66,6 +67,8 @@ public:
     bool broken = false;  // an operation was broken off: nothing can follow it
     bool refused = false; // the server has answered a statement with an error
     bool used = false;    // a statement has run since the session was new
+
+    std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is broken off
 
 private:
     context_ref home_;

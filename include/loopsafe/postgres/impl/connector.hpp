@@ -54,8 +54,10 @@ inline boost::asio::awaitable<connection> connector::open(std::shared_ptr<const 
                                                           boost::asio::any_io_executor executor,
                                                           std::source_location where)
 {
-    co_return connection(co_await detail::open_session(known->settings, known->on_notice,
-                                                       std::move(executor), where));
+    auto s = co_await detail::open_session(known->settings, known->on_notice, std::move(executor),
+                                           where);
+    s->cancel_timeout = known->options.cancel_timeout;
+    co_return connection(std::move(s));
 }
 
 inline bool connector::is_clean(const connection& conn) const noexcept
