@@ -6,6 +6,7 @@
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/context_bound.hpp>
 #include <loopsafe/context_local.hpp>
+#include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/runner.hpp>
 #include <loopsafe/thread_offload.hpp>
 

@@ -28,7 +28,7 @@ FLOORS = {
     """,
     3: """
         clock_reading.hpp close_reason.hpp connector.hpp pool_clock.hpp pool_error.hpp
-        pool_mutex.hpp pool_policy.hpp pool_stats.hpp
+        execution.hpp pool_mutex.hpp pool_policy.hpp pool_stats.hpp
         keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
         detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
         detail/pool_core_whole.hpp
@@ -38,6 +38,8 @@ FLOORS = {
     """,
     4: """
         lease.hpp connection_pool.hpp impl/connection_pool.hpp
+        blocking_connection.hpp offloaded_connection_pool.hpp
+        detail/offloaded_connector.hpp detail/offloaded_lease.hpp
         detail/deadline.hpp detail/fork_generation.hpp detail/serial_executor.hpp
         detail/unwinding.hpp
         detail/pool_acquire.hpp detail/pool_release.hpp detail/pool_shelves.hpp

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONNECTION_POOL_HPP
 #define LOOPSAFE_CONNECTION_POOL_HPP
 
+#include <loopsafe/execution.hpp>
 #include <loopsafe/keep_alive_pool.hpp>
 #include <loopsafe/lease.hpp>
 #include <loopsafe/null_pool.hpp>
@@ -11,6 +12,11 @@
 #include <boost/asio/deferred.hpp>
 
 namespace loopsafe {
+
+namespace detail {
+template <class Connector, class Policy>
+struct offloaded_pool;
+}
 
 /// What one acquire may ask for on top of the pool's options.
 struct acquire_options {
@@ -44,7 +50,7 @@ concept pool_policy_without_a_home = pool_policy<P> && !P::has_home;
 /// closes, nor while a hook or a handler runs. A context must not be destroyed on one thread while
 /// another still calls into it; the pool may be destroyed before, after or during that.
 template <class Connector, class PoolPolicy>
-class connection_pool {
+class connection_pool<Connector, PoolPolicy, on_context> {
     static_assert(connector<Connector>,
                   "the connector does not meet the concept loopsafe::connector");
     static_assert(pool_policy<PoolPolicy>,
@@ -177,6 +183,9 @@ public:
     const context_ref& home() const noexcept { return state_->home(); }
 
 private:
+    template <class, class>
+    friend struct detail::offloaded_pool;
+
     // In a frame of its own: a large one is not recycled by Asio.
     boost::asio::awaitable<lease_type> acquire_slowly(acquire_options what,
                                                       std::source_location where);

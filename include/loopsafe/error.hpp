@@ -35,7 +35,8 @@ enum class errc {
     bad_option,      ///< an option that makes no sense, named in the message
     workers_closed,  ///< the worker threads were closed
     would_deadlock,  ///< a worker thread would wait for its own set of threads
-    no_thread        ///< no worker thread could be started
+    no_thread,       ///< no worker thread could be started
+    busy             ///< a call that was abandoned still uses the connection
 };
 
 /// Groups of errors, for callers who act alike on several of them.

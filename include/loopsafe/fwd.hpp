@@ -47,9 +47,11 @@ struct pool_stats;
 struct pool_report;
 class pool_error;
 struct acquire_options;
-template <class Connector, class PoolPolicy = keep_alive_pool>
+struct on_context;
+struct thread_offload;
+template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class lease;
-template <class Connector, class PoolPolicy = keep_alive_pool>
+template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class connection_pool;
 
 // floor 5

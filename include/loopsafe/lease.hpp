@@ -20,7 +20,7 @@ namespace loopsafe {
 /// thread that may touch the connection, and on any thread at all once the context is gone.
 /// Thread safety: distinct objects safe, shared objects unsafe.
 template <class Connector, class PoolPolicy>
-class lease {
+class lease<Connector, PoolPolicy, on_context> {
     using state = detail::pool_state<Connector, PoolPolicy>;
 
 public:

@@ -21,6 +21,9 @@
 
 namespace loopsafe {
 
+/// The calls on a connection run on worker threads: an execution policy of `connection_pool`.
+struct thread_offload {};
+
 /// What cancelling a call does while its function runs. A call that still waits for a thread is
 /// always withdrawn: its function never runs.
 enum class on_cancel {

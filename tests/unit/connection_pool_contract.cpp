@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What every pool promises, whatever its policy and its connector.
 #include <loopsafe/connection_pool.hpp>
+#include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/tcp.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
@@ -54,18 +55,31 @@ struct tcp_world {
     }
 };
 
-template <class Policy, class World>
+template <class Policy, class World, class Execution = loopsafe::on_context>
 struct contract {
     using policy_type = Policy;
-    using world_type = World;
     using connector_type = typename World::connector_type;
-    using pool_type = loopsafe::connection_pool<connector_type, Policy>;
+    using pool_type = loopsafe::connection_pool<connector_type, Policy, Execution>;
     using lease_type = typename pool_type::lease_type;
 
+    static constexpr bool offloads = std::same_as<Execution, loopsafe::thread_offload>;
+    static constexpr bool has_home = Policy::has_home && !offloads;
+
     explicit contract(typename Policy::options limits = {})
-        : pool((manual_clock::reset(),
-                make_pool<connector_type, Policy>(*context, world.connector(), std::move(limits))))
     {
+        manual_clock::reset();
+        if constexpr (offloads)
+            pool.emplace(world.connector(), limits, &workers);
+        else
+            pool.emplace(make_pool<connector_type, Policy>(*context, world.connector(), limits));
+    }
+
+    void use(lease_type& lease)
+    {
+        if constexpr (offloads)
+            run_on(*context, lease.run([](auto& connection) { World::use(*connection); }));
+        else
+            World::use(*lease);
     }
 
     lease_type acquire() { return run_on(*context, pool->acquire()); }
@@ -82,6 +96,7 @@ struct contract {
     }
 
     World world;
+    loopsafe::worker_threads workers;
     loopsafe::testing::mortal_context context;
     std::optional<pool_type> pool;
 };
@@ -92,6 +107,11 @@ using per_context_scripted = contract<per_context, scripted_world>;
 using keep_alive_tcp = contract<keep_alive, tcp_world>;
 using null_tcp = contract<null, tcp_world>;
 using per_context_tcp = contract<per_context, tcp_world>;
+using keep_alive_scripted_offloaded =
+    contract<keep_alive, scripted_world, loopsafe::thread_offload>;
+using null_scripted_offloaded = contract<null, scripted_world, loopsafe::thread_offload>;
+using keep_alive_tcp_offloaded = contract<keep_alive, tcp_world, loopsafe::thread_offload>;
+using null_tcp_offloaded = contract<null, tcp_world, loopsafe::thread_offload>;
 
 } // namespace
 
@@ -101,20 +121,25 @@ TYPE_TO_STRING(per_context_scripted);
 TYPE_TO_STRING(keep_alive_tcp);
 TYPE_TO_STRING(null_tcp);
 TYPE_TO_STRING(per_context_tcp);
+TYPE_TO_STRING(keep_alive_scripted_offloaded);
+TYPE_TO_STRING(null_scripted_offloaded);
+TYPE_TO_STRING(keep_alive_tcp_offloaded);
+TYPE_TO_STRING(null_tcp_offloaded);
 
 namespace {
 
 #define ALL_POOLS                                                                                  \
     keep_alive_scripted, null_scripted, per_context_scripted, keep_alive_tcp, null_tcp,            \
-        per_context_tcp
+        per_context_tcp, keep_alive_scripted_offloaded, null_scripted_offloaded,                   \
+        keep_alive_tcp_offloaded, null_tcp_offloaded
 
 TEST_CASE_TEMPLATE("contract: a lease gives a connection that can be used", T, ALL_POOLS)
 {
     T f;
     auto lease = f.acquire();
     CHECK(lease);
-    T::world_type::use(*lease);
-    CHECK(lease.home() == context_of(*f.context));
+    f.use(lease);
+    CHECK(lease.home() == (T::offloads ? loopsafe::context_ref() : context_of(*f.context)));
     CHECK(f.pool->stats().leased == 1);
     CHECK(f.pool->stats().connects == 1);
     lease.release();
@@ -218,7 +243,7 @@ TEST_CASE_TEMPLATE("contract: a closed pool refuses callers, and leases live on"
     f.pool->close();
     CHECK(waiting.code() == errc::pool_closed);
     CHECK(f.start().code() == errc::pool_closed);
-    T::world_type::use(*lease);
+    f.use(lease);
     lease.release();
     f.world.require_closed(1);
     CHECK(f.pool->stats().closed(close_reason::pool_closed) == 1);
@@ -231,10 +256,13 @@ TEST_CASE_TEMPLATE("contract: another living context is served or refused, as th
     f.acquire().release();
     asio::io_context other;
     attempt there(other, f.pool->acquire());
-    if (T::policy_type::has_home) {
+    if (T::has_home) {
         CHECK(there.code() == errc::wrong_context);
         CHECK(f.pool->stats().refused == 1);
         CHECK(f.pool->stats().connects == 1);
+    } else if (T::offloads) {
+        CHECK(there.lease());
+        CHECK(f.pool->stats().connects == (T::policy_type::keeps_idle ? 1 : 2));
     } else {
         CHECK(there.lease().home() == context_of(other));
         CHECK(f.pool->stats().connects == 2);
@@ -242,18 +270,26 @@ TEST_CASE_TEMPLATE("contract: another living context is served or refused, as th
     CHECK(f.acquire());
 }
 
-TEST_CASE_TEMPLATE("contract: a context that died takes its connections along, leased or idle", T,
-                   ALL_POOLS)
+TEST_CASE_TEMPLATE("contract: a context that died takes its own connections along, leased or idle",
+                   T, ALL_POOLS)
 {
     T f;
     auto lease = f.acquire();
     f.acquire().release();
     f.context.die();
-    f.world.require_closed(2);
-    CHECK_FALSE(lease);
-    CHECK(thrown_by<context_error>([&] { *lease; }).code() == errc::lease_expired);
-    CHECK(f.pool->stats().idle == 0);
-    CHECK(f.pool->stats().leased == 0);
+    if constexpr (T::offloads) {
+        CHECK(lease);
+        CHECK(f.pool->stats().leased == 1);
+        CHECK(f.pool->stats().idle == (T::policy_type::keeps_idle ? 1 : 0));
+        f.context.reborn();
+        f.use(lease);
+    } else {
+        f.world.require_closed(2);
+        CHECK_FALSE(lease);
+        CHECK(thrown_by<context_error>([&] { *lease; }).code() == errc::lease_expired);
+        CHECK(f.pool->stats().idle == 0);
+        CHECK(f.pool->stats().leased == 0);
+    }
     lease.release();
 }
 
@@ -264,13 +300,14 @@ TEST_CASE_TEMPLATE("contract: the successor of a dead context is served or refus
     T f;
     f.acquire().release();
     f.context.reborn();
-    if (T::policy_type::has_home) {
+    if (T::has_home) {
         CHECK(f.start().code() == errc::context_closed);
     } else {
         auto lease = f.acquire();
-        T::world_type::use(*lease);
-        CHECK(f.pool->stats().connects == 2);
-        CHECK(f.pool->stats().reused == 0);
+        f.use(lease);
+        const bool belongs_to_none = T::offloads && T::policy_type::keeps_idle;
+        CHECK(f.pool->stats().connects == (belongs_to_none ? 1 : 2));
+        CHECK(f.pool->stats().reused == (belongs_to_none ? 1 : 0));
     }
 }
 
@@ -321,7 +358,7 @@ TEST_CASE_TEMPLATE("contract: a callback with an executor is told as a coroutine
                                   got = std::move(lease);
                               });
         run_until(*f.context, [&] { return static_cast<bool>(got); });
-        T::world_type::use(*got);
+        f.use(got);
     }
 }
 

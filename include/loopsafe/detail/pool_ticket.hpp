@@ -95,15 +95,21 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
         ticket_ = &t;
     }
 
-    waiter(shelf& s, const asio::any_io_executor& executor) : timer(executor)
+    waiter(shelf& s, const asio::any_io_executor& executor)
+        : timer(executor), context(context_of(executor))
     {
         at = &s;
-        wake = [](pool_waiter& w) noexcept {
-            try {
-                static_cast<waiter&>(w).timer.cancel();
-            } catch (...) { // declared, though never thrown by Asio's reactors
-            }
-        };
+        if (context == s.home) {
+            wake = [](pool_waiter& w) noexcept { static_cast<waiter&>(w).cancel(); };
+        } else { // the shelf is not told when this context dies
+            residents::of(executor);
+            wake = [](pool_waiter& w) noexcept {
+                auto& self = static_cast<waiter&>(w);
+                const context_pin pin(self.context);
+                if (pin.may_touch())
+                    self.cancel();
+            };
+        }
     }
 
     waiter(const waiter&) = delete;
@@ -122,9 +128,18 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
 
     void expires_after(std::chrono::milliseconds limit) { expire_after(timer, limit); }
 
+    void cancel() noexcept
+    {
+        try {
+            timer.cancel();
+        } catch (...) { // declared, though never thrown by Asio's reactors
+        }
+    }
+
     void expire_now() { timer.expires_at(clock::timer::time_point::min()); }
 
     typename clock::timer timer;
+    const context_ref context;
     ticket* ticket_ = nullptr;
 };
 

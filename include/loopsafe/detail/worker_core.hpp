@@ -125,6 +125,9 @@ public:
         return stats_;
     }
 
+    // Whether this thread may block: it is one of some set of worker threads.
+    static bool is_worker() noexcept { return current() != nullptr; }
+
     // The threads stay in the parent.
     void before_fork() noexcept { mutex_.lock(); }
     void after_fork() noexcept { mutex_.unlock(); }

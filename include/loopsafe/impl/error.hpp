@@ -30,6 +30,7 @@ struct errc_category_type final : boost::system::error_category {
         case errc::workers_closed: return "the worker threads are closed";
         case errc::would_deadlock: return "a worker thread would wait for its own set of threads";
         case errc::no_thread: return "no worker thread could be started";
+        case errc::busy: return "another call still uses the connection";
         }
         return "unknown";
     }

@@ -190,7 +190,10 @@ inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
     cancel_handle request(PQgetCancel(s->handle()));
     if (request == nullptr)
         throw std::bad_alloc();
-    co_await offload({.cancelled = on_cancel::abandon}, send_cancel, std::move(request));
+    if (loopsafe::detail::worker_core::is_worker())
+        send_cancel(request);
+    else
+        co_await offload({.cancelled = on_cancel::abandon}, send_cancel, std::move(request));
     const auto got = co_await read_answer(s, stage::query, where);
     if (got.failure)
         s->refused = true;

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_DETAIL_OFFLOADED_CONNECTOR_HPP
+#define LOOPSAFE_DETAIL_OFFLOADED_CONNECTOR_HPP
+
+#include <loopsafe/blocking_connection.hpp>
+#include <loopsafe/connector.hpp>
+#include <loopsafe/thread_offload.hpp>
+
+#include <memory>
+
+namespace loopsafe::detail {
+
+// Makes the connections of another connector on worker threads, each on a context of its own.
+template <class Connector>
+class offloaded_connector {
+public:
+    using blocking_type = blocking_connection<typename Connector::connection_type>;
+    using connection_type = std::shared_ptr<blocking_type>;
+
+    offloaded_connector(Connector how, worker_threads* workers)
+        : how_(std::make_shared<const Connector>(std::move(how))), workers_(workers)
+    {
+    }
+
+    worker_threads* workers() const noexcept { return workers_; }
+
+    asio::awaitable<connection_type> connect(const asio::any_io_executor&) const
+    {
+        return offload(what(), open, how_);
+    }
+
+    bool is_clean(const connection_type& c) const noexcept { return how_->is_clean(reading(c)); }
+    bool probe(connection_type& c) const noexcept { return how_->probe(**c); }
+
+    bool needs_reset(const connection_type& c) const noexcept
+        requires can_reset<Connector>
+    {
+        return how_->needs_reset(reading(c));
+    }
+
+    asio::awaitable<void> reset(connection_type& c) const
+        requires can_reset<Connector>
+    {
+        return offload(what(), reset_one, how_, c);
+    }
+
+    void abandon(connection_type& c) const noexcept
+        requires can_abandon<Connector>
+    {
+        how_->abandon(**c);
+    }
+
+private:
+    using connector_ref = std::shared_ptr<const Connector>;
+
+    // A caller whose deadline has passed does not wait for what the operating system still does.
+    offload_options what() const noexcept
+    {
+        return {.workers = workers_, .cancelled = on_cancel::abandon};
+    }
+
+    static const typename Connector::connection_type& reading(const connection_type& c) noexcept
+    {
+        return std::as_const(**c);
+    }
+
+    static connection_type open(std::stop_token stop, const connector_ref& how)
+    {
+        auto fresh = std::make_shared<blocking_type>();
+        blocking_access::stop_with(*fresh, std::move(stop));
+        blocking_access::connected(*fresh, fresh->wait(how->connect(fresh->get_executor())));
+        return fresh;
+    }
+
+    static void reset_one(std::stop_token stop, const connector_ref& how, const connection_type& c)
+        requires can_reset<Connector>
+    {
+        blocking_access::stop_with(*c, std::move(stop));
+        c->wait(how->reset(**c));
+    }
+
+    connector_ref how_;
+    worker_threads* workers_;
+};
+
+} // namespace loopsafe::detail
+
+#endif
