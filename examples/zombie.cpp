@@ -26,12 +26,27 @@ using loopsafe::postgres::connector;
 
 // The worker: what a start does is the same for every policy.
 
+using loopsafe::lease;
+using loopsafe::postgres::result;
+
+template <class Policy>
+asio::awaitable<result> ask(lease<connector, Policy>& lease)
+{
+    return lease->query("select $1::int + 1", 41);
+}
+
+template <class Policy>
+asio::awaitable<result> ask(lease<connector, Policy, loopsafe::thread_offload>& lease)
+{
+    return lease.run([](auto& conn) { return conn.wait(conn->query("select $1::int + 1", 41)); });
+}
+
 template <class Pool>
 asio::awaitable<void> three_queries(Pool& pool, int& answered)
 {
     for (int i = 0; i < 3; ++i) {
         auto lease = co_await pool.acquire();
-        const auto rows = co_await lease->query("select $1::int + 1", 41);
+        const auto rows = co_await ask(lease);
         answered += rows[0][0].template as<int>() == 42 ? 1 : 0;
     }
 }
@@ -153,7 +168,7 @@ int main(int argc, char** argv)
         [&](int& answered) { runner.run([&] { return six_queries(warm, answered); }); },
         [&] { return warm.stats(); });
 
-    // These two may sit at namespace scope, and serve any context.
+    // These may sit at namespace scope, and serve any context.
     static loopsafe::connection_pool<connector, loopsafe::null_pool> null{
         connector_for("zombie_null")};
     five_starts(
@@ -167,6 +182,22 @@ int main(int argc, char** argv)
         "per_context_pool, fresh contexts", "zombie_shelves", 2, false, false,
         [](int& answered) { loopsafe::run([&] { return six_queries(shelves, answered); }); },
         [] { return shelves.stats(); });
+
+    // And so do these, whose connections belong to worker threads instead of a context.
+    using loopsafe::thread_offload;
+    static loopsafe::connection_pool<connector, loopsafe::keep_alive_pool, thread_offload> workers{
+        connector_for("zombie_workers")};
+    five_starts(
+        "keep_alive_pool, thread_offload", "zombie_workers", 2, true, false,
+        [](int& answered) { loopsafe::run([&] { return six_queries(workers, answered); }); },
+        [] { return workers.stats(); });
+
+    static loopsafe::connection_pool<connector, loopsafe::null_pool, thread_offload> fleeting{
+        connector_for("zombie_fleeting")};
+    five_starts(
+        "null_pool, thread_offload", "zombie_fleeting", 6, false, false,
+        [](int& answered) { loopsafe::run([&] { return six_queries(fleeting, answered); }); },
+        [] { return fleeting.stats(); });
 
     if (!json)
         std::printf("\nConnects are those in the server's log; the pools counted %s.\n"
