@@ -17,16 +17,14 @@ public:
     using blocking_type = blocking_connection<typename Connector::connection_type>;
     using connection_type = std::shared_ptr<blocking_type>;
 
-    offloaded_connector(Connector how, worker_threads* workers)
-        : how_(std::make_shared<const Connector>(std::move(how))), workers_(workers)
+    offloaded_connector(Connector how, worker_ref workers)
+        : how_(std::make_shared<const Connector>(std::move(how))), workers_(std::move(workers))
     {
     }
 
-    worker_threads* workers() const noexcept { return workers_; }
-
     asio::awaitable<connection_type> connect(const asio::any_io_executor&) const
     {
-        return offload(what(), open, how_);
+        return offload_to(workers_, at_once, open, how_);
     }
 
     bool is_clean(const connection_type& c) const noexcept { return how_->is_clean(reading(c)); }
@@ -41,7 +39,7 @@ public:
     asio::awaitable<void> reset(connection_type& c) const
         requires can_reset<Connector>
     {
-        return offload(what(), reset_one, how_, c);
+        return offload_to(workers_, at_once, reset_one, how_, c);
     }
 
     void abandon(connection_type& c) const noexcept
@@ -54,10 +52,7 @@ private:
     using connector_ref = std::shared_ptr<const Connector>;
 
     // A caller whose deadline has passed does not wait for what the operating system still does.
-    offload_options what() const noexcept
-    {
-        return {.workers = workers_, .cancelled = on_cancel::abandon};
-    }
+    static constexpr auto at_once = on_cancel::abandon;
 
     static const typename Connector::connection_type& reading(const connection_type& c) noexcept
     {
@@ -80,7 +75,7 @@ private:
     }
 
     connector_ref how_;
-    worker_threads* workers_;
+    worker_ref workers_;
 };
 
 } // namespace loopsafe::detail

@@ -20,8 +20,9 @@ struct offloaded_pool {
     using inner_pool = connection_pool<offloaded_connector<Connector>, Policy>;
     using inner_lease = typename inner_pool::lease_type;
 
-    offloaded_pool(Connector how, const typename Policy::options& limits, worker_threads* w)
-        : workers(w), pool(make(offloaded_connector<Connector>(std::move(how), w), limits))
+    offloaded_pool(Connector how, const typename Policy::options& limits, worker_threads* named)
+        : workers(workers_of(named)),
+          pool(make(offloaded_connector<Connector>(std::move(how), workers), limits))
     {
     }
 
@@ -48,7 +49,7 @@ struct offloaded_pool {
     }
 
     asio::io_context anchor{1};
-    worker_threads* const workers;
+    const worker_ref workers;
     inner_pool pool;
 
 private:
@@ -111,8 +112,9 @@ asio::awaitable<std::invoke_result_t<F, Connection&>> run_on_worker(std::shared_
 {
     if (loan->running)
         throw boost::system::system_error(make_error_code(errc::busy), "lease::run");
-    const offload_options what{.workers = loan->pool->workers, .cancelled = cancelled};
-    co_return co_await offload(what, serve<Loan, F>, std::move(loan), std::move(fn));
+    const auto workers = loan->pool->workers;
+    co_return co_await offload_to(workers, cancelled, serve<Loan, F>, std::move(loan),
+                                  std::move(fn));
 }
 
 } // namespace loopsafe::detail

@@ -83,15 +83,18 @@ auto make_call(F&& fn, Args&&... args)
         bound{std::forward<F>(fn), {std::forward<Args>(args)...}});
 }
 
-inline worker_core& core_of(const offload_options& what) noexcept
+// The threads themselves, which outlive the object that names them.
+using worker_ref = counted_ref<worker_core>;
+
+inline worker_ref workers_of(worker_threads* named) noexcept
 {
-    return worker_access::core(what.workers != nullptr ? *what.workers : worker_threads::shared());
+    return worker_ref(worker_access::core(named != nullptr ? *named : worker_threads::shared()));
 }
 
 // What a cancellation does. It may outlive the caller, as the signal may.
 struct offload_cancellation {
     counted_ref<offloaded_call> call;
-    counted_ref<worker_core> core;
+    worker_ref core;
     on_cancel cancelled;
 
     void operator()(asio::cancellation_type type)
@@ -129,8 +132,8 @@ struct offload_ending {
 };
 
 template <class Call>
-asio::awaitable<typename Call::result_type>
-perform(counted_ref<Call> call, counted_ref<worker_core> core, on_cancel cancelled)
+asio::awaitable<typename Call::result_type> perform(counted_ref<Call> call, worker_ref core,
+                                                    on_cancel cancelled)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto home = context_of(executor);
@@ -168,9 +171,17 @@ perform(counted_ref<Call> call, counted_ref<worker_core> core, on_cancel cancell
     co_return call->take(*core);
 }
 
+template <class F, class... Args>
+asio::awaitable<offload_result_t<F, Args...>> offload_to(worker_ref workers, on_cancel cancelled,
+                                                         F&& fn, Args&&... args)
+{
+    return perform(make_call(std::forward<F>(fn), std::forward<Args>(args)...), std::move(workers),
+                   cancelled);
+}
+
 template <class Call>
 asio::awaitable<typename Call::result_type>
-perform_for_handler(counted_ref<Call> call, counted_ref<worker_core> core, on_cancel cancelled)
+perform_for_handler(counted_ref<Call> call, worker_ref core, on_cancel cancelled)
 {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     co_return co_await perform(std::move(call), std::move(core), cancelled);
@@ -202,8 +213,8 @@ struct initiate_offload {
             asking = asio::system_executor();
         spawn_for<offload_cancellation_type>(
             asking,
-            perform_for_handler(make_call(std::forward<F>(fn)),
-                                counted_ref<worker_core>(core_of(what)), what.cancelled),
+            perform_for_handler(make_call(std::forward<F>(fn)), workers_of(what.workers),
+                                what.cancelled),
             [](const std::exception_ptr& error) { return error; }, std::forward<Handler>(handler));
     }
 };
@@ -223,9 +234,8 @@ boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(offload_opt
                                                                      Args&&... args)
 {
     detail::refuse_what_the_compiler_destroys_twice<F, Args...>();
-    return detail::perform(detail::make_call(std::forward<F>(fn), std::forward<Args>(args)...),
-                           detail::counted_ref<detail::worker_core>(detail::core_of(what)),
-                           what.cancelled);
+    return detail::offload_to(detail::workers_of(what.workers), what.cancelled, std::forward<F>(fn),
+                              std::forward<Args>(args)...);
 }
 
 template <offloadable F, boost::asio::completion_token_for<detail::offload_signature_t<F>> Token>
