@@ -118,29 +118,6 @@ TEST_CASE("its context dies at every suspension point, and nothing is left behin
 
 namespace {
 
-// What the server does in this session, by its own account.
-std::string activity(int pid)
-{
-    return run([&]() -> asio::awaitable<std::string> {
-        auto other = co_await connect();
-        const auto rows =
-            co_await other.query("select state from pg_stat_activity where pid = $1", pid);
-        co_return rows.empty() ? "gone" : rows[0][0].as<std::string>();
-    });
-}
-
-void wait_until_asleep(int pid)
-{
-    run([&]() -> asio::awaitable<void> {
-        auto other = co_await connect();
-        for (bool asleep = false; !asleep;) {
-            const auto rows = co_await other.query(
-                "select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'", pid);
-            asleep = !rows.empty();
-        }
-    });
-}
-
 // Asks on `conn` what makes the server sleep, and says how that ended after it was cancelled, so
 // many times.
 std::exception_ptr ask_and_cancel(asio::io_context& context, pg::connection& conn,

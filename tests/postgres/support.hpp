@@ -144,4 +144,27 @@ inline asio::awaitable<void> kill(pg::connection& by, int backend)
     co_await until(by, "select not exists (select from pg_stat_activity where pid = $1)", backend);
 }
 
+// What the server does in this session, by its own account.
+inline std::string activity(int pid)
+{
+    return run([&]() -> asio::awaitable<std::string> {
+        auto other = co_await connect();
+        const auto rows =
+            co_await other.query("select state from pg_stat_activity where pid = $1", pid);
+        co_return rows.empty() ? "gone" : rows[0][0].as<std::string>();
+    });
+}
+
+inline void wait_until_asleep(int pid)
+{
+    run([&]() -> asio::awaitable<void> {
+        auto other = co_await connect();
+        for (bool asleep = false; !asleep;) {
+            const auto rows = co_await other.query(
+                "select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'", pid);
+            asleep = !rows.empty();
+        }
+    });
+}
+
 #endif
