@@ -176,7 +176,14 @@ inline void residents::shutdown() noexcept
         return;
     auto* last = last_.release();
     try {
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // make_service() would allocate
+#endif
         boost::asio::add_service(context(), last);
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
     } catch (...) {
         last_.reset(last); // only where a context is torn down in a way that Asio does not document
     }

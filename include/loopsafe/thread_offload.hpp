@@ -127,7 +127,8 @@ using offload_signature_t = typename offload_signature<offload_result_t<F>>::typ
 /// A function that takes a `std::stop_token` before its arguments is asked to stop when the call is
 /// cancelled, and when the caller is destroyed.
 ///
-/// Context: any that the coroutine may run on. Its death, before, during and after the function,
+/// Context: any that the coroutine may run on and that has locks (not one made with
+/// `BOOST_ASIO_CONCURRENCY_HINT_UNSAFE`). Its death, before, during and after the function,
 /// ends the caller as it ends every coroutine; the function runs to its end, and what it gives is
 /// dropped. The worker touches the context only while it keeps it from dying.
 /// Per-operation cancellation: whatever the coroutine's filter lets through (by default terminal).

@@ -47,6 +47,9 @@ struct worker_stats {
 /// `max_threads` is what the machine really bears. No thread belongs to a context, and none touches
 /// a context except to wake a caller there that still waits.
 ///
+/// The threads take no signals but those of a fault, of `abort()` and of a profiler; a program that
+/// a function starts inherits that.
+///
 /// After `fork()`, the child has none of the threads: it starts its own when it makes a call. Calls
 /// that were under way belong to the parent; in the child they never complete.
 /// Thread safety: distinct objects safe; shared objects safe, except destruction.

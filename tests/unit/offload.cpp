@@ -3,7 +3,9 @@
 #include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/system_executor.hpp>
@@ -287,6 +289,65 @@ TEST_CASE("join by one of the threads says at once that it cannot wait for itsel
     CHECK(workers.join(loopsafe::never));
 }
 
+TEST_CASE("join waits for the threads to the last, also for what is local to them")
+{
+    struct slow_to_go {
+        ~slow_to_go() { gone->acquire(); }
+        std::binary_semaphore* gone;
+    };
+    worker_threads workers;
+    std::binary_semaphore gone{0};
+    loopsafe::run([&]() -> asio::awaitable<void> {
+        co_await offload({.workers = &workers}, [&gone] {
+            static thread_local const slow_to_go local{&gone};
+            static_cast<void>(local);
+        });
+    });
+    CHECK_FALSE(workers.join(0ms));
+    CHECK(workers.stats().threads == 0);
+    gone.release();
+    CHECK(workers.join(loopsafe::never));
+}
+
+TEST_CASE("a thread that destroys what nobody takes is not free, and another is started")
+{
+    struct slow_to_go {
+        explicit slow_to_go(gate& g) : held(&g) {}
+        slow_to_go(slow_to_go&& other) noexcept : held(std::exchange(other.held, nullptr)) {}
+        ~slow_to_go()
+        {
+            if (held != nullptr)
+                (*held)();
+        }
+        gate* held;
+    };
+    worker_threads workers({.max_threads = 2});
+    gate function;
+    gate result;
+    {
+        asio::io_context context;
+        const auto give = [&] {
+            function();
+            return slow_to_go(result);
+        };
+        asio::co_spawn(
+            context,
+            [&]() -> asio::awaitable<void> { co_await offload({.workers = &workers}, give); },
+            asio::detached);
+        context.poll();
+        function.entered.acquire();
+    }
+    function.open.release();
+    result.entered.acquire();
+    CHECK(workers.stats().running == 1);
+    loopsafe::run(
+        [&]() -> asio::awaitable<void> { co_await offload({.workers = &workers}, [] {}); });
+    CHECK(workers.stats().threads == 2);
+    result.open.release();
+    CHECK(workers.join(loopsafe::never));
+    CHECK(workers.stats().abandoned == 1);
+}
+
 TEST_CASE("worker threads may be destroyed while their functions run and their calls wait")
 {
     std::optional<worker_threads> workers(std::in_place,
@@ -410,6 +471,26 @@ TEST_CASE("offload completes for every kind of token, on the token's context")
     }());
 }
 
+TEST_CASE("a signal that outlives the context of a call reaches nobody")
+{
+    worker_threads workers;
+    gate g;
+    asio::cancellation_signal signal;
+    {
+        asio::io_context context;
+        loopsafe::async_offload(
+            context.get_executor(), std::ref(g),
+            asio::bind_cancellation_slot(signal.slot(), [](const std::exception_ptr&) {}),
+            {.workers = &workers});
+        context.poll();
+        g.entered.acquire();
+    }
+    signal.emit(asio::cancellation_type::terminal);
+    g.open.release();
+    CHECK(workers.join(loopsafe::never));
+    CHECK(workers.stats().abandoned == 1);
+}
+
 TEST_CASE("a caller on no context is refused, and the function does not run")
 {
     bool ran = false;
@@ -436,13 +517,14 @@ TEST_CASE("a call that nobody awaits runs nothing, and lets go of function and a
     CHECK(workers.stats().threads == 0);
 }
 
-TEST_CASE("workers leave the signals to the program's own threads")
+TEST_CASE("workers leave the signals to the program's own threads, but for those of a fault")
 {
     const bool blocked = loopsafe::run([]() -> asio::awaitable<bool> {
         co_return co_await offload([] {
             sigset_t mask;
             return ::pthread_sigmask(SIG_SETMASK, nullptr, &mask) == 0 &&
-                   ::sigismember(&mask, SIGTERM) == 1 && ::sigismember(&mask, SIGINT) == 1;
+                   ::sigismember(&mask, SIGTERM) == 1 && ::sigismember(&mask, SIGINT) == 1 &&
+                   ::sigismember(&mask, SIGSEGV) == 0;
         });
     });
     CHECK(blocked);

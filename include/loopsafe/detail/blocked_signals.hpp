@@ -10,7 +10,8 @@
 
 namespace loopsafe::detail {
 
-// A thread that is started meanwhile takes no signal that was meant for the program's own.
+// A thread that is started meanwhile takes no signal that was meant for the program's own; those
+// that its own code causes, and a profiler's, it still takes.
 class blocked_signals {
 public:
 #if defined(BOOST_HAS_UNISTD_H)
@@ -18,6 +19,8 @@ public:
     {
         sigset_t all;
         ::sigfillset(&all);
+        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF})
+            ::sigdelset(&all, own);
         blocked_ = ::pthread_sigmask(SIG_BLOCK, &all, &before_) == 0;
     }
     ~blocked_signals()

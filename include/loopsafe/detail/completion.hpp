@@ -103,14 +103,34 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
             std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
+// Cancels a coroutine of co_spawn, to which Asio passes that on through its executor. The signal of
+// a caller may outlive the context of that.
+class signal_into {
+public:
+    explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
+
+    asio::cancellation_slot slot() noexcept { return inner_.slot(); }
+
+protected:
+    void emit(asio::cancellation_type type)
+    {
+        if (context_.alive())
+            inner_.emit(type);
+    }
+
+private:
+    context_ref context_;
+    asio::cancellation_signal inner_;
+};
+
 // Until a coroutine begins, its filter lets nothing but terminal cancellation through.
-struct terminal_cancellation {
-    asio::cancellation_signal inner;
+struct terminal_cancellation : signal_into {
+    using signal_into::signal_into;
 
     void operator()(asio::cancellation_type type)
     {
         if (type != asio::cancellation_type::none)
-            inner.emit(asio::cancellation_type::terminal);
+            emit(asio::cancellation_type::terminal);
     }
 };
 
@@ -122,7 +142,7 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
     auto outer = asio::get_associated_cancellation_slot(handler);
     asio::cancellation_slot slot;
     if (outer.is_connected())
-        slot = outer.template emplace<Cancellation>().inner.slot();
+        slot = outer.template emplace<Cancellation>(context_of(asking)).slot();
     auto complete = [h = std::forward<Handler>(handler), asking,
                      told](const std::exception_ptr& error, auto&&... result) mutable {
         auto first = told(error);

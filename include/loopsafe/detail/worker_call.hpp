@@ -6,6 +6,7 @@
 #include <loopsafe/error.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 
 namespace loopsafe::detail {
@@ -16,7 +17,7 @@ namespace loopsafe::detail {
 // theirs to a caller who is still there, so that it is he who frees the memory that he took.
 class worker_call : public list_node {
 public:
-    bool of_the_parent = false; // in a forked child: nobody will run it here
+    std::uint64_t forks = 0; // of the threads' core when it took the call
 
     void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -29,28 +30,34 @@ public:
     virtual void run() noexcept = 0;
     virtual void refuse(errc why) noexcept = 0; // instead of run()
 
-    // By the threads, at the end. False: nobody wants to know.
-    bool settle() noexcept
+    // By the threads, at the end: wakes the caller, with `counted()` before. False: there is none.
+    template <class Counted>
+    bool settle(Counted counted) noexcept
     {
-        {
-            const std::lock_guard lock(mutex_);
-            if (wanted_) {
-                settled_ = true;
-                wake();
-                return true;
-            }
-        }
-        drop_result();
-        drop_reference();
-        return false;
+        const std::lock_guard lock(mutex_);
+        if (!wanted_)
+            return false;
+        settled_ = true;
+        counted();
+        wake();
+        return true;
     }
 
-    // Wakes the caller though nothing is settled.
+    // By the threads, where nobody wants to know.
+    void drop() noexcept
+    {
+        drop_result();
+        drop_reference();
+    }
+
+    // Wakes the caller, who gets no result any more.
     void give_up() noexcept
     {
         const std::lock_guard lock(mutex_);
-        if (wanted_ && !settled_)
+        if (wanted_ && !settled_) {
+            wanted_ = false;
             wake();
+        }
     }
 
     // By the caller, who then may look at the result.

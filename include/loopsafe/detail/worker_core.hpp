@@ -51,18 +51,20 @@ public:
             if (why) {
                 ++stats_.refused;
             } else {
+                call.forks = forks_;
                 queue_.push_back(call);
                 ++stats_.queued;
                 start = stats_.queued > stats_.idle && stats_.threads < max_threads_;
-                if (start)
+                if (start) {
                     ++stats_.threads;
-                else
+                    ++alive_;
+                } else {
                     work_.notify_one();
+                }
             }
         }
         if (why) {
-            call.refuse(*why);
-            call.settle();
+            refuse(call, *why);
         } else if (start) {
             start_thread();
         }
@@ -86,6 +88,7 @@ public:
         const std::lock_guard lock(mutex_);
         --stats_.running;
         ++stats_.completed;
+        ended_.notify_all();
     }
 
     // Whether the call was still waiting for a thread. Its reference is then the caller's.
@@ -95,9 +98,16 @@ public:
         if (!call.linked())
             return false;
         call.unlink();
-        if (!call.of_the_parent)
+        if (call.forks == forks_)
             --stats_.queued;
         return true;
+    }
+
+    // False in a forked child, for a call that was made before.
+    bool is_of_this_process(const worker_call& call) const noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        return call.forks == forks_;
     }
 
     void close() noexcept
@@ -116,7 +126,7 @@ public:
         if (is_current())
             return false;
         std::unique_lock lock(mutex_);
-        return wait(ended_, lock, limit, [this] { return stats_.threads == 0; });
+        return wait(ended_, lock, limit, [this] { return alive_ == 0 && stats_.running == 0; });
     }
 
     worker_stats stats() const
@@ -128,19 +138,26 @@ public:
     // Whether this thread may block: it is one of some set of worker threads.
     static bool is_worker() noexcept { return current() != nullptr; }
 
-    // The threads stay in the parent.
-    void before_fork() noexcept { mutex_.lock(); }
+    // A fork finds no thread in the middle of waking somebody, which takes locks and a pin.
+    void before_fork() noexcept
+    {
+        std::unique_lock lock(mutex_);
+        woken_.wait(lock, [this] { return waking_ == 0; });
+        lock.release();
+    }
     void after_fork() noexcept { mutex_.unlock(); }
+
+    // The threads stay in the parent.
     void after_fork_in_child() noexcept
     {
-        while (auto* call = queue_.pop_front()) {
-            call->of_the_parent = true;
+        ++forks_;
+        while (auto* call = queue_.pop_front())
             of_the_parent_.push_back(*call);
-        }
-        stats_.threads = stats_.idle = stats_.running = stats_.queued = 0;
+        stats_.threads = stats_.idle = stats_.running = stats_.queued = alive_ = 0;
         // As they are, they count waiting threads that do not exist.
         new (&work_) std::condition_variable;
         new (&ended_) std::condition_variable;
+        new (&woken_) std::condition_variable;
         mutex_.unlock();
     }
 
@@ -190,6 +207,7 @@ private:
         bool alone = false;
         {
             const std::lock_guard lock(mutex_);
+            --alive_;
             alone = --stats_.threads == 0;
             ended_.notify_all();
         }
@@ -198,25 +216,57 @@ private:
         drop_reference();
     }
 
+    void refuse(worker_call& call, errc why) noexcept
+    {
+        call.refuse(why);
+        if (!settle(call, [] {}))
+            call.drop();
+    }
+
+    // Where no thread will come to serve them.
     void refuse_queued(errc why) noexcept
     {
         for (;;) {
             worker_call* call = nullptr;
             {
                 const std::lock_guard lock(mutex_);
-                call = queue_.pop_front();
+                if (closed_ || stats_.threads == 0)
+                    call = queue_.pop_front();
                 if (call == nullptr)
                     return;
                 --stats_.queued;
                 ++stats_.refused;
             }
-            call->refuse(why);
-            call->settle();
+            refuse(*call, why);
         }
+    }
+
+    template <class Counted>
+    bool settle(worker_call& call, Counted counted) noexcept
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            ++waking_;
+        }
+        const bool taken = call.settle(counted);
+        const std::lock_guard lock(mutex_);
+        if (--waking_ == 0)
+            woken_.notify_all();
+        return taken;
     }
 
     void work() noexcept
     {
+        // Made before whatever the functions make in this thread, so that it is destroyed after.
+        static thread_local struct end_of_thread {
+            worker_core* core = nullptr;
+            ~end_of_thread()
+            {
+                if (core != nullptr)
+                    core->thread_ended();
+            }
+        } end;
+        end.core = this;
         current() = this;
         std::unique_lock lock(mutex_);
         ++stats_.idle;
@@ -230,20 +280,33 @@ private:
             ++stats_.running;
             lock.unlock();
             call->run();
-            lock.lock();
-            --stats_.running;
-            ++stats_.idle; // before the caller is woken, whose next call needs no other thread
-            ++stats_.completed;
-            lock.unlock();
-            const bool taken = call->settle();
+            // Free before the caller is woken, whose next call then needs no other thread.
+            const auto now_free = [this] {
+                const std::lock_guard relock(mutex_);
+                --stats_.running;
+                ++stats_.idle;
+                ++stats_.completed;
+            };
+            const bool taken = settle(*call, now_free);
+            if (!taken) {
+                call->drop();
+                now_free();
+            }
             lock.lock();
             if (!taken)
                 ++stats_.abandoned;
         }
         --stats_.idle;
         --stats_.threads;
-        ended_.notify_all();
-        lock.unlock();
+    }
+
+    void thread_ended() noexcept
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            --alive_;
+            ended_.notify_all();
+        }
         drop_reference();
     }
 
@@ -256,9 +319,13 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable work_;
     std::condition_variable ended_;
+    std::condition_variable woken_;
     intrusive_list<worker_call> queue_;
     intrusive_list<worker_call> of_the_parent_;
     worker_stats stats_;
+    std::size_t alive_ = 0;  // threads that have not quite ended
+    std::size_t waking_ = 0; // threads that are about to wake a caller
+    std::uint64_t forks_ = 0;
     bool closed_ = false;
 };
 

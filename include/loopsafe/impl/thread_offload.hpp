@@ -110,9 +110,9 @@ struct offload_cancellation {
             asio::cancellation_type::terminal | asio::cancellation_type::partial;
         if ((type & more_than_total) == asio::cancellation_type::none)
             return;
-        call->request_stop();
         if (cancelled == on_cancel::abandon)
             call->give_up();
+        call->request_stop();
     }
 };
 
@@ -125,7 +125,7 @@ struct offload_ending {
     {
         if (core.withdraw(call))
             call.drop_reference();
-        else if (!call.settled())
+        else if (!call.settled() && core.is_of_this_process(call))
             call.request_stop();
         call.leave();
     }
@@ -188,13 +188,12 @@ perform_for_handler(counted_ref<Call> call, worker_ref core, on_cancel cancelled
 }
 
 // Total stays what it is; before the coroutine begins it is then not heard.
-struct offload_cancellation_type {
-    asio::cancellation_signal inner;
+struct offload_cancellation_type : signal_into {
+    using signal_into::signal_into;
 
     void operator()(asio::cancellation_type type)
     {
-        inner.emit(type == asio::cancellation_type::partial ? asio::cancellation_type::terminal
-                                                            : type);
+        emit(type == asio::cancellation_type::partial ? asio::cancellation_type::terminal : type);
     }
 };
 
