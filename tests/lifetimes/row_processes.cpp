@@ -252,7 +252,9 @@ TEST_CASE("row 7: a forked child has none of the worker threads, and starts its 
     std::binary_semaphore entered{0};
     std::binary_semaphore open{0};
     int served = 0;
-    const auto block = [&] {
+    std::atomic<bool> asked_to_stop = false;
+    const auto block = [&](const std::stop_token& token) {
+        const std::stop_callback callback(token, [&] { asked_to_stop = true; });
         entered.release();
         open.acquire();
     };
@@ -274,7 +276,8 @@ TEST_CASE("row 7: a forked child has none of the worker threads, and starts its 
         asio::io_context fresh(1);
         LOOPSAFE_TESTS_EXPECT(call(fresh) == 42)
 #endif
-        context.reset(); // with the calls of the parent
+        context.reset();                      // with the calls of the parent
+        LOOPSAFE_TESTS_EXPECT(!asked_to_stop) // the function runs there
 #if !defined(LOOPSAFE_TESTS_THREAD_SANITIZER)
         LOOPSAFE_TESTS_EXPECT(call(fresh) == 42)
 #endif
