@@ -117,6 +117,7 @@ TEST_CASE("a cancelled call cancels its query on the server, and the session goe
         lease.release();
         CHECK(pool.stats().idle == 1);
     }
+    CHECK(workers.join(loopsafe::never));
 }
 
 TEST_CASE("a caller that is cancelled in mid-query closes its session")

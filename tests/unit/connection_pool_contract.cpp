@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// What every pool promises, whatever its policy and its connector.
-#include <loopsafe/connection_pool.hpp>
-#include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/tcp.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
-#include <loopsafe/testing/two_contexts.hpp>
 
-#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/write.hpp>
 
-#include <doctest/doctest.h>
-
-#include <optional>
-#include <unit/scripted.hpp>
+#include <unit/pool_contract.hpp>
 #include <unit/tcp_peer.hpp>
 
-namespace {
+// Not unnamed: GCC warns of members without linkage in what the headers make of them.
+namespace unit_worlds {
 
 using namespace unit;
-using loopsafe::context_error;
-using loopsafe::context_of;
 using loopsafe::tcp_connector;
 
 struct scripted_world {
@@ -30,7 +22,11 @@ struct scripted_world {
     void refuse_once() { script->plan({outcome::fail}); }
     void refused_once() {}
     void require_closed(int connections) const { REQUIRE(script->closed == connections); }
-    static void use(loopsafe::testing::scripted_connection& c) { c.timer().expires_after(1h); }
+    static asio::awaitable<void> use(loopsafe::testing::scripted_connection& c)
+    {
+        c.timer().expires_after(0s);
+        co_await c.timer().async_wait(asio::use_awaitable);
+    }
 };
 
 struct tcp_world {
@@ -49,56 +45,10 @@ struct tcp_world {
             read_to_end(socket);
         }
     }
-    static void use(loopsafe::tcp_stream& s)
+    static asio::awaitable<void> use(loopsafe::tcp_stream& s)
     {
-        CHECK(asio::write(s.next_layer(), asio::buffer("x", 1)) == 1);
+        CHECK(co_await asio::async_write(s, asio::buffer("x", 1), asio::use_awaitable) == 1);
     }
-};
-
-template <class Policy, class World, class Execution = loopsafe::on_context>
-struct contract {
-    using policy_type = Policy;
-    using connector_type = typename World::connector_type;
-    using pool_type = loopsafe::connection_pool<connector_type, Policy, Execution>;
-    using lease_type = typename pool_type::lease_type;
-
-    static constexpr bool offloads = std::same_as<Execution, loopsafe::thread_offload>;
-    static constexpr bool has_home = Policy::has_home && !offloads;
-
-    explicit contract(typename Policy::options limits = {})
-    {
-        manual_clock::reset();
-        if constexpr (offloads)
-            pool.emplace(world.connector(), limits, &workers);
-        else
-            pool.emplace(make_pool<connector_type, Policy>(*context, world.connector(), limits));
-    }
-
-    void use(lease_type& lease)
-    {
-        if constexpr (offloads)
-            run_on(*context, lease.run([](auto& connection) { World::use(*connection); }));
-        else
-            World::use(*lease);
-    }
-
-    lease_type acquire() { return run_on(*context, pool->acquire()); }
-    attempt<lease_type> start(loopsafe::acquire_options what = {})
-    {
-        return {*context, pool->acquire(what)};
-    }
-    attempt<lease_type> start_waiting()
-    {
-        const auto before = pool->stats().waiting;
-        auto started = start();
-        run_until(*context, [&] { return pool->stats().waiting == before + 1; });
-        return started;
-    }
-
-    World world;
-    loopsafe::worker_threads workers;
-    loopsafe::testing::mortal_context context;
-    std::optional<pool_type> pool;
 };
 
 using keep_alive_scripted = contract<keep_alive, scripted_world>;
@@ -113,7 +63,9 @@ using null_scripted_offloaded = contract<null, scripted_world, loopsafe::thread_
 using keep_alive_tcp_offloaded = contract<keep_alive, tcp_world, loopsafe::thread_offload>;
 using null_tcp_offloaded = contract<null, tcp_world, loopsafe::thread_offload>;
 
-} // namespace
+} // namespace unit_worlds
+
+using namespace unit_worlds;
 
 TYPE_TO_STRING(keep_alive_scripted);
 TYPE_TO_STRING(null_scripted);
@@ -126,240 +78,9 @@ TYPE_TO_STRING(null_scripted_offloaded);
 TYPE_TO_STRING(keep_alive_tcp_offloaded);
 TYPE_TO_STRING(null_tcp_offloaded);
 
-namespace {
-
-#define ALL_POOLS                                                                                  \
+#define LOOPSAFE_TESTS_POOLS                                                                       \
     keep_alive_scripted, null_scripted, per_context_scripted, keep_alive_tcp, null_tcp,            \
         per_context_tcp, keep_alive_scripted_offloaded, null_scripted_offloaded,                   \
         keep_alive_tcp_offloaded, null_tcp_offloaded
 
-TEST_CASE_TEMPLATE("contract: a lease gives a connection that can be used", T, ALL_POOLS)
-{
-    T f;
-    auto lease = f.acquire();
-    CHECK(lease);
-    f.use(lease);
-    CHECK(lease.home() == (T::offloads ? loopsafe::context_ref() : context_of(*f.context)));
-    CHECK(f.pool->stats().leased == 1);
-    CHECK(f.pool->stats().connects == 1);
-    lease.release();
-    CHECK_FALSE(lease);
-    CHECK(f.pool->stats().leased == 0);
-}
-
-TEST_CASE_TEMPLATE("contract: what comes back clean is kept if the policy keeps", T, ALL_POOLS)
-{
-    T f;
-    f.acquire().release();
-    f.acquire().release();
-    const auto stats = f.pool->stats();
-    if (T::policy_type::keeps_idle) {
-        CHECK(stats.connects == 1);
-        CHECK(stats.reused == 1);
-        CHECK(stats.idle == 1);
-        CHECK(stats.closed() == 0);
-    } else {
-        CHECK(stats.connects == 2);
-        CHECK(stats.reused == 0);
-        CHECK(stats.idle == 0);
-        CHECK(stats.closed(close_reason::not_kept) == 2);
-        f.world.require_closed(2);
-    }
-}
-
-TEST_CASE_TEMPLATE("contract: what is discarded is closed", T, ALL_POOLS)
-{
-    T f;
-    f.acquire().discard();
-    f.world.require_closed(1);
-    CHECK(f.pool->stats().idle == 0);
-    CHECK(f.pool->stats().closed(close_reason::discarded) == 1);
-}
-
-TEST_CASE_TEMPLATE("contract: no more than max_size are out, and callers are served in order", T,
-                   ALL_POOLS)
-{
-    T f({.max_size = 2});
-    auto a = f.acquire();
-    auto b = f.acquire();
-    auto first = f.start_waiting();
-    auto second = f.start_waiting();
-    a.release();
-    CHECK(first.lease());
-    CHECK_FALSE(second.done());
-    b.discard();
-    CHECK(second.lease());
-    CHECK(f.pool->stats().leased == 2);
-    CHECK(f.pool->stats().waiting == 0);
-}
-
-TEST_CASE_TEMPLATE("contract: the queue is bounded, and waiting has a deadline", T, ALL_POOLS)
-{
-    T f({.max_size = 1, .max_waiting = 1, .acquire_timeout = 3s});
-    auto lease = f.acquire();
-    auto waiting = f.start_waiting();
-    CHECK(f.start().code() == errc::queue_full);
-    manual_clock::advance(*f.context, 3s);
-    CHECK(waiting.code() == errc::acquire_timeout);
-    lease.release();
-    CHECK(f.acquire());
-}
-
-TEST_CASE_TEMPLATE("contract: a failed connect reaches its caller and costs no slot", T, ALL_POOLS)
-{
-    T f({.max_size = 1});
-    f.world.refuse_once();
-    CHECK(f.start().code() == asio::error::connection_refused);
-    f.world.refused_once();
-    CHECK(f.acquire());
-    CHECK(f.pool->stats().connect_failures == 1);
-    CHECK(f.pool->stats().connects == 1);
-}
-
-TEST_CASE_TEMPLATE("contract: a cancelled caller takes nothing along, waiting or served", T,
-                   ALL_POOLS)
-{
-    T f({.max_size = 1});
-    auto lease = f.acquire();
-    auto waiting = f.start_waiting();
-    auto served = f.start_waiting();
-    auto last = f.start_waiting();
-    waiting.cancel();
-    CHECK(waiting.code() == asio::error::operation_aborted);
-    do_on(*f.context, [&] {
-        lease.release();
-        served.cancel();
-    });
-    CHECK(served.code() == asio::error::operation_aborted);
-    CHECK(last.lease());
-    CHECK(f.pool->stats().leased == 1);
-}
-
-TEST_CASE_TEMPLATE("contract: a closed pool refuses callers, and leases live on", T, ALL_POOLS)
-{
-    T f({.max_size = 1});
-    auto lease = f.acquire();
-    auto waiting = f.start_waiting();
-    f.pool->close();
-    CHECK(waiting.code() == errc::pool_closed);
-    CHECK(f.start().code() == errc::pool_closed);
-    f.use(lease);
-    lease.release();
-    f.world.require_closed(1);
-    CHECK(f.pool->stats().closed(close_reason::pool_closed) == 1);
-}
-
-TEST_CASE_TEMPLATE("contract: another living context is served or refused, as the policy says", T,
-                   ALL_POOLS)
-{
-    T f;
-    f.acquire().release();
-    asio::io_context other;
-    attempt there(other, f.pool->acquire());
-    if (T::has_home) {
-        CHECK(there.code() == errc::wrong_context);
-        CHECK(f.pool->stats().refused == 1);
-        CHECK(f.pool->stats().connects == 1);
-    } else if (T::offloads) {
-        CHECK(there.lease());
-        CHECK(f.pool->stats().connects == (T::policy_type::keeps_idle ? 1 : 2));
-    } else {
-        CHECK(there.lease().home() == context_of(other));
-        CHECK(f.pool->stats().connects == 2);
-    }
-    CHECK(f.acquire());
-}
-
-TEST_CASE_TEMPLATE("contract: a context that died takes its own connections along, leased or idle",
-                   T, ALL_POOLS)
-{
-    T f;
-    auto lease = f.acquire();
-    f.acquire().release();
-    f.context.die();
-    if constexpr (T::offloads) {
-        CHECK(lease);
-        CHECK(f.pool->stats().leased == 1);
-        CHECK(f.pool->stats().idle == (T::policy_type::keeps_idle ? 1 : 0));
-        f.context.reborn();
-        f.use(lease);
-    } else {
-        f.world.require_closed(2);
-        CHECK_FALSE(lease);
-        CHECK(thrown_by<context_error>([&] { *lease; }).code() == errc::lease_expired);
-        CHECK(f.pool->stats().idle == 0);
-        CHECK(f.pool->stats().leased == 0);
-    }
-    lease.release();
-}
-
-TEST_CASE_TEMPLATE("contract: the successor of a dead context is served or refused, never given "
-                   "its connection",
-                   T, ALL_POOLS)
-{
-    T f;
-    f.acquire().release();
-    f.context.reborn();
-    if (T::has_home) {
-        CHECK(f.start().code() == errc::context_closed);
-    } else {
-        auto lease = f.acquire();
-        f.use(lease);
-        const bool belongs_to_none = T::offloads && T::policy_type::keeps_idle;
-        CHECK(f.pool->stats().connects == (belongs_to_none ? 1 : 2));
-        CHECK(f.pool->stats().reused == (belongs_to_none ? 1 : 0));
-    }
-}
-
-TEST_CASE_TEMPLATE("contract: pool, lease and context may be destroyed in any order", T, ALL_POOLS)
-{
-    std::optional<T> f(std::in_place);
-    std::optional lease(f->acquire());
-    f->acquire().release();
-    const auto end_pool = [&] { f->pool.reset(); };
-    const auto end_lease = [&] { lease.reset(); };
-    const auto end_context = [&] { f->context.die(); };
-    SUBCASE("pool, lease, context")
-    {
-        end_pool(), end_lease(), end_context();
-    }
-    SUBCASE("pool, context, lease")
-    {
-        end_pool(), end_context(), end_lease();
-    }
-    SUBCASE("lease, pool, context")
-    {
-        end_lease(), end_pool(), end_context();
-    }
-    SUBCASE("lease, context, pool")
-    {
-        end_lease(), end_context(), end_pool();
-    }
-    SUBCASE("context, pool, lease")
-    {
-        end_context(), end_pool(), end_lease();
-    }
-    SUBCASE("context, lease, pool")
-    {
-        end_context(), end_lease(), end_pool();
-    }
-    f->world.require_closed(2);
-}
-
-TEST_CASE_TEMPLATE("contract: a callback with an executor is told as a coroutine is", T, ALL_POOLS)
-{
-    T f;
-    using lease_type = typename T::lease_type;
-    for (int i = 0; i != 2; ++i) {
-        lease_type got;
-        f.pool->async_acquire(f.context->get_executor(),
-                              [&](loopsafe::error_code ec, lease_type lease) {
-                                  CHECK_FALSE(ec);
-                                  got = std::move(lease);
-                              });
-        run_until(*f.context, [&] { return static_cast<bool>(got); });
-        f.use(got);
-    }
-}
-
-} // namespace
+#include <unit/pool_contract_cases.hpp>
