@@ -32,7 +32,7 @@ FLOORS = {
         keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
         detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
         detail/pool_core_whole.hpp
-        worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
+        worker_options.hpp worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
         detail/blocked_signals.hpp detail/completion.hpp detail/offloaded_call.hpp
         detail/worker_call.hpp detail/worker_core.hpp
     """,

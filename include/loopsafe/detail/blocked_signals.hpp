@@ -4,6 +4,8 @@
 
 #include <boost/config.hpp>
 
+#include <initializer_list>
+
 #if defined(BOOST_HAS_UNISTD_H)
 #include <signal.h>
 #endif

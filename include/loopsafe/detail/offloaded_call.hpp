@@ -4,6 +4,7 @@
 
 #include <loopsafe/detail/worker_core.hpp>
 #include <loopsafe/residents.hpp>
+#include <loopsafe/worker_threads.hpp>
 
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -4,12 +4,13 @@
 
 #include <loopsafe/detail/blocked_signals.hpp>
 #include <loopsafe/detail/worker_call.hpp>
-#include <loopsafe/worker_threads.hpp>
+#include <loopsafe/worker_options.hpp>
 
 #include <algorithm>
 #include <condition_variable>
 #include <new>
 #include <optional>
+#include <string>
 #include <thread>
 
 #if defined(BOOST_HAS_UNISTD_H)
