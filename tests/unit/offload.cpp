@@ -413,7 +413,8 @@ TEST_CASE("without threads the function runs where the call is made")
     CHECK(passed == 0);
 }
 
-TEST_CASE("a worker that would wait for its own set of threads is refused; another set serves it")
+TEST_CASE(
+    "a worker that would wait for its own set of threads is refused, and another set serves it")
 {
     worker_threads workers({.max_threads = 4});
     worker_threads others({.max_threads = 1});
