@@ -32,13 +32,10 @@ struct contract {
     {
         manual_clock::reset();
         if constexpr (offloads)
-            pool.emplace(world.connector(), limits, &workers);
+            pool.emplace(world.connector(), limits);
         else
             pool.emplace(make_pool<connector_type, Policy>(*context, world.connector(), limits));
     }
-
-    contract(const contract&) = delete;
-    ~contract() { workers.join(loopsafe::never); }
 
     void use(lease_type& lease)
     {
@@ -63,7 +60,6 @@ struct contract {
     }
 
     World world;
-    loopsafe::worker_threads workers;
     loopsafe::testing::mortal_context context;
     std::optional<pool_type> pool;
 };
