@@ -84,7 +84,8 @@ TEST_CASE("conditions have words of their own")
     const auto said = [](condition c) { return make_error_condition(c).message(); };
     CHECK(said(condition::context_misuse) == "a resource met a context that is not its home");
     CHECK(said(condition::timeout) == "a deadline passed");
-    CHECK(said(condition::overloaded) == "more is asked of a pool, or of worker threads, than they allow");
+    CHECK(said(condition::overloaded) ==
+          "more is asked of a pool, or of worker threads, than they allow");
     CHECK(said(static_cast<condition>(99)) == "unknown");
     CHECK(loopsafe::condition_category().name() == std::string("loopsafe.condition"));
 }
