@@ -14,6 +14,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <exception>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <type_traits>
@@ -64,17 +65,30 @@ public:
 private:
     friend struct detail::blocking_access;
 
+    // Shared with the handlers: where memory fails in between, they outlive the call.
     template <class T>
-    using stored = std::conditional_t<std::is_void_v<T>, char, T>;
+    struct pending {
+        std::optional<std::conditional_t<std::is_void_v<T>, char, T>> result;
+        std::exception_ptr failure;
+        bool ended = false;
+        bool late = false;
+        boost::asio::cancellation_signal signal;
+
+        void cancel()
+        {
+            if (!ended)
+                signal.emit(boost::asio::cancellation_type::terminal);
+        }
+    };
 
     template <class T>
-    static boost::asio::awaitable<void> keep_result(boost::asio::awaitable<T> operation,
-                                                    std::optional<stored<T>>& result)
+    static boost::asio::awaitable<void> complete(boost::asio::awaitable<T> operation,
+                                                 std::shared_ptr<pending<T>> p)
     {
         if constexpr (std::is_void_v<T>)
             co_await std::move(operation);
         else
-            result.emplace(co_await std::move(operation));
+            p->result.emplace(co_await std::move(operation));
     }
 
     boost::asio::io_context context_{1};
@@ -105,47 +119,39 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
                                         std::chrono::milliseconds limit)
 {
     namespace asio = boost::asio;
-    std::optional<stored<T>> result;
-    std::exception_ptr failure;
-    bool ended = false;
-    bool late = false;
-    asio::cancellation_signal cancel;
-    asio::co_spawn(context_, keep_result(std::move(operation), result),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr error) {
-                       failure = std::move(error);
-                       ended = true;
-                   }));
+    const auto p = std::make_shared<pending<T>>();
     asio::steady_timer deadline(context_);
     if (limit != never) {
         deadline.expires_after(limit);
-        deadline.async_wait([&](const boost::system::error_code& ec) {
-            if (!ec && !ended) {
-                late = true;
-                cancel.emit(asio::cancellation_type::terminal);
-            }
+        deadline.async_wait([p](const boost::system::error_code& ec) {
+            p->late = !ec && !p->ended;
+            if (p->late)
+                p->cancel();
         });
     }
     asio::steady_timer stopped(context_, asio::steady_timer::time_point::max());
-    stopped.async_wait([&](const boost::system::error_code&) {
-        if (!ended)
-            cancel.emit(asio::cancellation_type::terminal);
-    });
+    stopped.async_wait([p](const boost::system::error_code&) { p->cancel(); });
+    asio::co_spawn(context_, complete(std::move(operation), p),
+                   asio::bind_cancellation_slot(p->signal.slot(), [p](std::exception_ptr error) {
+                       p->failure = std::move(error);
+                       p->ended = true;
+                   }));
     context_.restart();
     {
         // Another thread wakes this one by a cancel, which needs no memory.
         const std::stop_callback on_stop(stop_, [&stopped] { stopped.cancel(); });
-        while (!ended)
+        while (!p->ended)
             context_.run_one();
     }
     deadline.cancel();
     stopped.cancel();
     context_.poll();
-    if (failure != nullptr && late)
+    if (p->failure != nullptr && p->late)
         throw boost::system::system_error(asio::error::timed_out, "blocking_connection::wait");
-    if (failure != nullptr)
-        std::rethrow_exception(failure);
+    if (p->failure != nullptr)
+        std::rethrow_exception(p->failure);
     if constexpr (!std::is_void_v<T>)
-        return *std::move(result);
+        return *std::move(p->result);
 }
 
 } // namespace loopsafe

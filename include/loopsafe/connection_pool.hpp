@@ -32,6 +32,14 @@ concept pool_policy_with_a_home = pool_policy<P> && P::has_home;
 template <class P>
 concept pool_policy_without_a_home = pool_policy<P> && !P::has_home;
 
+template <class Connector, class PoolPolicy, class ExecutionPolicy>
+class connection_pool {
+    static_assert(execution_policy<ExecutionPolicy>,
+                  "the execution policy is loopsafe::on_context or loopsafe::thread_offload");
+    static_assert(!std::same_as<ExecutionPolicy, thread_offload>,
+                  "for thread_offload include <loopsafe/offloaded_connection_pool.hpp>");
+};
+
 /// Connections of one kind, lent to coroutines of the right context and to nobody else.
 ///
 /// How a connection is made is the `Connector`'s business; what happens to it after use, and which

@@ -41,6 +41,8 @@ class worker_threads;
 class offload_error;
 enum class on_cancel;
 struct offload_options;
+struct worker_options;
+struct worker_stats;
 
 // floor 4
 struct pool_stats;
@@ -49,6 +51,8 @@ class pool_error;
 struct acquire_options;
 struct on_context;
 struct thread_offload;
+template <class Connection>
+class blocking_connection;
 template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class lease;
 template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "gated.hpp"
 
+#include <loopsafe/offloaded_connection_pool.hpp>
+#include <loopsafe/runner.hpp>
 #include <loopsafe/tcp.hpp>
+#include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -505,4 +508,46 @@ TEST_CASE("an allocation that fails in offload loses neither the call nor the th
         for (; attempt(allocations); ++allocations) {}
         CHECK(allocations > 5);
     }
+}
+
+TEST_CASE("an allocation that fails while a function waits for its connection leaves it usable")
+{
+    using loopsafe::testing::connect_script;
+    using loopsafe::testing::scripted_connector;
+    using pool_type = loopsafe::connection_pool<scripted_connector, loopsafe::keep_alive_pool,
+                                                loopsafe::thread_offload>;
+    const auto wait_once = [](auto& c) {
+        c.wait(asio::post(c.get_executor(), asio::use_awaitable), std::chrono::hours(1));
+    };
+    const auto attempt = [&](long which) {
+        const auto script = std::make_shared<connect_script>();
+        bool out_of_memory = false;
+        bool failed = false;
+        const auto fail = [&](auto& c) {
+            const heap::watch on(which);
+            try {
+                wait_once(c);
+            } catch (const std::bad_alloc&) {
+                out_of_memory = true;
+            }
+            failed = heap::allocations > which;
+        };
+        {
+            loopsafe::worker_threads none({.max_threads = 0}); // so it happens on this thread
+            pool_type pool(scripted_connector(script), {}, &none);
+            loopsafe::run([&]() -> asio::awaitable<void> {
+                auto lease = co_await pool.acquire();
+                co_await lease.run(fail);
+                co_await lease.run(wait_once);
+            });
+            CHECK(pool.stats().idle == 1);
+        }
+        CHECK(script->opened == script->closed);
+        CHECK((failed || !out_of_memory));
+        return failed;
+    };
+    attempt(1'000'000);
+    long allocations = 0;
+    for (; attempt(allocations); ++allocations) {}
+    CHECK(allocations > 3);
 }
