@@ -34,13 +34,14 @@ FLOORS = {
         detail/pool_core_whole.hpp
         worker_options.hpp worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
         detail/blocked_signals.hpp detail/completion.hpp detail/offloaded_call.hpp
-        detail/worker_call.hpp detail/worker_core.hpp
+        detail/fork_generation.hpp detail/thread_end.hpp
+        detail/worker_call.hpp detail/worker_core.hpp detail/worker_registry.hpp
     """,
     4: """
         lease.hpp connection_pool.hpp impl/connection_pool.hpp
         blocking_connection.hpp offloaded_connection_pool.hpp
         detail/offloaded_connector.hpp detail/offloaded_lease.hpp
-        detail/deadline.hpp detail/fork_generation.hpp detail/serial_executor.hpp
+        detail/deadline.hpp detail/serial_executor.hpp
         detail/unwinding.hpp
         detail/pool_acquire.hpp detail/pool_release.hpp detail/pool_shelves.hpp
         detail/pool_state.hpp detail/pool_ticket.hpp detail/pool_whole.hpp

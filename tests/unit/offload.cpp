@@ -18,6 +18,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <pthread.h>
 #include <semaphore>
 #include <thread>
 #include <unit/support.hpp>
@@ -289,24 +290,59 @@ TEST_CASE("join by one of the threads says at once that it cannot wait for itsel
     CHECK(workers.join(loopsafe::never));
 }
 
+namespace {
+
+// What a thread keeps until it ends, and takes its time to part with.
+struct slow_to_go {
+    void part()
+    {
+        begun.release();
+        end.acquire();
+    }
+    std::binary_semaphore begun{0};
+    std::binary_semaphore end{0};
+};
+
+template <class Keep>
+void check_that_join_waits_for(slow_to_go& kept, Keep keep)
+{
+    worker_threads workers;
+    loopsafe::run([&]() -> asio::awaitable<void> {
+        co_await offload({.workers = &workers}, std::move(keep));
+    });
+    workers.close();
+    kept.begun.acquire();
+    CHECK_FALSE(workers.join(0ms));
+    kept.end.release();
+    CHECK(workers.join(loopsafe::never));
+}
+
+} // namespace
+
 TEST_CASE("join waits for the threads to the last, also for what is local to them")
 {
-    struct slow_to_go {
-        ~slow_to_go() { gone->acquire(); }
-        std::binary_semaphore* gone;
+    struct local {
+        ~local() { kept->part(); }
+        slow_to_go* kept;
     };
-    worker_threads workers;
-    std::binary_semaphore gone{0};
-    loopsafe::run([&]() -> asio::awaitable<void> {
-        co_await offload({.workers = &workers}, [&gone] {
-            static thread_local const slow_to_go local{&gone};
-            static_cast<void>(local);
-        });
+    slow_to_go kept;
+    check_that_join_waits_for(kept, [&kept] {
+        static thread_local const local of_this_thread{&kept};
+        static_cast<void>(of_this_thread);
     });
-    CHECK_FALSE(workers.join(0ms));
-    CHECK(workers.stats().threads == 0);
-    gone.release();
-    CHECK(workers.join(loopsafe::never));
+}
+
+TEST_CASE("join waits for the threads to the last, also for what a C library keeps for them")
+{
+    slow_to_go kept;
+    pthread_key_t key{};
+    check_that_join_waits_for(kept, [&] { // on the thread, so that its key is one of the last
+        const auto part = [](void* kept_here) { static_cast<slow_to_go*>(kept_here)->part(); };
+        if (pthread_key_create(&key, part) != 0)
+            throw std::bad_alloc();
+        pthread_setspecific(key, &kept);
+    });
+    pthread_key_delete(key);
 }
 
 TEST_CASE("a thread that destroys what nobody takes is not free, and another is started")

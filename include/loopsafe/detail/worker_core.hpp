@@ -3,6 +3,8 @@
 #define LOOPSAFE_DETAIL_WORKER_CORE_HPP
 
 #include <loopsafe/detail/blocked_signals.hpp>
+#include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/detail/thread_end.hpp>
 #include <loopsafe/detail/worker_call.hpp>
 #include <loopsafe/worker_options.hpp>
 
@@ -12,10 +14,6 @@
 #include <optional>
 #include <string>
 #include <thread>
-
-#if defined(BOOST_HAS_UNISTD_H)
-#include <pthread.h>
-#endif
 
 namespace loopsafe::detail {
 
@@ -52,7 +50,7 @@ public:
             if (why) {
                 ++stats_.refused;
             } else {
-                call.forks = forks_;
+                call.forks = fork_generation.load(std::memory_order_relaxed);
                 queue_.push_back(call);
                 ++stats_.queued;
                 start = stats_.queued > stats_.idle && stats_.threads < max_threads_;
@@ -99,16 +97,15 @@ public:
         if (!call.linked())
             return false;
         call.unlink();
-        if (call.forks == forks_)
+        if (is_of_this_process(call))
             --stats_.queued;
         return true;
     }
 
     // False in a forked child, for a call that was made before.
-    bool is_of_this_process(const worker_call& call) const noexcept
+    static bool is_of_this_process(const worker_call& call) noexcept
     {
-        const std::lock_guard lock(mutex_);
-        return call.forks == forks_;
+        return call.forks == fork_generation.load(std::memory_order_relaxed);
     }
 
     void close() noexcept
@@ -151,7 +148,6 @@ public:
     // The threads stay in the parent.
     void after_fork_in_child() noexcept
     {
-        ++forks_;
         while (auto* call = queue_.pop_front())
             of_the_parent_.push_back(*call);
         stats_.threads = stats_.idle = stats_.running = stats_.queued = alive_ = 0;
@@ -164,7 +160,7 @@ public:
 
 private:
     ~worker_core() = default;
-    inline void destroy() noexcept;
+    void destroy() noexcept; // in worker_registry.hpp
 
     static const worker_core*& current() noexcept
     {
@@ -258,16 +254,7 @@ private:
 
     void work() noexcept
     {
-        // Made before whatever the functions make in this thread, so that it is destroyed after.
-        static thread_local struct end_of_thread {
-            worker_core* core = nullptr;
-            ~end_of_thread()
-            {
-                if (core != nullptr)
-                    core->thread_ended();
-            }
-        } end;
-        end.core = this;
+        const bool told = thread_end::call(&thread_ended, this);
         current() = this;
         std::unique_lock lock(mutex_);
         ++stats_.idle;
@@ -299,16 +286,20 @@ private:
         }
         --stats_.idle;
         --stats_.threads;
+        lock.unlock();
+        if (!told)
+            thread_ended(this);
     }
 
-    void thread_ended() noexcept
+    static void thread_ended(void* self) noexcept
     {
+        auto& core = *static_cast<worker_core*>(self);
         {
-            const std::lock_guard lock(mutex_);
-            --alive_;
-            ended_.notify_all();
+            const std::lock_guard lock(core.mutex_);
+            --core.alive_;
+            core.ended_.notify_all();
         }
-        drop_reference();
+        core.drop_reference();
     }
 
     const std::size_t max_threads_;
@@ -324,72 +315,10 @@ private:
     intrusive_list<worker_call> queue_;
     intrusive_list<worker_call> of_the_parent_;
     worker_stats stats_;
-    std::size_t alive_ = 0;  // threads that have not quite ended
+    std::size_t alive_ = 0;  // threads that have not ended to the last
     std::size_t waking_ = 0; // threads that are about to wake a caller
-    std::uint64_t forks_ = 0;
     bool closed_ = false;
 };
-
-// Every set of threads, so that a fork finds each at rest.
-class worker_registry {
-public:
-    static worker_registry& instance()
-    {
-        static auto* const one = new worker_registry; // whatever is destroyed last may need it
-        return *one;
-    }
-
-    void add(worker_core& core) noexcept
-    {
-        const std::lock_guard lock(mutex_);
-        cores_.push_back(core);
-    }
-
-    void remove(worker_core& core) noexcept
-    {
-        const std::lock_guard lock(mutex_);
-        core.unlink();
-    }
-
-private:
-    worker_registry()
-    {
-#if defined(BOOST_HAS_UNISTD_H)
-        ::pthread_atfork([] { instance().before_fork(); }, [] { instance().after_fork(); },
-                         [] { instance().after_fork_in_child(); });
-#endif
-    }
-
-    void before_fork() noexcept
-    {
-        mutex_.lock();
-        for (auto& core : cores_)
-            core.before_fork();
-    }
-
-    void after_fork() noexcept
-    {
-        for (auto& core : cores_)
-            core.after_fork();
-        mutex_.unlock();
-    }
-
-    void after_fork_in_child() noexcept
-    {
-        for (auto& core : cores_)
-            core.after_fork_in_child();
-        mutex_.unlock();
-    }
-
-    std::mutex mutex_;
-    intrusive_list<worker_core> cores_;
-};
-
-inline void worker_core::destroy() noexcept
-{
-    worker_registry::instance().remove(*this);
-    delete this;
-}
 
 } // namespace loopsafe::detail
 

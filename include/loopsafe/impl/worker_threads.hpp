@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_IMPL_WORKER_THREADS_HPP
 #define LOOPSAFE_IMPL_WORKER_THREADS_HPP
 
-#include <loopsafe/detail/worker_core.hpp>
+#include <loopsafe/detail/worker_registry.hpp>
 
 namespace loopsafe {
 namespace detail {
