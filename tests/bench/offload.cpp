@@ -10,21 +10,67 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <cerrno>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <sched.h>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 namespace {
 
 using namespace bench;
 using namespace std::chrono_literals;
 
+// Where the thread that is woken runs. It costs several times as much to wake one on another
+// processor, more than what is measured here, so that no thread may choose.
+enum class place { beside_the_caller, elsewhere };
+
+cpu_set_t allowed()
+{
+    static const cpu_set_t at_the_start = [] {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        sched_getaffinity(0, sizeof set, &set);
+        return set;
+    }();
+    return at_the_start;
+}
+
+void stay_in(const cpu_set_t& set)
+{
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
+        throw std::system_error(errno, std::generic_category(), "sched_setaffinity");
+}
+
+// The calling thread's processor from now on; the same two in every run.
+void stay(place where)
+{
+    const cpu_set_t set = allowed();
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i != CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &set))
+            found.push_back(i);
+    }
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(where == place::elsewhere ? found.back() : found.front(), &one);
+    stay_in(one);
+}
+
 // A thread that is woken for each round, and wakes whoever asked.
 template <class Answer>
 class partner {
 public:
-    explicit partner(Answer answer) : thread_([this, answer] { work(answer); }) {}
+    partner(place where, Answer answer)
+        : thread_([this, where, answer] {
+              stay(where);
+              work(answer);
+          })
+    {
+    }
     ~partner()
     {
         wake(ending);
@@ -65,15 +111,18 @@ private:
 };
 
 // The bare cost: a thread is woken through a condition variable, and wakes a context by a post that
-// nothing protects.
+// nothing protects. The context has a timer, as one with input and output does: without any, it
+// would not wait for them and be cheaper to wake.
+template <place Where>
 double time_bare(int calls)
 {
     asio::io_context context(1);
+    const asio::steady_timer timer(context);
     const auto work = asio::make_work_guard(context);
     const auto executor = context.get_executor();
     int left = calls;
     std::function<void()> again;
-    partner thread([&] { asio::post(executor, [&again] { again(); }); });
+    partner thread(Where, [&] { asio::post(executor, [&again] { again(); }); });
     again = [&] {
         if (left-- != 0)
             thread.ask();
@@ -87,12 +136,13 @@ double time_bare(int calls)
 }
 
 // No context at all: two threads that wake each other.
+template <place Where>
 double time_two_threads(int calls)
 {
     std::mutex mutex;
     std::condition_variable changed;
     bool answered = false;
-    partner thread([&] {
+    partner thread(Where, [&] {
         const std::lock_guard lock(mutex);
         answered = true;
         changed.notify_one();
@@ -107,16 +157,21 @@ double time_two_threads(int calls)
     });
 }
 
-asio::awaitable<void> hop(int times)
+asio::awaitable<void> hop(loopsafe::worker_threads& one, int times)
 {
     for (; times != 0; --times)
-        co_await loopsafe::offload([] {});
+        co_await loopsafe::offload({.workers = &one}, [] {});
 }
 
+template <place Where>
 double time_offload(int calls)
 {
+    loopsafe::worker_threads one({.max_threads = 1, .idle_timeout = loopsafe::never});
     asio::io_context context(1);
-    return nanoseconds([&] { run(context, hop(calls)); });
+    run(context, loopsafe::offload({.workers = &one}, stay, Where));
+    const double taken = nanoseconds([&] { run(context, hop(one, calls)); });
+    one.join(loopsafe::never);
+    return taken;
 }
 
 // What keeps a context from dying while its caller is woken.
@@ -198,15 +253,25 @@ double longest_gap(int calls)
     return std::chrono::duration<double, std::milli>(longest).count();
 }
 
+template <place Where>
+void hop_rows(const std::string& placed)
+{
+    stay(place::beside_the_caller);
+    const auto best =
+        least(2'000, 20, time_bare<Where>, time_offload<Where>, time_two_threads<Where>);
+    stay_in(allowed());
+    row("offload and back, " + placed, best[1], "ns", best[0], 1.25);
+    row("waking a context, beside two bare threads, " + placed, best[0], "ns", best[2]);
+}
+
 } // namespace
 
 int main()
 {
-    const auto best = least(2'000, 20, time_bare, time_offload, time_two_threads);
-    row("offload and back", best[1], "ns", best[0], 1.25);
-    row("waking a context, beside two bare threads", best[0], "ns", best[2]);
+    hop_rows<place::elsewhere>("to another processor");
+    hop_rows<place::beside_the_caller>("on one processor");
     row("the gate: a context is kept from dying, and let go", least(100'000, 20, time_gate)[0],
-        "ns", best[1]);
+        "ns", 0.0);
     heap_row();
     const double quiet = longest_gap(0);
     row("longest gap between ticks of 1 ms, beside 1000 blocking calls of 10 ms", longest_gap(1000),
