@@ -86,8 +86,10 @@ asio::awaitable<void> use(std::string conninfo, pg::connector_options options)
     }
     if (failure)
         std::rethrow_exception(failure);
-    co_await conn.transaction(
-        [](pg::connection& c) -> asio::awaitable<void> { co_await c.query("select 1"); });
+    co_await conn.transaction([](pg::connection& c) -> asio::awaitable<void> {
+        for (int i = 0; i != 3; ++i) // as it is, prepared, by its name
+            co_await c.query("select 1");
+    });
     co_await connector.reset(conn);
 }
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <iterator>
 #include <optional>
+#include <poll.h>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -125,6 +126,13 @@ inline pg::error refused(std::string conninfo)
 inline std::ptrdiff_t open_descriptors()
 {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+}
+
+// Blocks until something has arrived for an idle connection.
+inline void await_input(const pg::connection& conn)
+{
+    pollfd descriptor{.fd = PQsocket(conn.native_handle()), .events = POLLIN, .revents = 0};
+    REQUIRE(::poll(&descriptor, 1, -1) == 1);
 }
 
 // As psql's \watch: asks until the answer is true. (GCC 12 miscompiles a co_await in a condition.)

@@ -51,6 +51,19 @@ TEST_CASE("every type comes back as it went out")
     });
 }
 
+TEST_CASE("a literal is a text, and so are an array of characters and a pointer to one")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        const char array[] = "array";
+        const char* pointer = "pointer";
+        const auto rows =
+            co_await conn.query("select $1::text, $2::text, $3::text", "literal", array, pointer);
+        CHECK(rows[0][0].text() == "literal");
+        CHECK(rows[0][1].text() == "array");
+        CHECK(rows[0][2].text() == "pointer");
+    });
+}
+
 TEST_CASE("what is null goes out as NULL and comes back as an empty optional")
 {
     with_connection([](pg::connection& conn) -> asio::awaitable<void> {

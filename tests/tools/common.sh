@@ -119,6 +119,7 @@ need() {
         libssl-dev) has_header openssl/ssl.h ;;
         libpq-dev) has_libpq ;;
         postgresql) "$tools/postgres_server" find ;;
+        pgbouncer) PATH=$PATH:/usr/sbin type -P pgbouncer ;;
         python3-venv) python3 -c 'import venv, ensurepip' ;;
         *) command -v "$package" ;;
         esac >/dev/null 2>&1 || missing+=("$package")
@@ -143,9 +144,11 @@ need() {
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" </dev/null >&2 ||
         die "apt-get could not install: ${missing[*]}"
     # Debian starts a server when it installs one; ours is private.
-    if [[ " ${missing[*]} " == *" postgresql "* && -d /run/systemd/system ]]; then
-        "${as_root[@]}" systemctl stop postgresql
-    fi
+    for package in postgresql pgbouncer; do
+        if [[ " ${missing[*]} " == *" $package "* && -d /run/systemd/system ]]; then
+            "${as_root[@]}" systemctl stop "$package"
+        fi
+    done
 }
 
 # configure DIRECTORY PRESET [CMAKE ARGUMENT...]

@@ -61,7 +61,7 @@ public:
     boost::asio::awaitable<result> query(statement sql, const Parameters&... values)
     {
         return detail::exchange(session_, std::move(sql),
-                                {codec<std::decay_t<Parameters>>::encode(values)...}, stage::query);
+                                {parameter_codec<Parameters>::encode(values)...}, stage::query);
     }
 
     /// Runs one statement and gives the number of rows that it concerned.

@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -18,7 +19,8 @@
 
 namespace loopsafe::postgres {
 
-/// When a session that was used is brought back to the state of a new one (DISCARD ALL).
+/// When a session that was used is brought back to the state of a new one, as by DISCARD ALL; only
+/// what the connection has itself prepared stays.
 ///
 /// Settings, temporary tables, prepared statements, cursors, LISTEN, advisory locks and the
 /// current values of sequences belong to the session. Any statement can change them, a SELECT
@@ -40,6 +42,14 @@ struct connector_options {
     /// with an error. Between messages it is all the same, so this is safe where the session's
     /// state is reset; it saves a new connection after each unique_violation, say.
     bool reuse_after_error = false;
+
+    /// Whether a statement that a session runs again is prepared on the server (see `statement`).
+    /// Say false behind a pooler that changes the server from one transaction to the next, unless
+    /// it knows of prepared statements, as PgBouncer does from 1.21 on.
+    bool prepared = true;
+
+    /// How many statements a session keeps prepared; those used least recently make room.
+    std::size_t max_prepared = 100;
 
     /// How long a cancelled statement may take to end, from the request to cancel it on; after
     /// that, the connection is good for nothing. 0: the server is not asked, and goes on with the
@@ -90,7 +100,8 @@ public:
     /// Whether the session must be reset before its next use, as `connector_options::reset` says.
     bool needs_reset(const connection& conn) const noexcept;
 
-    /// Brings the session to the state of a new one. Complexity: one round trip.
+    /// Brings the session to the state of a new one, but for the statements that the connection has
+    /// itself prepared. Complexity: one round trip.
     boost::asio::awaitable<void> reset(connection& conn) const;
 
     /// In a forked child: closes the descriptor, and the parent's peer hears nothing of it.
@@ -106,7 +117,7 @@ private:
     static boost::asio::awaitable<connection> open(std::shared_ptr<const shared> known,
                                                    boost::asio::any_io_executor executor,
                                                    std::source_location where);
-    static boost::asio::awaitable<void> discard_all(std::shared_ptr<detail::session> s);
+    static boost::asio::awaitable<void> make_as_new(std::shared_ptr<detail::session> s);
 
     std::shared_ptr<const shared> shared_;
 };

@@ -6,6 +6,7 @@
 #include <loopsafe/postgres/diagnostics.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -128,6 +129,7 @@ public:
         std::string wanted = {}; ///< the type, in words
         std::string text = {};   ///< what the field holds; empty for NULL
         bool null = false;
+        std::uint32_t binary_type = 0; ///< of a binary result: the column's type, an OID
     };
 
     explicit conversion_error(place seen);

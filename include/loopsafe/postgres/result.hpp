@@ -20,13 +20,19 @@ class field {
 public:
     bool is_null() const noexcept;
 
-    /// The value as the server wrote it; empty for NULL.
+    /// The value as the server wrote it, in text or in binary; empty for NULL.
     std::string_view text() const noexcept;
+
+    /// Whether it is in binary, as `statement::with_binary_results` asks for.
+    bool is_binary() const noexcept;
+
+    /// The column's type, by its OID in `pg_type`.
+    std::uint32_t type() const noexcept;
 
     /// The value as T: a number, `bool`, `std::string`, `std::string_view` (refers to the result),
     /// `std::vector<std::byte>`, a type with a `codec`, or `std::optional` of one of these.
     ///
-    /// Errors: `conversion_error` where the text is no T, or NULL is met without `std::optional`.
+    /// Errors: `conversion_error` where the value is no T, or NULL is met without `std::optional`.
     template <class T>
     T as() const;
 

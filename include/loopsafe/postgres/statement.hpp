@@ -13,6 +13,11 @@ namespace loopsafe::postgres {
 ///
 /// It is made of any string: `conn.query("select $1::int", 41)`. Parameters are `$1`, `$2`, ...;
 /// several statements in one text are refused by the server, so a parameter can never add one.
+///
+/// A text that a session runs again, with parameters of the same types, is prepared there: the
+/// server then parses it once, and after some runs may plan it once as well. For values so unequal
+/// that one plan does not serve them, and where `search_path` changes what a text means, there is
+/// `without_preparing()`; for a whole connector, `connector_options::prepared`.
 class statement {
 public:
     template <std::convertible_to<std::string_view> Text>
@@ -21,12 +26,38 @@ public:
     {
     }
 
+    /// The same, never prepared.
+    statement without_preparing() const
+    {
+        auto same = *this;
+        same.may_be_prepared_ = false;
+        return same;
+    }
+
+    /// The same, with a result in PostgreSQL's binary form: half the bytes for a bytea, and numbers
+    /// that need no parsing.
+    ///
+    ///     auto rows = co_await conn.query(
+    ///         statement("select image from pictures where id = $1").with_binary_results(), 7);
+    ///
+    /// It is for statements whose columns are of the types that `codec` reads in binary.
+    statement with_binary_results() const
+    {
+        auto same = *this;
+        same.wants_binary_results_ = true;
+        return same;
+    }
+
     const std::string& text() const noexcept { return text_; }
     const std::source_location& where() const noexcept { return where_; }
+    bool may_be_prepared() const noexcept { return may_be_prepared_; }
+    bool wants_binary_results() const noexcept { return wants_binary_results_; }
 
 private:
     std::string text_;
     std::source_location where_;
+    bool may_be_prepared_ = true;
+    bool wants_binary_results_ = false;
 };
 
 } // namespace loopsafe::postgres

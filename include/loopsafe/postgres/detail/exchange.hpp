@@ -5,30 +5,25 @@
 #include <loopsafe/detail/deadline.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/postgres/codec.hpp>
-#include <loopsafe/postgres/detail/diagnose.hpp>
+#include <loopsafe/postgres/detail/answer.hpp>
+#include <loopsafe/postgres/detail/request.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
 #include <loopsafe/postgres/statement.hpp>
 #include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <cerrno>
 #include <exception>
 #include <memory>
 #include <new>
-#include <optional>
-#include <sys/ioctl.h>
+#include <string>
 #include <utility>
-#include <vector>
 
 namespace loopsafe::postgres::detail {
-
-using parameters = std::vector<parameter>;
 
 // From the first byte sent to the last one read. Whatever ends it early, be it an exception, a
 // cancellation or the end of its frame, leaves a session that nothing can follow.
@@ -53,130 +48,6 @@ private:
     session& session_;
 };
 
-inline void check_texts(const statement& sql, const parameters& values, stage at)
-{
-    constexpr std::string_view nul = " has a NUL byte; only bytea can hold one";
-    const auto refuse = [&](std::string what, std::string_view why) {
-        throw error(errc::bad_parameter, at, {.message = what.append(why)}, sql.where());
-    };
-    if (sql.text().find('\0') != std::string::npos)
-        refuse("the statement", nul);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        if (!values[i].binary && values[i].bytes.find('\0') != std::string::npos)
-            refuse("parameter $" + std::to_string(i + 1), nul);
-        if (!std::in_range<int>(values[i].bytes.size()))
-            refuse("parameter $" + std::to_string(i + 1), " has more bytes than libpq can count");
-    }
-}
-
-inline bool send(PGconn* handle, const statement& sql, const parameters& values)
-{
-    std::vector<Oid> types;
-    std::vector<const char*> bytes;
-    std::vector<int> lengths;
-    std::vector<int> formats;
-    for (const auto& value : values) {
-        types.push_back(value.type);
-        bytes.push_back(value.null ? nullptr : value.bytes.data());
-        lengths.push_back(static_cast<int>(value.bytes.size()));
-        formats.push_back(value.binary ? 1 : 0);
-    }
-    errno = 0;
-    return PQsendQueryParams(handle, sql.text().c_str(), static_cast<int>(values.size()),
-                             types.data(), bytes.data(), lengths.data(), formats.data(), 0) == 1;
-}
-
-// libpq reads once, at least 8 kB; more may lie decrypted inside of TLS, where the descriptor does
-// not show it. A read that began with nothing waiting outside has taken the rest.
-inline bool consume(PGconn* handle) noexcept
-{
-    errno = 0;
-    if (PQsslInUse(handle) == 0)
-        return PQconsumeInput(handle) == 1;
-    for (int waiting = 1; waiting > 0 && PQisBusy(handle) == 1;) {
-        if (::ioctl(PQsocket(handle), FIONREAD, &waiting) != 0)
-            waiting = 0;
-        if (PQconsumeInput(handle) != 1)
-            return false;
-    }
-    return true;
-}
-
-// False where the socket takes no more. Reads as well: libpq empties its socket before it says so,
-// lest both sides wait for each other.
-inline bool flush(PGconn* handle, stage at, const std::source_location& where)
-{
-    errno = 0;
-    const int left = PQflush(handle);
-    if (left < 0)
-        throw broken(handle, at, errc::connection_lost, where);
-    return left == 0;
-}
-
-inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait_type ready,
-                                  stage at, const std::source_location& where)
-{
-    error_code ec;
-    co_await s.socket.descriptor().async_wait(ready, asio::redirect_error(asio::use_awaitable, ec));
-    if (!ec && s.closed())
-        ec = asio::error::operation_aborted;
-    if (ec)
-        throw error(ec, at, {}, where);
-}
-
-inline bool is_copy(ExecStatusType status) noexcept
-{
-    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
-}
-
-inline bool is_success(ExecStatusType status) noexcept
-{
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
-}
-
-inline error failed(PGconn* handle, const PGresult* result, stage at,
-                    const std::source_location& where)
-{
-    auto report = diagnose(result);
-    if (report.sqlstate.empty())
-        return broken(handle, at, errc::connection_lost, where);
-    return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
-}
-
-// What the server says to one statement, to the last word.
-struct answer {
-    result rows;
-    std::optional<error> failure;
-};
-
-inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
-                                           std::source_location where)
-{
-    auto* const handle = s->handle();
-    answer got;
-    for (;;) {
-        bool lost = false;
-        while (PQisBusy(handle) == 1 && !lost) {
-            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
-            lost = !consume(handle) && PQisBusy(handle) == 1;
-        }
-        if (lost && got.failure)
-            co_return got;
-        if (lost)
-            throw broken(handle, at, errc::connection_lost, where);
-        result_handle next(PQgetResult(handle));
-        if (next == nullptr)
-            co_return got;
-        const auto status = PQresultStatus(next.get());
-        if (is_copy(status))
-            throw error(errc::unsupported, at, {}, where);
-        if (is_success(status))
-            got.rows = result(std::move(next));
-        else if (!got.failure)
-            got.failure = failed(handle, next.get(), at, where);
-    }
-}
-
 // libpq opens a connection of its own for this, and blocks.
 inline void send_cancel(const cancel_handle& request)
 {
@@ -199,7 +70,95 @@ inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
         s->refused = true;
 }
 
-// One statement, sent and answered. It shares the session, so that the connection may go first.
+inline void require_sent(bool sent, PGconn* handle, stage at, const std::source_location& where)
+{
+    if (!sent)
+        throw broken(handle, at, errc::connection_lost, where);
+}
+
+// Gives a statement a name on the server, where there is room and nothing speaks against it.
+inline asio::awaitable<answer> prepare(std::shared_ptr<session> s,
+                                       prepared_statements::entry& known,
+                                       const parameter_arrays& arrays, const statement& sql)
+{
+    auto* const handle = s->handle();
+    auto& statements = s->statements;
+    const bool strays = statements.strays();
+    if (statements.full()) {
+        if (s->in_transaction()) // which an error would end
+            co_return answer();
+        const auto deallocate = "deallocate " + statements.give_up();
+        statements.strays(true);
+        require_sent(send_text(handle, deallocate), handle, stage::query, sql.where());
+        co_await read_answer(s, stage::query, sql.where());
+    }
+    auto name = statements.new_name();
+    statements.strays(true);
+    require_sent(arrays.send_prepare(handle, name, sql), handle, stage::query, sql.where());
+    auto got = co_await read_answer(s, stage::query, sql.where());
+    statements.strays(strays);
+    if (!got.failure)
+        statements.prepared(known, std::move(name));
+    co_return got;
+}
+
+inline error with_advice(const error& stale)
+{
+    auto report = stale.report();
+    report.hint = stale.sqlstate() == "26000"
+                      ? "a pooler in transaction mode, or DEALLOCATE, took a statement that was "
+                        "prepared: set connector_options::prepared to false, or see statement"
+                      : "what the statement refers to has changed: run the transaction again";
+    return {stale.code(), stale.stage(), std::move(report), stale.where()};
+}
+
+// A statement that has run before is prepared first, and from then on goes by its name.
+inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& sql,
+                                   const parameters& values, stage at)
+{
+    auto* const handle = s->handle();
+    auto& statements = s->statements;
+    const parameter_arrays arrays(values);
+    const bool preparable = at == stage::query && sql.may_be_prepared();
+    auto* const known = preparable ? statements.find(sql, values) : nullptr;
+    if (known != nullptr && !known->prepared()) {
+        auto got = co_await prepare(s, *known, arrays, sql);
+        if (got.failure)
+            co_return got;
+    }
+    if (known != nullptr && known->prepared()) {
+        require_sent(arrays.send_prepared(handle, known->name, sql), handle, at, sql.where());
+        auto got = co_await read_answer(s, at, sql.where());
+        const bool gone = got.stale && got.failure->sqlstate() == "26000";
+        if (!got.stale ||
+            (gone && got.failure->server_message().find(known->name) == std::string_view::npos))
+            co_return got;
+        statements.forget(sql, values);
+        if (gone)
+            statements.limit(0);
+        else
+            statements.strays(true);
+        if (s->in_transaction()) {
+            got.failure = with_advice(*got.failure);
+            co_return got;
+        }
+    }
+    require_sent(arrays.send(handle, sql), handle, at, sql.where());
+    auto got = co_await read_answer(s, at, sql.where());
+    if (preparable && !got.failure)
+        statements.remember(sql, values, got.rows.command());
+    co_return got;
+}
+
+// Several statements in one text, without parameters, at once or not at all.
+inline asio::awaitable<answer> ask_simply(std::shared_ptr<session> s, const statement& sql,
+                                          stage at)
+{
+    require_sent(send_text(s->handle(), sql.text()), s->handle(), at, sql.where());
+    return read_answer(std::move(s), at, sql.where());
+}
+
+// One request, sent and answered. It shares the session, so that the connection may go first.
 inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
                                         parameters values, stage at)
 {
@@ -213,19 +172,16 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     s->used = true;
 
     auto* const handle = s->handle();
-    if (!send(handle, sql, values))
-        throw broken(handle, at, errc::connection_lost, where);
-    values.clear();
-    while (!flush(handle, at, where))
-        co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
-
     answer got;
     std::exception_ptr cancelled;
     try {
-        got = co_await read_answer(s, at, where);
+        if (at == stage::reset)
+            got = co_await ask_simply(s, sql, at);
+        else
+            got = co_await ask(s, sql, values, at);
     } catch (const error& e) {
         if (at != stage::query || e.code() != asio::error::operation_aborted || s->closed() ||
-            s->cancel_timeout == std::chrono::milliseconds::zero())
+            s->cancel_timeout == std::chrono::milliseconds::zero() || PQflush(handle) != 0)
             throw;
         cancelled = std::current_exception();
     }

@@ -5,6 +5,7 @@
 #include <loopsafe/context.hpp>
 #include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/detail/notices.hpp>
+#include <loopsafe/postgres/detail/prepared_statements.hpp>
 #include <loopsafe/postgres/detail/watched_socket.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -62,6 +63,7 @@ public:
 
     notice_sink notices;
     watched_socket socket;
+    prepared_statements statements;
 
     bool busy = false;    // an operation is in progress
     bool broken = false;  // an operation was broken off: nothing can follow it

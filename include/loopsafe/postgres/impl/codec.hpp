@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_POSTGRES_IMPL_CODEC_HPP
 #define LOOPSAFE_POSTGRES_IMPL_CODEC_HPP
 
+#include <loopsafe/postgres/detail/binary_format.hpp>
+
 #include <array>
 #include <charconv>
 #include <limits>
@@ -11,15 +13,6 @@
 
 namespace loopsafe::postgres {
 namespace detail {
-
-enum type_oid : std::uint32_t {
-    oid_bool = 16,
-    oid_bytea = 17,
-    oid_int8 = 20,
-    oid_int4 = 23,
-    oid_float4 = 700,
-    oid_float8 = 701
-};
 
 template <class T, class... Us>
 concept one_of = (std::same_as<T, Us> || ...);
@@ -105,6 +98,11 @@ struct codec<T> {
             return std::nullopt;
         return value;
     }
+
+    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t type)
+    {
+        return detail::read_number<T>(bytes, type);
+    }
 };
 
 template <>
@@ -121,6 +119,13 @@ struct codec<bool> {
         return text == "t"   ? std::optional(true)
                : text == "f" ? std::optional(false)
                              : std::nullopt;
+    }
+
+    static std::optional<bool> decode_binary(std::string_view bytes, std::uint32_t type)
+    {
+        if (type != detail::oid_bool || bytes.size() != 1)
+            return std::nullopt;
+        return bytes.front() != 0;
     }
 };
 
@@ -142,6 +147,13 @@ struct codec<T> {
         requires detail::one_of<T, std::string, std::string_view>
     {
         return T(text);
+    }
+
+    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t type)
+        requires detail::one_of<T, std::string, std::string_view>
+    {
+        const auto text = detail::read_text(bytes, type);
+        return text ? std::optional(T(*text)) : std::nullopt;
     }
 };
 
@@ -179,6 +191,15 @@ struct codec<std::vector<std::byte>> {
             bytes.push_back(static_cast<std::byte>(high * 16 + low));
         }
         return bytes;
+    }
+
+    static std::optional<std::vector<std::byte>> decode_binary(std::string_view bytes,
+                                                               std::uint32_t type)
+    {
+        if (type != detail::oid_bytea)
+            return std::nullopt;
+        const auto raw = std::as_bytes(std::span(bytes));
+        return std::vector<std::byte>(raw.begin(), raw.end());
     }
 };
 

@@ -83,6 +83,10 @@ inline conversion_error::conversion_error(place seen) : system_error(errc::bad_c
                        seen.column_name + "\", row " + std::to_string(seen.row) + ": ";
     if (seen.null) {
         text += "NULL is no " + seen.wanted + "; ask for std::optional";
+    } else if (seen.binary_type != 0) {
+        text += std::to_string(seen.text.size()) + " bytes of the type " +
+                std::to_string(seen.binary_type) + " are no " + seen.wanted +
+                "; cast the column, or ask for the result as text";
     } else {
         text += '"' + seen.text.substr(0, shown) + (seen.text.size() > shown ? "..." : "");
         text += "\" is no " + seen.wanted;

@@ -40,6 +40,16 @@ inline std::string_view field::text() const noexcept
             static_cast<std::size_t>(PQgetlength(result_, row_, column_))};
 }
 
+inline bool field::is_binary() const noexcept
+{
+    return PQfformat(result_, column_) != 0;
+}
+
+inline std::uint32_t field::type() const noexcept
+{
+    return PQftype(result_, column_);
+}
+
 template <class T>
 T field::as() const
 {
@@ -50,11 +60,16 @@ T field::as() const
     } else {
         static_assert(decodable<T>, "a field cannot be read as this type: specialise "
                                     "loopsafe::postgres::codec for it");
-        if (!is_null()) {
-            if (auto value = codec<T>::decode(text()))
-                return *std::move(value);
+        std::optional<T> value;
+        if (!is_null() && !is_binary()) {
+            value = codec<T>::decode(text());
+        } else if constexpr (decodable_from_binary<T>) {
+            if (!is_null())
+                value = codec<T>::decode_binary(text(), type());
         }
-        refuse<T>();
+        if (!value)
+            refuse<T>();
+        return *std::move(value);
     }
 }
 
@@ -66,7 +81,8 @@ void field::refuse() const
                             .column_name = PQfname(result_, column_),
                             .wanted = std::string(codec<T>::name),
                             .text = std::string(text()),
-                            .null = is_null()});
+                            .null = is_null(),
+                            .binary_type = is_binary() ? type() : 0});
 }
 
 inline std::size_t row::size() const noexcept

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POSTGRES_DETAIL_ANSWER_HPP
+#define LOOPSAFE_POSTGRES_DETAIL_ANSWER_HPP
+
+#include <loopsafe/postgres/detail/diagnose.hpp>
+#include <loopsafe/postgres/detail/session.hpp>
+#include <loopsafe/postgres/result.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string_view>
+#include <sys/ioctl.h>
+#include <utility>
+
+namespace loopsafe::postgres::detail {
+
+// libpq reads once, at least 8 kB; more may lie decrypted inside of TLS, where the descriptor does
+// not show it. A read that began with nothing waiting outside has taken the rest.
+inline bool consume(PGconn* handle) noexcept
+{
+    errno = 0;
+    if (PQsslInUse(handle) == 0)
+        return PQconsumeInput(handle) == 1;
+    for (int waiting = 1; waiting > 0 && PQisBusy(handle) == 1;) {
+        if (::ioctl(PQsocket(handle), FIONREAD, &waiting) != 0)
+            waiting = 0;
+        if (PQconsumeInput(handle) != 1)
+            return false;
+    }
+    return true;
+}
+
+// False where the socket takes no more. Reads as well: libpq empties its socket before it says so,
+// lest both sides wait for each other.
+inline bool flush(PGconn* handle, stage at, const std::source_location& where)
+{
+    errno = 0;
+    const int left = PQflush(handle);
+    if (left < 0)
+        throw broken(handle, at, errc::connection_lost, where);
+    return left == 0;
+}
+
+inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait_type ready,
+                                  stage at, const std::source_location& where)
+{
+    error_code ec;
+    co_await s.socket.descriptor().async_wait(ready, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec && s.closed())
+        ec = asio::error::operation_aborted;
+    if (ec)
+        throw error(ec, at, {}, where);
+}
+
+inline bool is_copy(ExecStatusType status) noexcept
+{
+    return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
+inline bool is_success(ExecStatusType status) noexcept
+{
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+inline error failed(PGconn* handle, const PGresult* result, stage at,
+                    const std::source_location& where)
+{
+    auto report = diagnose(result);
+    if (report.sqlstate.empty())
+        return broken(handle, at, errc::connection_lost, where);
+    return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
+}
+
+// What the server says to one request, to the last word.
+struct answer {
+    result rows; // of its last statement
+    std::optional<error> failure;
+    bool stale = false; // it failed because its prepared statement is gone or out of date
+};
+
+// Neither the caller's function nor what it calls has run: only then is there no context.
+inline bool is_stale(const PGresult* failed)
+{
+    const auto field = [failed](int code) {
+        const char* text = PQresultErrorField(failed, code);
+        return std::string_view(text == nullptr ? "" : text);
+    };
+    const auto state = field(PG_DIAG_SQLSTATE);
+    return field(PG_DIAG_CONTEXT).empty() &&
+           (state == "26000" ||
+            (state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery"));
+}
+
+// Sends what libpq has still to send, and reads what comes back.
+inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
+                                           std::source_location where)
+{
+    auto* const handle = s->handle();
+    while (!flush(handle, at, where))
+        co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
+    answer got;
+    for (;;) {
+        bool lost = false;
+        while (PQisBusy(handle) == 1 && !lost) {
+            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
+            lost = !consume(handle) && PQisBusy(handle) == 1;
+        }
+        if (lost && got.failure)
+            co_return got;
+        if (lost)
+            throw broken(handle, at, errc::connection_lost, where);
+        result_handle next(PQgetResult(handle));
+        if (next == nullptr)
+            co_return got;
+        const auto status = PQresultStatus(next.get());
+        if (is_copy(status))
+            throw error(errc::unsupported, at, {}, where);
+        if (is_success(status)) {
+            got.rows = result(std::move(next));
+            s->statements.heard(got.rows.command());
+        } else if (!got.failure) {
+            got.stale = is_stale(next.get());
+            got.failure = failed(handle, next.get(), at, where);
+        }
+    }
+}
+
+} // namespace loopsafe::postgres::detail
+
+#endif
