@@ -70,7 +70,8 @@ private:
     struct pending {
         std::optional<std::conditional_t<std::is_void_v<T>, char, T>> result;
         std::exception_ptr failure;
-        bool ended = false;
+        bool ended = false;     // there is nothing left to cancel
+        bool completed = false; // and it has said how it ended
         bool late = false;
         boost::asio::cancellation_signal signal;
 
@@ -85,6 +86,12 @@ private:
     static boost::asio::awaitable<void> complete(boost::asio::awaitable<T> operation,
                                                  std::shared_ptr<pending<T>> p)
     {
+        // Also where the frame is destroyed: the signal must not reach into it any more.
+        struct ending {
+            pending<T>& p;
+            ~ending() { p.ended = true; }
+        };
+        const ending at_the_end{*p};
         if constexpr (std::is_void_v<T>)
             co_await std::move(operation);
         else
@@ -134,14 +141,16 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
     asio::co_spawn(context_, complete(std::move(operation), p),
                    asio::bind_cancellation_slot(p->signal.slot(), [p](std::exception_ptr error) {
                        p->failure = std::move(error);
-                       p->ended = true;
+                       p->completed = true;
                    }));
     context_.restart();
     {
         // Another thread wakes this one by a cancel, which needs no memory.
         const std::stop_callback on_stop(stop_, [&stopped] { stopped.cancel(); });
-        while (!p->ended)
-            context_.run_one();
+        while (!p->completed) {
+            if (context_.run_one() == 0)
+                context_.restart(); // the operation has stopped it
+        }
     }
     deadline.cancel();
     stopped.cancel();

@@ -516,8 +516,13 @@ TEST_CASE("an allocation that fails while a function waits for its connection le
     using loopsafe::testing::scripted_connector;
     using pool_type = loopsafe::connection_pool<scripted_connector, loopsafe::keep_alive_pool,
                                                 loopsafe::thread_offload>;
-    const auto wait_once = [](auto& c) {
-        c.wait(asio::post(c.get_executor(), asio::use_awaitable), std::chrono::hours(1));
+    const auto work = [](asio::any_io_executor executor) -> asio::awaitable<void> {
+        co_await asio::post(executor, asio::use_awaitable);
+        asio::steady_timer timer(executor, std::chrono::milliseconds(0));
+        co_await timer.async_wait(asio::use_awaitable);
+    };
+    const auto wait_once = [&work](auto& c) {
+        c.wait(work(c.get_executor()), std::chrono::hours(1));
     };
     const auto attempt = [&](long which) {
         const auto script = std::make_shared<connect_script>();

@@ -293,6 +293,21 @@ TEST_CASE("row 7: a forked child has none of the worker threads, and starts its 
     CHECK(served == 2);
 }
 
+TEST_CASE("row 7: a function that forks where the call is made leaves the figures of both right")
+{
+    loopsafe::worker_threads none({.max_threads = 0});
+    asio::io_context context(1);
+    const auto pid =
+        run_on(context, loopsafe::offload({.workers = &none}, [] { return ::fork(); }));
+    const bool right = none.stats().running == 0 && none.join(std::chrono::milliseconds(0));
+    if (pid == 0)
+        ::_exit(right ? 0 : 1);
+    int status = -1;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    CHECK(status == 0);
+    CHECK(right);
+}
+
 using frozen_pool =
     loopsafe::connection_pool<scripted_connector,
                               loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;

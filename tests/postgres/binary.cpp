@@ -65,7 +65,8 @@ TEST_CASE("numbers at their edges come whole, and what does not fit is refused")
     with_connection([](pg::connection& conn) -> asio::awaitable<void> {
         const auto rows = co_await ask(
             conn, "select 'infinity'::float8, 'nan'::float4, 1e300::float8, -1::smallint, "
-                  "256::int, 4294967296::bigint, -0.0::float8, 'infinity'::float4");
+                  "256::int, 4294967296::bigint, '-0'::float8, 'infinity'::float4, "
+                  "1e-300::float8, ''::\"char\"");
         const auto row = rows[0];
         CHECK(row[0].as<double>() == std::numeric_limits<double>::infinity());
         CHECK(row[0].as<float>() == std::numeric_limits<float>::infinity());
@@ -79,6 +80,9 @@ TEST_CASE("numbers at their edges come whole, and what does not fit is refused")
         CHECK_THROWS_AS((void)row[5].as<std::uint32_t>(), pg::conversion_error);
         CHECK(std::signbit(row[6].as<double>()));
         CHECK(row[7].as<double>() == std::numeric_limits<double>::infinity());
+        CHECK(row[8].as<double>() == 1e-300);
+        CHECK_THROWS_AS((void)row[8].as<float>(), pg::conversion_error);
+        CHECK(row[9].as<std::string>().empty());
     });
 }
 

@@ -179,6 +179,30 @@ TEST_CASE("a cancelled query is cancelled on the server, and the session goes on
     }
 }
 
+TEST_CASE("a cancellation that comes between two waits is not lost, and no less orderly")
+{
+    asio::cancellation_signal signal;
+    const auto emit = [&](const pg::notice&) { signal.emit(asio::cancellation_type::terminal); };
+    const pg::connector connector(server(), {.reuse_after_error = true}, emit);
+    asio::io_context context;
+    auto conn = run_on(context, [&] { return connect(connector); });
+    for (int i = 0; i != 3; ++i) {
+        std::exception_ptr failure;
+        context.restart();
+        asio::co_spawn(
+            context,
+            [&]() -> asio::awaitable<void> {
+                co_await conn.query("do $$ begin raise notice 'now'; perform pg_sleep(60); end $$");
+            },
+            asio::bind_cancellation_slot(signal.slot(),
+                                         [&](std::exception_ptr e) { failure = e; }));
+        context.run();
+        check_aborted(failure);
+        CHECK(activity(conn.backend_pid()) == "idle");
+        CHECK(connector.is_clean(conn));
+    }
+}
+
 TEST_CASE("a statement that is cancelled in a transaction leaves it to be rolled back")
 {
     const pg::connector connector(server(), {.reuse_after_error = true});

@@ -180,6 +180,7 @@ TEST_CASE("a table that has changed is met with a new plan, and the caller sees 
             co_await conn.query("select * from t");
             co_await conn.execute("alter table t add b" + std::to_string(i) + " text default 'x'");
         }
+        CHECK(co_await prepared_by_us(conn) <= 1); // those that are out of date do not pile up
     });
 }
 
@@ -243,26 +244,104 @@ TEST_CASE("a statement of the caller's own that is gone is the caller's own erro
     });
 }
 
-TEST_CASE("a reset keeps what the connection prepared itself")
+TEST_CASE(
+    "a reset ends what was prepared, and the next user's statements are as those of the first")
 {
     const pg::connector connector(server());
     run([&]() -> asio::awaitable<void> {
         auto conn = co_await connect(connector);
-        co_await run_twice(conn, "select 1");
-        const auto name = co_await name_of(conn, "select 1");
+        const std::string unreported = "select null = null";
+        co_await conn.execute("set transform_null_equals = on");
+        for (int i = 0; i != 2; ++i) {
+            const auto rows = co_await conn.query(unreported);
+            CHECK(rows[0][0].as<bool>());
+        }
+        CHECK(co_await prepared_by_us(conn) == 1);
         co_await connector.reset(conn);
-        CHECK(co_await name_of(conn, "select 1") == name);
-        co_await conn.query("select 1");
+        for (int i = 0; i != 2; ++i) {
+            CHECK(co_await prepared_by_us(conn) == 0);
+            const auto rows = co_await conn.query(unreported);
+            CHECK(rows[0][0].is_null());
+        }
         CHECK(co_await prepared_by_us(conn) == 1);
     });
 }
 
-TEST_CASE("cancelled while it is prepared, a statement leaves nothing that a reset does not take")
+TEST_CASE("a literal is read by the settings of the moment, as far as the server reports them")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        struct {
+            const char* setting;
+            const char* values[2];
+            const char* text;
+            const char* expected[2];
+        } const cases[] = {
+            {"timezone",
+             {"UTC", "Asia/Tokyo"},
+             "select extract(epoch from '1970-01-02 00:00'::timestamptz)::int::text",
+             {"86400", "54000"}},
+            {"datestyle",
+             {"ISO, MDY", "ISO, DMY"},
+             "select '01/02/2020'::date::text",
+             {"2020-01-02", "2020-02-01"}},
+            {"intervalstyle",
+             {"postgres", "sql_standard"},
+             "select ('-1 1:00:00'::interval = '-25 hours'::interval)::text",
+             {"false", "true"}},
+            {"standard_conforming_strings", {"on", "off"}, "select 'a\\\\b'", {"a\\\\b", "a\\b"}},
+        };
+        for (const auto& c : cases) {
+            for (int i = 0; i != 6; ++i) {
+                CAPTURE(c.setting);
+                co_await conn.query("select set_config($1, $2, false)", c.setting, c.values[i % 2]);
+                const auto rows = co_await conn.query(c.text);
+                CHECK(rows[0][0].text() == c.expected[i % 2]);
+            }
+            co_await conn.execute("discard all");
+        }
+    });
+}
+
+TEST_CASE("a plan that no longer fits its table is not what a statement fails for")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        co_await conn.execute("create temp table t (i int)");
+        const std::string find = "select i from t where i = $1";
+        co_await conn.query(find, "7");
+        co_await conn.query(find, "7"); // $1 is an integer now
+        co_await conn.execute("alter table t alter i type text");
+        for (int i = 0; i != 3; ++i) {
+            const auto rows = co_await conn.query(find, "7");
+            CHECK(rows.empty());
+        }
+    });
+}
+
+TEST_CASE("NULL is of the type that its optional has")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        for (int i = 0; i != 4; ++i) {
+            const auto number = i % 2 == 0 ? std::optional<int>() : std::optional(i);
+            const auto rows = co_await conn.query("select $1, pg_typeof($1)::text", number);
+            CHECK(rows[0][1].as<std::string>() == "integer");
+        }
+        CHECK(co_await prepared_by_us(conn) == 1);
+    });
+}
+
+TEST_CASE("texts as long as a book are not kept")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        co_await run_twice(conn, "select 1 -- " + std::string(20'000, 'x'));
+        CHECK(co_await prepared_by_us(conn) == 0);
+    });
+}
+
+TEST_CASE("cancelled while it is prepared, a statement leaves nothing for long")
 {
     const pg::connector connector(server());
     asio::io_context context;
     auto conn = run_on(context, [&] { return connect(connector); });
-    run_on(context, [&] { return run_twice(conn, "select 'kept'"); });
     run_on(context, [&]() -> asio::awaitable<void> { co_await conn.query("select 1"); });
 
     asio::cancellation_signal signal;
@@ -279,9 +358,10 @@ TEST_CASE("cancelled while it is prepared, a statement leaves nothing that a res
     CHECK_THROWS_AS(std::rethrow_exception(ended), pg::error);
 
     CHECK(conn.is_open());
-    CHECK(run_on(context, [&] { return name_of(conn, "select 1"); }) != "");
-    run_on(context, [&] { return connector.reset(conn); });
-    CHECK(run_on(context, [&] { return prepared_by_us(conn); }) == 0);
+    CHECK(run_on(context, [&] { return prepared_by_us(conn); }) == 1);
+    run_on(context, [&] { return run_twice(conn, "select 2"); });
+    CHECK(run_on(context, [&] { return name_of(conn, "select 1"); }) == "");
+    CHECK(run_on(context, [&] { return prepared_by_us(conn); }) == 1);
 }
 
 TEST_SUITE_END();

@@ -67,56 +67,49 @@ TEST_CASE("a session says who it is and speaks UTF-8, unless it was told otherwi
 
 TEST_CASE("a reset takes away all that a session can keep")
 {
-    // The statements that the connection itself has prepared stay, if they are all that there are.
-    for (const bool keeps : {false, true}) {
-        CAPTURE(keeps);
-        const pg::connector connector(server());
-        run([&]() -> asio::awaitable<void> {
-            auto conn = co_await connect(connector);
-            co_await ask(conn, "select 'kept'");
-            co_await ask(conn, "select 'kept'");
-            co_await conn.execute("drop sequence if exists numbers");
-            co_await conn.execute("create sequence numbers");
-            co_await conn.execute("set statement_timeout = 12345");
-            co_await conn.query("select set_config('my.tenant', 'a', false)");
-            co_await conn.execute("set client_encoding = 'LATIN1'");
-            co_await conn.execute("create temp table t (i int)");
-            if (!keeps)
-                co_await conn.execute("prepare p as select 1");
-            co_await conn.execute("listen somebody");
-            co_await conn.execute("declare c cursor with hold for select 1");
-            co_await conn.query("select pg_advisory_lock(8)");
-            co_await conn.query("select nextval('numbers')");
-            co_await conn.execute("set role secret");
-            co_await conn.query("notify somebody");
-            CHECK(connector.needs_reset(conn));
+    const pg::connector connector(server());
+    run([&]() -> asio::awaitable<void> {
+        auto conn = co_await connect(connector);
+        co_await ask(conn, "select 'prepared'");
+        co_await ask(conn, "select 'prepared'");
+        co_await conn.execute("drop sequence if exists numbers");
+        co_await conn.execute("create sequence numbers");
+        co_await conn.execute("set statement_timeout = 12345");
+        co_await conn.query("select set_config('my.tenant', 'a', false)");
+        co_await conn.execute("set client_encoding = 'LATIN1'");
+        co_await conn.execute("create temp table t (i int)");
+        co_await conn.execute("prepare p as select 1");
+        co_await conn.execute("do $$ begin execute 'prepare q as select 1'; end $$");
+        co_await conn.execute("listen somebody");
+        co_await conn.execute("declare c cursor with hold for select 1");
+        co_await conn.query("select pg_advisory_lock(8)");
+        co_await conn.query("select nextval('numbers')");
+        co_await conn.execute("set role secret");
+        co_await conn.query("notify somebody");
+        CHECK(connector.needs_reset(conn));
 
-            co_await connector.reset(conn);
-            CHECK_FALSE(connector.needs_reset(conn));
-            CHECK(connector.is_clean(conn));
-            CHECK(PQnotifies(conn.native_handle()) == nullptr);
-            CHECK(co_await ask(conn, "select current_user") == "loopsafe");
-            CHECK(co_await ask(conn, "show statement_timeout") == "0");
-            CHECK(co_await ask(conn, "select current_setting('my.tenant', true)") == "");
-            CHECK(co_await ask(conn, "show client_encoding") == "UTF8");
-            CHECK(co_await ask(conn, "show application_name") == "loopsafe");
-            CHECK(co_await ask(conn, "select to_regclass('pg_temp.t') is null") == "t");
-            CHECK(co_await ask(conn,
-                               "select string_agg(statement, '') from pg_prepared_statements") ==
-                  (keeps ? "select 'kept'" : ""));
-            try {
-                co_await conn.query("select lastval()");
-                FAIL("the session still knows the last value of a sequence");
-            } catch (const pg::error& e) {
-                CHECK(e.sqlstate() == "55000");
-            }
-            CHECK(co_await ask(conn, "select count(*) from pg_listening_channels()") == "0");
-            CHECK(co_await ask(conn, "select count(*) from pg_cursors where name = 'c'") == "0");
-            CHECK(co_await ask(conn,
-                               "select count(*) from pg_locks where locktype = 'advisory' and "
-                               "pid = pg_backend_pid()") == "0");
-        });
-    }
+        co_await connector.reset(conn);
+        CHECK_FALSE(connector.needs_reset(conn));
+        CHECK(connector.is_clean(conn));
+        CHECK(PQnotifies(conn.native_handle()) == nullptr);
+        CHECK(co_await ask(conn, "select current_user") == "loopsafe");
+        CHECK(co_await ask(conn, "show statement_timeout") == "0");
+        CHECK(co_await ask(conn, "select current_setting('my.tenant', true)") == "");
+        CHECK(co_await ask(conn, "show client_encoding") == "UTF8");
+        CHECK(co_await ask(conn, "show application_name") == "loopsafe");
+        CHECK(co_await ask(conn, "select to_regclass('pg_temp.t') is null") == "t");
+        CHECK(co_await ask(conn, "select count(*) from pg_prepared_statements") == "0");
+        CHECK(co_await ask(conn, "select count(*) from pg_listening_channels()") == "0");
+        CHECK(co_await ask(conn, "select count(*) from pg_cursors where name = 'c'") == "0");
+        CHECK(co_await ask(conn, "select count(*) from pg_locks where locktype = 'advisory' and "
+                                 "pid = pg_backend_pid()") == "0");
+        try {
+            co_await conn.query("select lastval()");
+            FAIL("the session still knows the last value of a sequence");
+        } catch (const pg::error& e) {
+            CHECK(e.sqlstate() == "55000");
+        }
+    });
 }
 
 TEST_CASE("a session needs a reset when it was used, always, or never, as it is told")

@@ -103,6 +103,20 @@ TEST_CASE("a function waits for an operation of its connection, no longer than i
     CHECK(run_on(*w.context, lease.run([](connection& c) { return c->number(); })) == 1);
 }
 
+TEST_CASE("a function waits to the end, also where the operation stops the context that it runs on")
+{
+    world w;
+    auto lease = w.acquire();
+    const auto stop = [](connection& own) -> asio::awaitable<int> {
+        const auto executor = own.get_executor();
+        static_cast<asio::io_context&>(asio::query(executor, asio::execution::context)).stop();
+        co_await asio::post(executor, asio::use_awaitable);
+        co_return 7;
+    };
+    const auto wait = [&stop](connection& c) { return c.wait(stop(c)); };
+    CHECK(run_on(*w.context, lease.run(wait)) == 7);
+}
+
 TEST_CASE("cancelling a call cancels what its function waits for")
 {
     for (const auto mode : {on_cancel::wait, on_cancel::abandon}) {

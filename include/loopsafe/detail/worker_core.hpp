@@ -78,14 +78,16 @@ public:
             call.refuse(errc::workers_closed);
             return false;
         }
+        call.forks = fork_generation.load(std::memory_order_relaxed);
         ++stats_.running;
         return true;
     }
 
-    void leave_inline() noexcept
+    void leave_inline(const worker_call& call) noexcept
     {
         const std::lock_guard lock(mutex_);
-        --stats_.running;
+        if (is_of_this_process(call)) // the function may have forked
+            --stats_.running;
         ++stats_.completed;
         ended_.notify_all();
     }

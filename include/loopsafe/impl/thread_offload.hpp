@@ -143,7 +143,7 @@ asio::awaitable<typename Call::result_type> perform(counted_ref<Call> call, work
     if (core->runs_inline()) {
         if (core->enter_inline(*call)) {
             call->run();
-            core->leave_inline();
+            core->leave_inline(*call);
         }
         co_return call->take(*core);
     }

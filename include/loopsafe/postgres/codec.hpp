@@ -30,7 +30,8 @@ struct parameter {
 ///     };
 ///
 /// `encode` is needed for parameters, `name` and `decode` for results, `decode_binary` for results
-/// that were asked for in binary (`statement::with_binary_results`).
+/// that were asked for in binary (`statement::with_binary_results`); `type`, an OID, where every
+/// value is sent as the same type, so that NULL is as well.
 ///
 /// | C++ | sent as | read in binary from |
 /// | --- | --- | --- |

@@ -19,8 +19,7 @@
 
 namespace loopsafe::postgres {
 
-/// When a session that was used is brought back to the state of a new one, as by DISCARD ALL; only
-/// what the connection has itself prepared stays.
+/// When a session that was used is brought back to the state of a new one (DISCARD ALL).
 ///
 /// Settings, temporary tables, prepared statements, cursors, LISTEN, advisory locks and the
 /// current values of sequences belong to the session. Any statement can change them, a SELECT
@@ -28,7 +27,7 @@ namespace loopsafe::postgres {
 enum class reset_session {
     if_used, ///< before its next use, if a statement has run; one round trip
     always,  ///< before every reuse
-    never    ///< the next user finds what the last one left
+    never    ///< the next user finds what the last one left, prepared statements among it
 };
 
 /// What a connector can be told beside the connection string.
@@ -43,7 +42,9 @@ struct connector_options {
     /// state is reset; it saves a new connection after each unique_violation, say.
     bool reuse_after_error = false;
 
-    /// Whether a statement that a session runs again is prepared on the server (see `statement`).
+    /// Whether a statement that a session runs again is prepared on the server (see `statement`). A
+    /// reset ends that: with `reset_session::never`, statements stay prepared from one user of a
+    /// pooled session to the next, and so does all else.
     /// Say false behind a pooler that changes the server from one transaction to the next, unless
     /// it knows of prepared statements, as PgBouncer does from 1.21 on.
     bool prepared = true;
@@ -100,8 +101,7 @@ public:
     /// Whether the session must be reset before its next use, as `connector_options::reset` says.
     bool needs_reset(const connection& conn) const noexcept;
 
-    /// Brings the session to the state of a new one, but for the statements that the connection has
-    /// itself prepared. Complexity: one round trip.
+    /// Brings the session to the state of a new one. Complexity: one round trip.
     boost::asio::awaitable<void> reset(connection& conn) const;
 
     /// In a forked child: closes the descriptor, and the parent's peer hears nothing of it.
@@ -117,7 +117,7 @@ private:
     static boost::asio::awaitable<connection> open(std::shared_ptr<const shared> known,
                                                    boost::asio::any_io_executor executor,
                                                    std::source_location where);
-    static boost::asio::awaitable<void> make_as_new(std::shared_ptr<detail::session> s);
+    static boost::asio::awaitable<void> discard_all(std::shared_ptr<detail::session> s);
 
     std::shared_ptr<const shared> shared_;
 };

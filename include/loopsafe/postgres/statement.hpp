@@ -15,9 +15,13 @@ namespace loopsafe::postgres {
 /// several statements in one text are refused by the server, so a parameter can never add one.
 ///
 /// A text that a session runs again, with parameters of the same types, is prepared there: the
-/// server then parses it once, and after some runs may plan it once as well. For values so unequal
-/// that one plan does not serve them, and where `search_path` changes what a text means, there is
-/// `without_preparing()`; for a whole connector, `connector_options::prepared`.
+/// server then parses it once, and after some runs may plan it once as well. What it has inferred
+/// is settled by then: the types of parameters that are sent without one (texts, `std::uint64_t`),
+/// functions, and what depends on `search_path`, the role or a setting that is not reported to
+/// clients. A table, view or function that changes may therefore go unnoticed where it changes the
+/// type of a parameter. `without_preparing()` is for statements that this does not suit, and for
+/// values so unequal that one plan does not serve them; `connector_options::prepared` for a whole
+/// connector.
 class statement {
 public:
     template <std::convertible_to<std::string_view> Text>

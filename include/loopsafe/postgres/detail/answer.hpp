@@ -7,7 +7,9 @@
 #include <loopsafe/postgres/result.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <cerrno>
@@ -51,6 +53,10 @@ inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait
                                   stage at, const std::source_location& where)
 {
     error_code ec;
+    // A cancellation may have come between two waits.
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none)
+        throw error(asio::error::operation_aborted, at, {}, where);
     co_await s.socket.descriptor().async_wait(ready, asio::redirect_error(asio::use_awaitable, ec));
     if (!ec && s.closed())
         ec = asio::error::operation_aborted;
@@ -81,10 +87,10 @@ inline error failed(PGconn* handle, const PGresult* result, stage at,
 struct answer {
     result rows; // of its last statement
     std::optional<error> failure;
-    bool stale = false; // it failed because its prepared statement is gone or out of date
+    bool stale = false; // it may have failed because its prepared statement is gone or out of date
 };
 
-// Neither the caller's function nor what it calls has run: only then is there no context.
+// What says that a plan is the trouble: found before anything has run, since there is no context.
 inline bool is_stale(const PGresult* failed)
 {
     const auto field = [failed](int code) {
@@ -93,7 +99,7 @@ inline bool is_stale(const PGresult* failed)
     };
     const auto state = field(PG_DIAG_SQLSTATE);
     return field(PG_DIAG_CONTEXT).empty() &&
-           (state == "26000" ||
+           (state == "26000" || state.starts_with("42") ||
             (state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery"));
 }
 

@@ -69,10 +69,14 @@ std::optional<To> read_floating(std::string_view bytes) noexcept
     const auto raw = read_network_order<Bits>(bytes);
     if (!raw)
         return std::nullopt;
-    const auto value = std::bit_cast<Sent>(*raw);
-    const bool fits = !std::isfinite(value) ||
-                      std::abs(value) <= static_cast<Sent>(std::numeric_limits<To>::max());
-    return fits ? std::optional(static_cast<To>(value)) : std::nullopt;
+    const auto sent = std::bit_cast<Sent>(*raw);
+    const bool too_large =
+        std::isfinite(sent) && std::abs(sent) > static_cast<Sent>(std::numeric_limits<To>::max());
+    if (too_large)
+        return std::nullopt;
+    const auto value = static_cast<To>(sent);
+    const bool too_small = value == 0 && sent != 0;
+    return too_small ? std::nullopt : std::optional(value);
 }
 
 template <class To>
@@ -104,10 +108,11 @@ inline std::optional<std::string_view> read_text(std::string_view bytes,
     case oid_varchar:
     case oid_bpchar:
     case oid_name:
-    case oid_char:
     case oid_json:
     case oid_xml:
     case oid_unknown: return bytes;
+    case oid_char: // its text for NUL is empty
+        return bytes.substr(0, bytes.find('\0'));
     case oid_jsonb:
         if (bytes.empty() || bytes.front() != jsonb_version)
             return std::nullopt;

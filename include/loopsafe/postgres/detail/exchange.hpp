@@ -76,39 +76,46 @@ inline void require_sent(bool sent, PGconn* handle, stage at, const std::source_
         throw broken(handle, at, errc::connection_lost, where);
 }
 
-// Gives a statement a name on the server, where there is room and nothing speaks against it.
+// Gives a statement a name on the server, unless that could end a transaction.
 inline asio::awaitable<answer> prepare(std::shared_ptr<session> s,
                                        prepared_statements::entry& known,
                                        const parameter_arrays& arrays, const statement& sql)
 {
     auto* const handle = s->handle();
     auto& statements = s->statements;
-    const bool strays = statements.strays();
-    if (statements.full()) {
-        if (s->in_transaction()) // which an error would end
-            co_return answer();
-        const auto deallocate = "deallocate " + statements.give_up();
-        statements.strays(true);
-        require_sent(send_text(handle, deallocate), handle, stage::query, sql.where());
-        co_await read_answer(s, stage::query, sql.where());
+    const auto name = statements.new_name();
+    if (!s->in_transaction()) {
+        if (statements.full())
+            statements.make_room();
+        auto& surplus = statements.surplus();
+        while (!surplus.empty()) {
+            require_sent(send_text(handle, "deallocate " + surplus.back()), handle, stage::query,
+                         sql.where());
+            auto got = co_await read_answer(s, stage::query, sql.where());
+            if (got.failure && got.failure->sqlstate() != "26000")
+                co_return got;
+            surplus.pop_back();
+        }
+    } else if (statements.full()) {
+        co_return answer();
     }
-    auto name = statements.new_name();
-    statements.strays(true);
+    statements.surplus().push_back(name); // until it is certain that the server has it
     require_sent(arrays.send_prepare(handle, name, sql), handle, stage::query, sql.where());
     auto got = co_await read_answer(s, stage::query, sql.where());
-    statements.strays(strays);
+    statements.surplus().pop_back();
     if (!got.failure)
-        statements.prepared(known, std::move(name));
+        statements.prepared(known, name);
     co_return got;
 }
 
-inline error with_advice(const error& stale)
+inline error with_advice(const error& stale, bool gone)
 {
     auto report = stale.report();
-    report.hint = stale.sqlstate() == "26000"
-                      ? "a pooler in transaction mode, or DEALLOCATE, took a statement that was "
-                        "prepared: set connector_options::prepared to false, or see statement"
-                      : "what the statement refers to has changed: run the transaction again";
+    if (gone)
+        report.hint = "a pooler in transaction mode, or DEALLOCATE, took a statement that was "
+                      "prepared: set connector_options::prepared to false, or see statement";
+    else if (stale.sqlstate() == "0A000")
+        report.hint = "what the statement refers to has changed: run the transaction again";
     return {stale.code(), stale.stage(), std::move(report), stale.where()};
 }
 
@@ -120,7 +127,8 @@ inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& 
     auto& statements = s->statements;
     const parameter_arrays arrays(values);
     const bool preparable = at == stage::query && sql.may_be_prepared();
-    auto* const known = preparable ? statements.find(sql, values) : nullptr;
+    auto key = preparable ? prepared_statements::key(handle, sql, values) : std::string();
+    auto* const known = preparable ? statements.find(key) : nullptr;
     if (known != nullptr && !known->prepared()) {
         auto got = co_await prepare(s, *known, arrays, sql);
         if (got.failure)
@@ -129,36 +137,60 @@ inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& 
     if (known != nullptr && known->prepared()) {
         require_sent(arrays.send_prepared(handle, known->name, sql), handle, at, sql.where());
         auto got = co_await read_answer(s, at, sql.where());
-        const bool gone = got.stale && got.failure->sqlstate() == "26000";
-        if (!got.stale ||
-            (gone && got.failure->server_message().find(known->name) == std::string_view::npos))
+        if (!got.stale)
             co_return got;
-        statements.forget(sql, values);
+        const bool gone = got.failure->sqlstate() == "26000" &&
+                          got.failure->server_message().find(known->name) != std::string_view::npos;
+        statements.forget(key, gone);
         if (gone)
             statements.limit(0);
-        else
-            statements.strays(true);
         if (s->in_transaction()) {
-            got.failure = with_advice(*got.failure);
+            got.failure = with_advice(*got.failure, gone);
             co_return got;
         }
     }
     require_sent(arrays.send(handle, sql), handle, at, sql.where());
     auto got = co_await read_answer(s, at, sql.where());
     if (preparable && !got.failure)
-        statements.remember(sql, values, got.rows.command());
+        statements.remember(std::move(key), got.rows.command());
     co_return got;
 }
 
-// Several statements in one text, without parameters, at once or not at all.
-inline asio::awaitable<answer> ask_simply(std::shared_ptr<session> s, const statement& sql,
-                                          stage at)
+// Not thrown, since whoever asked has something to put back first.
+struct outcome {
+    answer got;
+    std::exception_ptr broken_off = nullptr;
+};
+
+inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const statement& sql,
+                                              const parameters& values, stage at, operation& op)
 {
-    require_sent(send_text(s->handle(), sql.text()), s->handle(), at, sql.where());
-    return read_answer(std::move(s), at, sql.where());
+    auto* const handle = s->handle();
+    outcome result;
+    bool cancelled = false;
+    try {
+        result.got = co_await ask(s, sql, values, at);
+    } catch (const error& e) {
+        result.broken_off = std::current_exception();
+        cancelled = at == stage::query && e.code() == asio::error::operation_aborted &&
+                    !s->closed() && s->cancel_timeout != std::chrono::milliseconds::zero() &&
+                    PQflush(handle) == 0;
+    } catch (...) {
+        result.broken_off = std::current_exception();
+    }
+    bool finished = result.broken_off == nullptr;
+    if (cancelled) {
+        const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
+            co_await asio::this_coro::executor, s->cancel_timeout,
+            cancel_on_server(s, sql.where()));
+        finished = done.error == nullptr;
+    }
+    if (finished && PQstatus(handle) == CONNECTION_OK)
+        op.complete();
+    co_return result;
 }
 
-// One request, sent and answered. It shares the session, so that the connection may go first.
+// One statement, sent and answered. It shares the session, so that the connection may go first.
 inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
                                         parameters values, stage at)
 {
@@ -171,39 +203,20 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     operation op(*s, at, where);
     s->used = true;
 
-    auto* const handle = s->handle();
-    answer got;
-    std::exception_ptr cancelled;
-    try {
-        if (at == stage::reset)
-            got = co_await ask_simply(s, sql, at);
-        else
-            got = co_await ask(s, sql, values, at);
-    } catch (const error& e) {
-        if (at != stage::query || e.code() != asio::error::operation_aborted || s->closed() ||
-            s->cancel_timeout == std::chrono::milliseconds::zero() || PQflush(handle) != 0)
-            throw;
-        cancelled = std::current_exception();
-    }
-    if (cancelled) {
-        const bool throws = co_await asio::this_coro::throw_if_cancelled();
-        co_await asio::this_coro::throw_if_cancelled(false); // it has been cancelled already
-        const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
-            co_await asio::this_coro::executor, s->cancel_timeout, cancel_on_server(s, where));
-        co_await asio::this_coro::throw_if_cancelled(throws);
-        if (done.error == nullptr && PQstatus(handle) == CONNECTION_OK)
-            op.complete();
-        std::rethrow_exception(cancelled);
-    }
+    // A cancellation is met where something is waited for, and there only.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    auto done = co_await ask_or_cancel(s, sql, values, at, op);
+    co_await asio::this_coro::throw_if_cancelled(throws);
 
-    if (PQstatus(handle) == CONNECTION_OK)
-        op.complete();
-    if (got.failure) {
+    if (done.broken_off)
+        std::rethrow_exception(done.broken_off);
+    if (done.got.failure) {
         s->refused = true;
-        throw *std::move(got.failure);
+        throw *std::move(done.got.failure);
     }
     s->notices.rethrow();
-    co_return std::move(got.rows);
+    co_return std::move(done.got.rows);
 }
 
 } // namespace loopsafe::postgres::detail

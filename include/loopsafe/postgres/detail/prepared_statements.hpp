@@ -8,11 +8,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace loopsafe::postgres::detail {
 
@@ -29,49 +31,70 @@ public:
 
     void limit(std::size_t most) noexcept { most_ = most; }
 
-    // Null for a statement that has not been run before.
-    entry* find(const statement& sql, const parameters& values)
+    // The server chooses operators and functions by the types of the parameters, and reads literals
+    // by these settings. Others that a plan may depend on, it does not report.
+    static std::string key(PGconn* handle, const statement& sql, const parameters& values)
     {
-        if (most_ == 0)
-            return nullptr;
-        const auto found = known_.find(key(sql, values));
-        if (found == known_.end())
+        auto all = sql.text();
+        for (const auto& value : values)
+            all.append(1, '\0').append(std::to_string(value.type));
+        for (const auto* setting :
+             {"TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings"}) {
+            const char* now = PQparameterStatus(handle, setting);
+            all.append(1, '\0').append(now == nullptr ? "" : now);
+        }
+        return all;
+    }
+
+    // Null for a statement that has not been run before.
+    entry* find(const std::string& key) noexcept
+    {
+        const auto found = known_.find(key);
+        if (most_ == 0 || found == known_.end())
             return nullptr;
         found->second.used = ++uses_;
         return &found->second;
     }
 
     // A statement that has run. Only those that the server makes a plan for are worth it.
-    void remember(const statement& sql, const parameters& values, std::string_view command)
+    void remember(std::string key, std::string_view command) noexcept
     {
+        constexpr std::size_t longest = 16 * 1024;
         constexpr std::array<std::string_view, 5> planned = {"SELECT", "INSERT", "UPDATE", "DELETE",
                                                              "MERGE"};
         const auto is_it = [command](std::string_view verb) { return command.starts_with(verb); };
-        if (most_ == 0 || std::ranges::none_of(planned, is_it))
+        if (most_ == 0 || key.size() > longest || std::ranges::none_of(planned, is_it))
             return;
-        auto once = key(sql, values);
-        if (known_.size() - prepared_ >= most_ && !known_.contains(once))
-            known_.erase(least_recent(false));
-        known_[std::move(once)].used = ++uses_;
+        try {
+            if (known_.size() - prepared_ >= most_ && !known_.contains(key))
+                known_.erase(least_recent(false));
+            known_[std::move(key)].used = ++uses_;
+        } catch (const std::bad_alloc&) { // the statement has run all the same
+        }
     }
 
-    void forget(const statement& sql, const parameters& values)
+    // Where the server has it no more, or has it and must not use it.
+    void forget(const std::string& key, bool gone)
     {
-        prepared_ -= known_.erase(key(sql, values));
+        const auto found = known_.find(key);
+        if (!gone)
+            surplus_.push_back(found->second.name);
+        known_.erase(found);
+        --prepared_;
     }
 
     bool full() const noexcept { return prepared_ >= most_; }
-    bool any() const noexcept { return prepared_ != 0; }
 
-    // The name of the statement that makes room.
-    std::string give_up()
+    void make_room()
     {
-        const auto found = least_recent(true);
-        auto name = std::move(found->second.name);
-        known_.erase(found);
+        const auto least = least_recent(true);
+        surplus_.push_back(least->second.name);
+        known_.erase(least);
         --prepared_;
-        return name;
     }
+
+    // Names that the server may still have, and nobody needs.
+    std::vector<std::string>& surplus() noexcept { return surplus_; }
 
     // No session had it before. So where a pooler changes the server between two statements, there
     // is nothing under this name, and not somebody else's statement.
@@ -90,33 +113,18 @@ public:
         ++prepared_;
     }
 
-    // Whether the server may have statements that this does not know.
-    bool strays() const noexcept { return strays_; }
-    void strays(bool there_may_be) noexcept { strays_ = there_may_be; }
-
-    // What a statement of the caller's did.
+    // What a statement of the caller's, or the reset, did.
     void heard(std::string_view command) noexcept
     {
-        if (command == "PREPARE")
-            strays_ = true;
         if (command == "DISCARD ALL" || command == "DEALLOCATE ALL") {
             known_.clear();
+            surplus_.clear();
             prepared_ = 0;
-            strays_ = false;
         }
     }
 
 private:
     using map = std::unordered_map<std::string, entry>;
-
-    // The server chooses operators and functions by the types.
-    static std::string key(const statement& sql, const parameters& values)
-    {
-        auto both = sql.text();
-        for (const auto& value : values)
-            both.append(1, '\0').append(std::to_string(value.type));
-        return both;
-    }
 
     // Preconditions: there is one.
     map::iterator least_recent(bool prepared) noexcept
@@ -131,12 +139,12 @@ private:
     }
 
     map known_;
+    std::vector<std::string> surplus_;
     std::size_t most_ = 0;
     std::size_t prepared_ = 0;
     std::uint64_t uses_ = 0;
     std::uint64_t names_ = 0;
     std::string series_;
-    bool strays_ = false;
 };
 
 } // namespace loopsafe::postgres::detail

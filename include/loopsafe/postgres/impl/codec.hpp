@@ -57,9 +57,19 @@ constexpr std::string_view number_name() noexcept
                                 : "unsigned 64-bit integer";
 }
 
-inline parameter null_parameter()
+inline parameter null_parameter(std::uint32_t type = 0)
 {
-    return {.bytes = {}, .type = 0, .binary = false, .null = true};
+    return {.bytes = {}, .type = type, .binary = false, .null = true};
+}
+
+// Of a codec that sends every value as the same type.
+template <class T>
+constexpr std::uint32_t fixed_type() noexcept
+{
+    if constexpr (requires { codec<T>::type; })
+        return codec<T>::type;
+    else
+        return 0;
 }
 
 inline parameter bytes_parameter(std::span<const std::byte> bytes)
@@ -82,12 +92,13 @@ constexpr int hex_digit(char c) noexcept
 template <detail::number T>
 struct codec<T> {
     static constexpr std::string_view name = detail::number_name<T>();
+    static constexpr std::uint32_t type = detail::number_oid<T>();
 
     static parameter encode(T value)
     {
         std::array<char, 32> text;
         const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-        return {.bytes = {text.data(), end}, .type = detail::number_oid<T>()};
+        return {.bytes = {text.data(), end}, .type = type};
     }
 
     static std::optional<T> decode(std::string_view text)
@@ -99,20 +110,18 @@ struct codec<T> {
         return value;
     }
 
-    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t type)
+    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t oid)
     {
-        return detail::read_number<T>(bytes, type);
+        return detail::read_number<T>(bytes, oid);
     }
 };
 
 template <>
 struct codec<bool> {
     static constexpr std::string_view name = "boolean";
+    static constexpr std::uint32_t type = detail::oid_bool;
 
-    static parameter encode(bool value)
-    {
-        return {.bytes = value ? "t" : "f", .type = detail::oid_bool};
-    }
+    static parameter encode(bool value) { return {.bytes = value ? "t" : "f", .type = type}; }
 
     static std::optional<bool> decode(std::string_view text)
     {
@@ -121,9 +130,9 @@ struct codec<bool> {
                              : std::nullopt;
     }
 
-    static std::optional<bool> decode_binary(std::string_view bytes, std::uint32_t type)
+    static std::optional<bool> decode_binary(std::string_view bytes, std::uint32_t oid)
     {
-        if (type != detail::oid_bool || bytes.size() != 1)
+        if (oid != detail::oid_bool || bytes.size() != 1)
             return std::nullopt;
         return bytes.front() != 0;
     }
@@ -149,10 +158,10 @@ struct codec<T> {
         return T(text);
     }
 
-    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t type)
+    static std::optional<T> decode_binary(std::string_view bytes, std::uint32_t oid)
         requires detail::one_of<T, std::string, std::string_view>
     {
-        const auto text = detail::read_text(bytes, type);
+        const auto text = detail::read_text(bytes, oid);
         return text ? std::optional(T(*text)) : std::nullopt;
     }
 };
@@ -171,6 +180,7 @@ struct codec<std::span<std::byte, Extent>> : codec<std::span<const std::byte, Ex
 template <>
 struct codec<std::vector<std::byte>> {
     static constexpr std::string_view name = "bytea";
+    static constexpr std::uint32_t type = detail::oid_bytea;
 
     static parameter encode(const std::vector<std::byte>& bytes)
     {
@@ -194,9 +204,9 @@ struct codec<std::vector<std::byte>> {
     }
 
     static std::optional<std::vector<std::byte>> decode_binary(std::string_view bytes,
-                                                               std::uint32_t type)
+                                                               std::uint32_t oid)
     {
-        if (type != detail::oid_bytea)
+        if (oid != detail::oid_bytea)
             return std::nullopt;
         const auto raw = std::as_bytes(std::span(bytes));
         return std::vector<std::byte>(raw.begin(), raw.end());
@@ -207,7 +217,7 @@ template <encodable T>
 struct codec<std::optional<T>> {
     static parameter encode(const std::optional<T>& value)
     {
-        return value ? codec<T>::encode(*value) : detail::null_parameter();
+        return value ? codec<T>::encode(*value) : detail::null_parameter(detail::fixed_type<T>());
     }
 };
 

@@ -94,18 +94,12 @@ inline bool connector::needs_reset(const connection& conn) const noexcept
 
 inline boost::asio::awaitable<void> connector::reset(connection& conn) const
 {
-    return make_as_new(conn.session_);
+    return discard_all(conn.session_);
 }
 
-inline boost::asio::awaitable<void> connector::make_as_new(std::shared_ptr<detail::session> s)
+inline boost::asio::awaitable<void> connector::discard_all(std::shared_ptr<detail::session> s)
 {
-    // The second is what the first does, without DEALLOCATE ALL and DISCARD PLANS.
-    const bool keeps = s != nullptr && s->statements.any() && !s->statements.strays();
-    const statement reset(!keeps ? "discard all"
-                                 : "close all; set session authorization default; reset all; "
-                                   "unlisten *; select pg_advisory_unlock_all(); discard temp; "
-                                   "discard sequences");
-    co_await detail::exchange(s, reset, {}, stage::reset);
+    co_await detail::exchange(s, statement("discard all"), {}, stage::reset);
     while (auto* const late = PQnotifies(s->handle()))
         PQfreemem(late);
     s->used = false;
