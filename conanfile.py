@@ -16,8 +16,8 @@ class LoopsafeConan(ConanFile):
     topics = ("asio", "coroutines", "connection-pool", "event-loop", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_postgres": [True, False]}
-    default_options = {"with_postgres": False}
+    options = {"with_tls": [True, False], "with_postgres": [True, False]}
+    default_options = {"with_tls": False, "with_postgres": False}
     exports_sources = "include/*", "LICENSE"
     no_copy_source = True
     test_package_folder = "tests/package/conan"
@@ -31,6 +31,8 @@ class LoopsafeConan(ConanFile):
 
     def requirements(self):
         self.requires("boost/[>=1.81]", transitive_headers=True)
+        if self.options.with_tls:
+            self.requires("openssl/[>=3.0]", transitive_headers=True, transitive_libs=True)
         if self.options.with_postgres:
             self.requires("libpq/[>=14]", transitive_headers=True, transitive_libs=True)
 
@@ -56,6 +58,11 @@ class LoopsafeConan(ConanFile):
         core.bindirs = core.libdirs = []
         if self.settings.os in ("Linux", "FreeBSD"):
             core.system_libs = ["pthread"]
+        if self.options.with_tls:
+            tls = self.cpp_info.components["tls"]
+            tls.set_property("cmake_target_name", "loopsafe::tls")
+            tls.requires = ["core", *packages("openssl::ssl")]
+            tls.bindirs = tls.libdirs = []
         if self.options.with_postgres:
             postgres = self.cpp_info.components["postgres"]
             postgres.set_property("cmake_target_name", "loopsafe::postgres")

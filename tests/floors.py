@@ -48,6 +48,7 @@ FLOORS = {
     """,
     5: """
         tcp.hpp impl/tcp.hpp detail/stream_op.hpp detail/tcp_probe.hpp
+        tls.hpp tls/*
         postgres.hpp postgres/*
     """,
     6: """

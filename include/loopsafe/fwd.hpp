@@ -61,6 +61,11 @@ class connection_pool;
 // floor 5
 class tcp_stream;
 class tcp_connector;
+class tcp_error;
+class tls_stream;
+class tls_connector;
+class tls_error;
+struct tls_options;
 
 // floor 6
 class runner;

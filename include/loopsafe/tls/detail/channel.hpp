@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TLS_DETAIL_CHANNEL_HPP
+#define LOOPSAFE_TLS_DETAIL_CHANNEL_HPP
+
+#include <loopsafe/detail/stream_op.hpp>
+#include <loopsafe/tls/detail/engine.hpp>
+#include <loopsafe/tls/detail/settings.hpp>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/compose.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::detail {
+
+// What a stream owns. An operation in progress shares it, so that the stream may be destroyed at
+// any moment; what the operation then finds is that it is closed.
+struct tls_channel {
+    tls_channel(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> known)
+        : settings(std::move(known)),
+          socket(std::move(connected)),
+          engine(settings->context(), socket.native_handle())
+    {
+        settings->prepare(engine.handle());
+    }
+
+    ~tls_channel() { close(); }
+
+    // The descriptor may be another's from now on, so the engine must not be used any more.
+    void close() noexcept
+    {
+        if (!socket.is_open())
+            return;
+        engine.say_goodbye();
+        error_code ignored;
+        socket.close(ignored);
+    }
+
+    std::shared_ptr<const tls_settings> settings; // the engine's context calls into it
+    asio::ip::tcp::socket socket;
+    tls_engine engine;
+    op_count ops;
+    std::vector<char> gathered; // of a write in many small pieces
+};
+
+// One buffer for one record: the first that is not empty, or where it is small, what a record can
+// hold of them all.
+template <class ConstBuffers>
+asio::const_buffer to_write(tls_channel& channel, const ConstBuffers& buffers)
+{
+    constexpr std::size_t record = 16 * 1024;
+    constexpr std::size_t large = 8 * 1024;
+    asio::const_buffer first;
+    std::size_t total = 0;
+    for (auto i = asio::buffer_sequence_begin(buffers); i != asio::buffer_sequence_end(buffers);
+         ++i) {
+        const asio::const_buffer next(*i);
+        if (first.size() == 0)
+            first = next;
+        total += next.size();
+    }
+    if (first.size() == total || first.size() >= large)
+        return first;
+    channel.gathered.resize(std::min(total, record));
+    return asio::buffer(channel.gathered.data(),
+                        asio::buffer_copy(asio::buffer(channel.gathered), buffers));
+}
+
+template <class MutableBuffers>
+asio::mutable_buffer to_read(const MutableBuffers& buffers)
+{
+    for (auto i = asio::buffer_sequence_begin(buffers); i != asio::buffer_sequence_end(buffers);
+         ++i) {
+        if (const asio::mutable_buffer next(*i); next.size() != 0)
+            return next;
+    }
+    return {};
+}
+
+inline tls_step transfer(tls_engine& engine, const asio::const_buffer& from) noexcept
+{
+    return engine.write(from.data(), from.size());
+}
+
+inline tls_step transfer(tls_engine& engine, const asio::mutable_buffer& to) noexcept
+{
+    return engine.read(to.data(), to.size());
+}
+
+// Reads or writes as much as one record. It waits before it tries to read: there is seldom
+// something to read at once, and an attempt that fails is a system call.
+template <class Buffer>
+class tls_transfer {
+public:
+    tls_transfer(std::shared_ptr<tls_channel> channel, const Buffer& buffer)
+        : channel_(std::move(channel)), buffer_(buffer)
+    {
+    }
+
+    template <class Self>
+    void operator()(Self& self, error_code ec = {})
+    {
+        if (at_ == place::end) {
+            self.complete(step_.ec, step_.bytes);
+            return;
+        }
+        const bool first = std::exchange(at_, place::waited) == place::start;
+        if (!ec && !channel_->socket.is_open())
+            ec = asio::error::operation_aborted;
+        if (ec) {
+            step_ = {.ec = ec};
+        } else if (buffer_.size() == 0) {
+            step_ = {};
+        } else if (first && reads && !channel_->engine.has_pending()) {
+            step_ = {.needs = tls_step::wait::to_read};
+        } else {
+            step_ = transfer(channel_->engine, buffer_);
+        }
+        auto& socket = channel_->socket;
+        if (step_.needs == tls_step::wait::to_read) {
+            socket.async_wait(asio::socket_base::wait_read, std::move(self));
+        } else if (step_.needs == tls_step::wait::to_write) {
+            socket.async_wait(asio::socket_base::wait_write, std::move(self));
+        } else if (first) { // a handler is not called from within the function that takes it
+            at_ = place::end;
+            asio::post(socket.get_executor(), std::move(self));
+        } else {
+            self.complete(step_.ec, step_.bytes);
+        }
+    }
+
+private:
+    static constexpr bool reads = std::is_same_v<Buffer, asio::mutable_buffer>;
+    enum class place { start, waited, end };
+
+    std::shared_ptr<tls_channel> channel_;
+    Buffer buffer_;
+    tls_step step_;
+    place at_ = place::start;
+};
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TLS_DETAIL_HANDSHAKE_HPP
+#define LOOPSAFE_TLS_DETAIL_HANDSHAKE_HPP
+
+#include <loopsafe/tls/detail/channel.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <string>
+
+namespace loopsafe::detail {
+
+// Takes steps until there is nothing to wait for.
+template <class Step>
+asio::awaitable<error_code> complete(tls_channel& channel, Step step)
+{
+    for (;;) {
+        if (!channel.socket.is_open())
+            co_return asio::error::operation_aborted;
+        const tls_step done = step();
+        if (done.needs == tls_step::wait::none)
+            co_return done.ec;
+        const auto ready = done.needs == tls_step::wait::to_read ? asio::socket_base::wait_read
+                                                                 : asio::socket_base::wait_write;
+        const auto [ec] =
+            co_await channel.socket.async_wait(ready, asio::as_tuple(asio::use_awaitable));
+        if (ec)
+            co_return ec;
+    }
+}
+
+// In words that say what to do.
+inline std::string why_not_verified(long result, const std::string& name)
+{
+    std::string text = name + ": " + X509_verify_cert_error_string(result);
+    switch (result) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return text + "; see tls_options::server_name, and the names in the certificate (openssl "
+                      "s_client -showcerts)";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return text + "; where the server is right, give its root in tls_options::trusted_file";
+    default: return text;
+    }
+}
+
+} // namespace loopsafe::detail
+
+#endif

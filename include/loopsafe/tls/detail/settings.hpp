@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
+#define LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
+
+#include <loopsafe/tls/detail/engine.hpp>
+#include <loopsafe/tls/detail/sessions.hpp>
+#include <loopsafe/tls/error.hpp>
+#include <loopsafe/tls/options.hpp>
+
+#include <boost/asio/ip/address.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::detail {
+
+// What the connections of one connector have in common.
+class tls_settings {
+public:
+    tls_settings(const std::string& host, const tls_options& options)
+        : name_(without_root_dot(options.server_name.empty() ? host : options.server_name)),
+          context_(SSL_CTX_new(TLS_client_method()))
+    {
+        error_code not_an_address;
+        boost::asio::ip::make_address(name_, not_an_address);
+        is_address_ = !not_an_address;
+        require(context_ != nullptr, "OpenSSL");
+        auto* const context = context_.get();
+        require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "the least version");
+        if (options.trusted_file.empty())
+            require(SSL_CTX_set_default_verify_paths(context) == 1, "what the system trusts");
+        else
+            require(SSL_CTX_load_verify_file(context, options.trusted_file.c_str()) == 1,
+                    "trusted_file " + options.trusted_file);
+        SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+        if (!options.certificate_file.empty())
+            require(SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) ==
+                        1,
+                    "certificate_file " + options.certificate_file);
+        if (!options.private_key_file.empty())
+            require(SSL_CTX_use_PrivateKey_file(context, options.private_key_file.c_str(),
+                                                SSL_FILETYPE_PEM) == 1,
+                    "private_key_file " + options.private_key_file);
+        if (!options.alpn.empty()) {
+            const auto offered = alpn_list(options.alpn);
+            require(SSL_CTX_set_alpn_protos(context, offered.data(),
+                                            static_cast<unsigned>(offered.size())) == 0,
+                    "alpn");
+        }
+        if (options.resume_sessions) {
+            SSL_CTX_set_session_cache_mode(context,
+                                           SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+            SSL_CTX_sess_set_new_cb(context, &keep);
+            SSL_CTX_set_app_data(context, this);
+        }
+        if (options.configure)
+            options.configure(context);
+    }
+    tls_settings(const tls_settings&) = delete;
+    tls_settings& operator=(const tls_settings&) = delete;
+
+    SSL_CTX* context() const noexcept { return context_.get(); }
+    const std::string& name() const noexcept { return name_; }
+
+    // Before the handshake.
+    void prepare(SSL* ssl) const
+    {
+        auto* const rules = SSL_get0_param(ssl);
+        X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                   X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+        if (is_address_) {
+            require(X509_VERIFY_PARAM_set1_ip_asc(rules, name_.c_str()) == 1, name_);
+        } else {
+            require(X509_VERIFY_PARAM_set1_host(rules, name_.data(), name_.size()) == 1 &&
+                        SSL_set_tlsext_host_name(ssl, name_.c_str()) == 1,
+                    "server name " + name_);
+        }
+        if (const auto session = sessions_.take())
+            SSL_set_session(ssl, session.get());
+    }
+
+private:
+    // A name that ends in a dot is the same name, and in no certificate (RFC 6066, 3).
+    static std::string without_root_dot(std::string name)
+    {
+        if (name.ends_with('.'))
+            name.pop_back();
+        return name;
+    }
+
+    static void require(bool taken, const std::string& what)
+    {
+        if (taken)
+            return;
+        const auto reason = ERR_get_error();
+        throw tls_error(reason == 0 ? error_code(errc::bad_option)
+                                    : error_code(static_cast<int>(reason),
+                                                 boost::asio::error::get_ssl_category()),
+                        "configure", what);
+    }
+
+    static std::vector<unsigned char> alpn_list(const std::vector<std::string>& names)
+    {
+        std::vector<unsigned char> list;
+        for (const auto& name : names) {
+            require(!name.empty() && name.size() < 256, "alpn \"" + name + '"');
+            list.push_back(static_cast<unsigned char>(name.size()));
+            list.insert(list.end(), name.begin(), name.end());
+        }
+        return list;
+    }
+
+    static int keep(SSL* ssl, SSL_SESSION* session) noexcept
+    {
+        const auto* const self =
+            static_cast<const tls_settings*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+        self->sessions_.add(ssl_session_handle(session));
+        return 1;
+    }
+
+    std::string name_;
+    bool is_address_ = false;
+    ssl_context_handle context_;
+    mutable tls_sessions sessions_;
+};
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TLS_ERROR_HPP
+#define LOOPSAFE_TLS_ERROR_HPP
+
+#include <loopsafe/error.hpp>
+
+#include <string>
+
+namespace loopsafe {
+
+/// Thrown when TLS cannot be agreed on, or its options make no sense.
+///
+/// `code()` is OpenSSL's error, in the category of `<boost/asio/ssl/error.hpp>`, or the socket's.
+class tls_error : public boost::system::system_error {
+public:
+    tls_error(error_code code, const char* stage, const std::string& what, long verify_result = 0)
+        : system_error(code, std::string("tls ") + stage + ' ' + what),
+          stage_(stage),
+          verify_result_(verify_result)
+    {
+    }
+
+    /// "configure" or "handshake".
+    const char* stage() const noexcept { return stage_; }
+
+    /// Why the server's certificate was refused, an `X509_V_ERR_...`; `X509_V_OK` where it was not.
+    long verify_result() const noexcept { return verify_result_; }
+
+private:
+    const char* stage_;
+    long verify_result_;
+};
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TLS_STREAM_HPP
+#define LOOPSAFE_TLS_STREAM_HPP
+
+#include <loopsafe/context.hpp>
+#include <loopsafe/tls/detail/channel.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe {
+
+/// A TLS connection that refuses to work for another context than its own.
+///
+/// It is made by a `tls_connector`, with its handshake done. Like `tcp_stream` it compares the
+/// context that asks with its home before every operation, and meets Asio's AsyncReadStream and
+/// AsyncWriteStream. Unlike Asio's `ssl::stream` it may be moved and destroyed at any time, also
+/// while an operation is pending: that one then ends with `operation_aborted`.
+///
+/// At most one read and one write at the same time. Thread safety: distinct objects safe, shared
+/// objects unsafe.
+class tls_stream {
+public:
+    using lowest_layer_type = boost::asio::ip::tcp::socket::lowest_layer_type;
+    using executor_type = boost::asio::ip::tcp::socket::executor_type;
+
+    tls_stream(tls_stream&& other) noexcept = default;
+    tls_stream& operator=(tls_stream&& other) noexcept
+    {
+        close();
+        channel_ = std::move(other.channel_);
+        ops_ = std::move(other.ops_);
+        home_ = std::move(other.home_);
+        return *this;
+    }
+    ~tls_stream() { close(); }
+
+    /// Preconditions: it has not been moved from, as for every member but `close()`.
+    executor_type get_executor() noexcept { return channel_->socket.get_executor(); }
+    const context_ref& home() const noexcept { return home_; }
+
+    /// The socket, for its options and addresses. What is read or written there is not TLS.
+    lowest_layer_type& lowest_layer() noexcept { return channel_->socket.lowest_layer(); }
+
+    /// Whether it is between messages as far as TLS can tell: every operation begun has completed
+    /// without error, nothing that came is left unread, and neither side has said good-bye.
+    bool is_clean() const noexcept
+    {
+        return channel_ && channel_->socket.is_open() && channel_->ops.clean() &&
+               channel_->engine.is_quiet();
+    }
+
+    /// Reads some bytes.
+    ///
+    /// Completion signature: `void(error_code, std::size_t)`.
+    /// Errors: `eof` where the peer has said good-bye, `boost::asio::ssl::error::stream_truncated`
+    /// where it has gone without; `wrong_context`, `context_closed`; OpenSSL's and the socket's.
+    /// Per-operation cancellation: terminal, as the socket's. After any error but `wrong_context`
+    /// it is good for nothing but closing.
+    template <class MutableBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
+                                        Token = boost::asio::deferred_t>
+    auto async_read_some(const MutableBuffers& buffers, Token&& token = {})
+    {
+        return transfer(token,
+                        [buffers](detail::tls_channel&) { return detail::to_read(buffers); });
+    }
+
+    /// Writes some bytes, at most one record; small buffers go together. As `async_read_some`.
+    template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
+                                      Token = boost::asio::deferred_t>
+    auto async_write_some(const ConstBuffers& buffers, Token&& token = {})
+    {
+        return transfer(token, [buffers](detail::tls_channel& channel) {
+            return detail::to_write(channel, buffers);
+        });
+    }
+
+    /// Says good-bye, waits for the peer's, no longer than `limit`, and closes. True where it came,
+    /// and with it the certainty that the peer had nothing more to say.
+    ///
+    /// What the peer still sends is not read. Context: the home.
+    boost::asio::awaitable<bool> shut_down(std::chrono::milliseconds limit);
+
+    /// Says good-bye without waiting, and closes. Never throws.
+    void close() noexcept
+    {
+        if (channel_)
+            channel_->close();
+    }
+
+    /// What was agreed on by ALPN; empty for nothing. It refers to the stream.
+    std::string_view alpn() const noexcept
+    {
+        const unsigned char* name = nullptr;
+        unsigned size = 0;
+        SSL_get0_alpn_selected(native_handle(), &name, &size);
+        return {reinterpret_cast<const char*>(name), size};
+    }
+
+    /// Whether it resumed the session of an earlier connection.
+    bool resumed() const noexcept { return SSL_session_reused(native_handle()) == 1; }
+
+    /// Such as "TLSv1.3".
+    std::string_view version() const noexcept { return SSL_get_version(native_handle()); }
+
+    /// For what is not covered here, such as the peer's certificate. It stays this object's.
+    SSL* native_handle() const noexcept { return channel_->engine.handle(); }
+
+private:
+    friend class tls_connector;
+
+    tls_stream(std::shared_ptr<detail::tls_channel> channel, context_ref home) noexcept
+        : channel_(std::move(channel)), ops_(channel_, &channel_->ops), home_(std::move(home))
+    {
+    }
+
+    template <class Token, class Choose>
+    auto transfer(Token& token, Choose choose)
+    {
+        return detail::checked_op<void(error_code, std::size_t)>(
+            *this, ops_, token, [this, choose](auto handler) {
+                const auto buffer = choose(*channel_);
+                boost::asio::async_compose<decltype(handler), void(error_code, std::size_t)>(
+                    detail::tls_transfer(channel_, buffer), handler, channel_->socket);
+            });
+    }
+
+    static boost::asio::awaitable<void> say_goodbye(std::shared_ptr<detail::tls_channel> channel);
+
+    std::shared_ptr<detail::tls_channel> channel_;
+    std::shared_ptr<detail::op_count> ops_;
+    context_ref home_;
+};
+
+} // namespace loopsafe
+
+#include <loopsafe/tls/impl/stream.hpp>
+
+#endif
