@@ -183,8 +183,8 @@ TEST_CASE("a tls_stream refuses every operation that another context asks for, a
 TEST_CASE("a server is believed when its certificate proves the name that was asked for")
 {
     struct {
-        const char* names;
-        const char* asked;
+        std::string names;
+        std::string asked;
         long result;
     } const cases[] = {
         {"DNS:localhost", "localhost", X509_V_OK},

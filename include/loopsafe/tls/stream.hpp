@@ -125,9 +125,7 @@ private:
     {
         return detail::checked_op<void(error_code, std::size_t)>(
             *this, ops_, token, [this, choose](auto handler) {
-                const auto buffer = choose(*channel_);
-                boost::asio::async_compose<decltype(handler), void(error_code, std::size_t)>(
-                    detail::tls_transfer(channel_, buffer), handler, channel_->socket);
+                detail::tls_transfer(channel_, choose(*channel_), std::move(handler))();
             });
     }
 

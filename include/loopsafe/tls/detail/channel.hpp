@@ -6,14 +6,15 @@
 #include <loopsafe/tls/detail/engine.hpp>
 #include <loopsafe/tls/detail/settings.hpp>
 
+#include <boost/asio/associator.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/compose.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -95,19 +96,18 @@ inline tls_step transfer(tls_engine& engine, const asio::mutable_buffer& to) noe
 
 // Reads or writes as much as one record. It waits before it tries to read: there is seldom
 // something to read at once, and an attempt that fails is a system call.
-template <class Buffer>
+template <class Buffer, class Handler>
 class tls_transfer {
 public:
-    tls_transfer(std::shared_ptr<tls_channel> channel, const Buffer& buffer)
-        : channel_(std::move(channel)), buffer_(buffer)
+    tls_transfer(std::shared_ptr<tls_channel> shared, const Buffer& what, Handler&& to_call)
+        : handler(std::move(to_call)), channel_(std::move(shared)), buffer_(what)
     {
     }
 
-    template <class Self>
-    void operator()(Self& self, error_code ec = {})
+    void operator()(error_code ec = {})
     {
         if (at_ == place::end) {
-            self.complete(step_.ec, step_.bytes);
+            std::move(handler)(step_.ec, step_.bytes);
             return;
         }
         const bool first = std::exchange(at_, place::waited) == place::start;
@@ -124,16 +124,18 @@ public:
         }
         auto& socket = channel_->socket;
         if (step_.needs == tls_step::wait::to_read) {
-            socket.async_wait(asio::socket_base::wait_read, std::move(self));
+            socket.async_wait(asio::socket_base::wait_read, std::move(*this));
         } else if (step_.needs == tls_step::wait::to_write) {
-            socket.async_wait(asio::socket_base::wait_write, std::move(self));
+            socket.async_wait(asio::socket_base::wait_write, std::move(*this));
         } else if (first) { // a handler is not called from within the function that takes it
             at_ = place::end;
-            asio::post(socket.get_executor(), std::move(self));
+            asio::post(socket.get_executor(), std::move(*this));
         } else {
-            self.complete(step_.ec, step_.bytes);
+            std::move(handler)(step_.ec, step_.bytes);
         }
     }
+
+    Handler handler;
 
 private:
     static constexpr bool reads = std::is_same_v<Buffer, asio::mutable_buffer>;
@@ -146,5 +148,19 @@ private:
 };
 
 } // namespace loopsafe::detail
+
+template <template <class, class> class Associator, class Buffer, class Handler, class Default>
+struct boost::asio::associator<Associator, loopsafe::detail::tls_transfer<Buffer, Handler>, Default>
+    : Associator<Handler, Default> {
+    static auto get(const loopsafe::detail::tls_transfer<Buffer, Handler>& t) noexcept
+    {
+        return Associator<Handler, Default>::get(t.handler);
+    }
+    static auto get(const loopsafe::detail::tls_transfer<Buffer, Handler>& t,
+                    const Default& d) noexcept
+    {
+        return Associator<Handler, Default>::get(t.handler, d);
+    }
+};
 
 #endif
