@@ -156,8 +156,6 @@ private:
     {
         auto& self = *static_cast<tls_engine*>(BIO_get_data(bio));
         BIO_clear_retry_flags(bio);
-        if (self.muted_)
-            return size;
         return self.finish(bio, BIO_FLAGS_WRITE, [&] {
             return ::send(self.descriptor_, data, static_cast<std::size_t>(size),
                           MSG_NOSIGNAL | MSG_DONTWAIT);
