@@ -55,8 +55,7 @@ public:
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         std::signal(SIGPIPE, SIG_IGN);
         SSL_CTX* const tls = SSL_CTX_new(TLS_server_method());
-        SSL_CTX_use_certificate(tls, who.certificate.get());
-        SSL_CTX_use_PrivateKey(tls, who.key.get());
+        certificates::use(tls, who);
         for (;;) {
             auto socket = acceptor_.accept();
             socket.set_option(tcp::no_delay(true));

@@ -6,11 +6,8 @@
 
 #include <boost/asio/ssl.hpp>
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include <memory>
-#include <stdexcept>
+#include <support/certificates.hpp>
 
 namespace rule_1 {
 
@@ -20,26 +17,8 @@ namespace ssl = boost::asio::ssl;
 inline ssl::context& tls_server()
 {
     static ssl::context context = [] {
-        const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
-            EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"), EVP_PKEY_free);
-        const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
-        if (key == nullptr || certificate == nullptr)
-            throw std::runtime_error("no certificate");
-        X509_set_version(certificate.get(), 2);
-        ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 1);
-        X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60);
-        X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24 * 60 * 60);
-        auto* const name = X509_get_subject_name(certificate.get());
-        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                                   reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
-        X509_set_issuer_name(certificate.get(), name);
-        X509_set_pubkey(certificate.get(), key.get());
-        if (X509_sign(certificate.get(), key.get(), EVP_sha256()) == 0)
-            throw std::runtime_error("no signature");
         ssl::context made(ssl::context::tls_server);
-        if (SSL_CTX_use_certificate(made.native_handle(), certificate.get()) != 1 ||
-            SSL_CTX_use_PrivateKey(made.native_handle(), key.get()) != 1)
-            throw std::runtime_error("certificate refused");
+        certificates::use(made.native_handle(), certificates::make({}));
         return made;
     }();
     return context;

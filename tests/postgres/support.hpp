@@ -9,12 +9,11 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <iterator>
 #include <optional>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <support/descriptors.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -121,11 +120,6 @@ Error thrown(Body body)
 inline pg::error refused(std::string conninfo)
 {
     return thrown<pg::error>([&]() -> asio::awaitable<void> { co_await connect(conninfo); });
-}
-
-inline std::ptrdiff_t open_descriptors()
-{
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
 // Blocks until something has arrived for an idle connection.

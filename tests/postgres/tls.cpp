@@ -2,39 +2,20 @@
 #include "peer.hpp"
 #include "support.hpp"
 
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <memory>
+#include <support/certificates.hpp>
 
 namespace {
 
-template <auto Free>
-struct freed {
-    template <class T>
-    void operator()(T* p) const noexcept
-    {
-        Free(p);
-    }
-};
-
-using key_ptr = std::unique_ptr<EVP_PKEY, freed<&EVP_PKEY_free>>;
-using certificate_ptr = std::unique_ptr<X509, freed<&X509_free>>;
-using context_ptr = std::unique_ptr<SSL_CTX, freed<&SSL_CTX_free>>;
-using ssl_ptr = std::unique_ptr<SSL, freed<&SSL_free>>;
+using context_ptr = std::unique_ptr<SSL_CTX, loopsafe::detail::c_deleter<&SSL_CTX_free>>;
+using ssl_ptr = std::unique_ptr<SSL, loopsafe::detail::c_deleter<&SSL_free>>;
 
 context_ptr self_signed()
 {
-    const key_ptr key(EVP_EC_gen("P-256"));
-    const certificate_ptr certificate(X509_new());
-    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
-    X509_set_pubkey(certificate.get(), key.get());
-    X509_sign(certificate.get(), key.get(), EVP_sha256());
     context_ptr context(SSL_CTX_new(TLS_server_method()));
-    SSL_CTX_use_certificate(context.get(), certificate.get());
-    SSL_CTX_use_PrivateKey(context.get(), key.get());
+    certificates::use(context.get(), certificates::make({}));
     return context;
 }
 

@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_TESTS_SUPPORT_CERTIFICATES_HPP
 #define LOOPSAFE_TESTS_SUPPORT_CERTIFICATES_HPP
 
+#include <loopsafe/detail/c_deleter.hpp>
+
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -18,16 +20,8 @@
 /// Keys and certificates made for one test, and gone with it.
 namespace certificates {
 
-template <auto Free>
-struct deleter {
-    template <class T>
-    void operator()(T* handle) const noexcept
-    {
-        Free(handle);
-    }
-};
-using key_handle = std::unique_ptr<EVP_PKEY, deleter<&EVP_PKEY_free>>;
-using certificate_handle = std::unique_ptr<X509, deleter<&X509_free>>;
+using key_handle = std::unique_ptr<EVP_PKEY, loopsafe::detail::c_deleter<&EVP_PKEY_free>>;
+using certificate_handle = std::unique_ptr<X509, loopsafe::detail::c_deleter<&X509_free>>;
 
 inline void require(bool done)
 {
@@ -86,7 +80,7 @@ inline void add_extension(X509* to, X509* issuer, int what, const std::string& v
 {
     X509V3_CTX context;
     X509V3_set_ctx(&context, issuer, to, nullptr, nullptr, 0);
-    const std::unique_ptr<X509_EXTENSION, deleter<&X509_EXTENSION_free>> made(
+    const std::unique_ptr<X509_EXTENSION, loopsafe::detail::c_deleter<&X509_EXTENSION_free>> made(
         X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str()));
     require(made != nullptr && X509_add_ext(to, made.get(), -1) == 1);
 }
@@ -117,6 +111,13 @@ inline identity make(const wanted& what, const identity* issuer = nullptr)
     require(X509_sign(certificate, issuer != nullptr ? issuer->key.get() : made.key.get(),
                       EVP_sha256()) != 0);
     return made;
+}
+
+/// Has a server, or a client, present itself with it.
+inline void use(SSL_CTX* context, const identity& who)
+{
+    require(SSL_CTX_use_certificate(context, who.certificate.get()) == 1 &&
+            SSL_CTX_use_PrivateKey(context, who.key.get()) == 1);
 }
 
 } // namespace certificates

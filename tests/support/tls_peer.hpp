@@ -70,7 +70,7 @@ public:
 
     private:
         boost::asio::ip::tcp::socket socket_;
-        std::unique_ptr<SSL, certificates::deleter<&SSL_free>> ssl_;
+        std::unique_ptr<SSL, loopsafe::detail::c_deleter<&SSL_free>> ssl_;
         bool accepted_ = false;
         int why_ = SSL_ERROR_NONE;
     };
@@ -95,11 +95,7 @@ public:
             thread.join();
     }
 
-    void use(const certificates::identity& who)
-    {
-        certificates::require(SSL_CTX_use_certificate(context(), who.certificate.get()) == 1 &&
-                              SSL_CTX_use_PrivateKey(context(), who.key.get()) == 1);
-    }
+    void use(const certificates::identity& who) { certificates::use(context(), who); }
 
     void serve(script with = echo)
     {
@@ -198,7 +194,7 @@ private:
     certificates::directory directory_;
     certificates::identity root_;
     certificates::identity leaf_;
-    std::unique_ptr<SSL_CTX, certificates::deleter<&SSL_CTX_free>> context_;
+    std::unique_ptr<SSL_CTX, loopsafe::detail::c_deleter<&SSL_CTX_free>> context_;
     script serve_;
     boost::asio::io_context io_{1};
     std::optional<boost::asio::ip::tcp::acceptor> acceptor_;

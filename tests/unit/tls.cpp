@@ -17,12 +17,11 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
-#include <filesystem>
 #include <future>
-#include <iterator>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <support/descriptors.hpp>
 #include <support/tls_peer.hpp>
 #include <unit/support.hpp>
 
@@ -86,11 +85,6 @@ tls_error refusal(tls_peer& peer, const tls_connector& connector)
     peer.serve();
     asio::io_context context;
     return thrown_by<tls_error>([&] { connect(context, connector); });
-}
-
-std::ptrdiff_t open_descriptors()
-{
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
 } // namespace
@@ -388,6 +382,38 @@ TEST_CASE("a new connection resumes the session of an earlier one, unless told o
             }
         }
     }
+}
+
+TEST_CASE("a ticket of TLS 1.3 is used once")
+{
+    tls_peer peer; // gives two tickets to each caller
+    peer.serve();
+    const auto connector = peer.connector();
+    asio::io_context context;
+    auto first = connect(context, connector);
+    CHECK(run_on(context, exchange(first, "x")) == "x"); // and so has read both
+    std::vector<tls_stream> more;
+    for (int i = 0; i != 4; ++i) {
+        more.push_back(connect(context, connector));
+        CHECK(more.back().resumed() == (i < 2));
+    }
+}
+
+TEST_CASE("what the options do not cover is set on OpenSSL's own context, once")
+{
+    tls_peer peer;
+    peer.serve();
+    auto options = peer.trusting();
+    int calls = 0;
+    options.configure = [&calls](SSL_CTX* context) {
+        ++calls;
+        SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    };
+    const auto connector = peer.connector(options);
+    asio::io_context context;
+    for (int i = 0; i != 2; ++i)
+        CHECK(connect(context, connector).version() == "TLSv1.2");
+    CHECK(calls == 1);
 }
 
 TEST_CASE("a good-bye is an end of file, going without is an error, and neither is clean")

@@ -20,8 +20,9 @@ namespace loopsafe {
 ///
 /// It is made by a `tls_connector`, with its handshake done. Like `tcp_stream` it compares the
 /// context that asks with its home before every operation, and meets Asio's AsyncReadStream and
-/// AsyncWriteStream. Unlike Asio's `ssl::stream` it may be moved and destroyed at any time, also
-/// while an operation is pending: that one then ends with `operation_aborted`.
+/// AsyncWriteStream. Unlike Asio's `ssl::stream` it may be moved and destroyed while an operation
+/// is pending: that one then ends with `operation_aborted`. Like a socket it must not outlive its
+/// context, unless a lease holds it.
 ///
 /// At most one read and one write at the same time. Thread safety: distinct objects safe, shared
 /// objects unsafe.

@@ -61,7 +61,7 @@ inline settings parse(const std::string& conninfo)
 {
     char* reason = nullptr;
     const options_handle options(PQconninfoParse(conninfo.c_str(), &reason));
-    const std::unique_ptr<char, deleter<&PQfreemem>> reason_owner(reason);
+    const std::unique_ptr<char, c_deleter<&PQfreemem>> reason_owner(reason);
     if (options == nullptr) {
         if (reason == nullptr)
             throw std::bad_alloc();

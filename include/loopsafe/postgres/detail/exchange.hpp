@@ -16,7 +16,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <cerrno>
 #include <exception>
 #include <memory>
 #include <new>
@@ -113,7 +112,8 @@ inline error with_advice(const error& stale, bool gone)
     auto report = stale.report();
     if (gone)
         report.hint = "a pooler in transaction mode, or DEALLOCATE, took a statement that was "
-                      "prepared: set connector_options::prepared to false, or see statement";
+                      "prepared: set connector_options::prepared to false, or use "
+                      "statement::without_preparing()";
     else if (stale.sqlstate() == "0A000")
         report.hint = "what the statement refers to has changed: run the transaction again";
     return {stale.code(), stale.stage(), std::move(report), stale.where()};
@@ -180,10 +180,13 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
     }
     bool finished = result.broken_off == nullptr;
     if (cancelled) {
-        const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
-            co_await asio::this_coro::executor, s->cancel_timeout,
-            cancel_on_server(s, sql.where()));
-        finished = done.error == nullptr;
+        try {
+            const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
+                co_await asio::this_coro::executor, s->cancel_timeout,
+                cancel_on_server(s, sql.where()));
+            finished = done.error == nullptr;
+        } catch (const std::bad_alloc&) { // the server was not asked
+        }
     }
     if (finished && PQstatus(handle) == CONNECTION_OK)
         op.complete();
@@ -204,9 +207,10 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     s->used = true;
 
     // A cancellation is met where something is waited for, and there only.
+    auto asking = ask_or_cancel(s, sql, values, at, op);
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
-    auto done = co_await ask_or_cancel(s, sql, values, at, op);
+    auto done = co_await std::move(asking);
     co_await asio::this_coro::throw_if_cancelled(throws);
 
     if (done.broken_off)

@@ -2,25 +2,20 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_HANDLES_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_HANDLES_HPP
 
+#include <loopsafe/detail/c_deleter.hpp>
+
 #include <libpq-fe.h>
 
 #include <memory>
 
 namespace loopsafe::postgres::detail {
 
-template <auto Free>
-struct deleter {
-    template <class T>
-    void operator()(T* handle) const noexcept
-    {
-        Free(handle);
-    }
-};
+using loopsafe::detail::c_deleter;
 
-using connection_handle = std::unique_ptr<PGconn, deleter<&PQfinish>>;
-using cancel_handle = std::unique_ptr<PGcancel, deleter<&PQfreeCancel>>;
-using result_handle = std::unique_ptr<PGresult, deleter<&PQclear>>;
-using options_handle = std::unique_ptr<PQconninfoOption, deleter<&PQconninfoFree>>;
+using connection_handle = std::unique_ptr<PGconn, c_deleter<&PQfinish>>;
+using cancel_handle = std::unique_ptr<PGcancel, c_deleter<&PQfreeCancel>>;
+using result_handle = std::unique_ptr<PGresult, c_deleter<&PQclear>>;
+using options_handle = std::unique_ptr<PQconninfoOption, c_deleter<&PQconninfoFree>>;
 
 } // namespace loopsafe::postgres::detail
 

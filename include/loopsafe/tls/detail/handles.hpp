@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_TLS_DETAIL_HANDLES_HPP
 #define LOOPSAFE_TLS_DETAIL_HANDLES_HPP
 
+#include <loopsafe/detail/c_deleter.hpp>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -14,18 +16,9 @@
 
 namespace loopsafe::detail {
 
-template <auto Free>
-struct openssl_deleter {
-    template <class T>
-    void operator()(T* handle) const noexcept
-    {
-        Free(handle);
-    }
-};
-
-using ssl_handle = std::unique_ptr<SSL, openssl_deleter<&SSL_free>>;
-using ssl_context_handle = std::unique_ptr<SSL_CTX, openssl_deleter<&SSL_CTX_free>>;
-using ssl_session_handle = std::unique_ptr<SSL_SESSION, openssl_deleter<&SSL_SESSION_free>>;
+using ssl_handle = std::unique_ptr<SSL, c_deleter<&SSL_free>>;
+using ssl_context_handle = std::unique_ptr<SSL_CTX, c_deleter<&SSL_CTX_free>>;
+using ssl_session_handle = std::unique_ptr<SSL_SESSION, c_deleter<&SSL_SESSION_free>>;
 
 } // namespace loopsafe::detail
 
