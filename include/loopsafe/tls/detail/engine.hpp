@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <new>
 #include <sys/socket.h>
@@ -86,6 +87,9 @@ public:
     // In a forked child: the peer is the parent's, and hears nothing more.
     void mute() noexcept { muted_ = true; }
 
+    // What the operating system has taken so far.
+    std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+
     // Whether something can be read without the descriptor.
     bool has_pending() const noexcept { return SSL_has_pending(handle()) == 1; }
 
@@ -156,10 +160,13 @@ private:
     {
         auto& self = *static_cast<tls_engine*>(BIO_get_data(bio));
         BIO_clear_retry_flags(bio);
-        return self.finish(bio, BIO_FLAGS_WRITE, [&] {
+        const int sent = self.finish(bio, BIO_FLAGS_WRITE, [&] {
             return ::send(self.descriptor_, data, static_cast<std::size_t>(size),
                           MSG_NOSIGNAL | MSG_DONTWAIT);
         });
+        if (sent > 0)
+            self.bytes_sent_ += static_cast<std::uint64_t>(sent);
+        return sent;
     }
 
     static int receive(BIO* bio, char* data, int size) noexcept
@@ -196,6 +203,7 @@ private:
     ssl_handle ssl_;
     const int descriptor_;
     int descriptor_error_ = 0; // errno of the last send or recv that failed
+    std::uint64_t bytes_sent_ = 0;
     bool failed_ = false;
     bool muted_ = false;
 };

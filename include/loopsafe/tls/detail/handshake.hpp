@@ -8,7 +8,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace loopsafe::detail {
 
@@ -47,6 +49,22 @@ inline std::string why_not_verified(long result, const std::string& name)
         return text + "; where the server is right, give its root in tls_options::trusted_file";
     default: return text;
     }
+}
+
+// Errors: `tls_error` in the stage "handshake".
+inline asio::awaitable<std::shared_ptr<tls_channel>>
+shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> settings)
+{
+    const auto channel = std::make_shared<tls_channel>(std::move(connected), settings);
+    const auto ec = co_await complete(*channel, [&channel] { return channel->engine.handshake(); });
+    if (ec) {
+        const long verified = SSL_get_verify_result(channel->engine.handle());
+        throw tls_error(ec, "handshake",
+                        verified == X509_V_OK ? settings->name()
+                                              : why_not_verified(verified, settings->name()),
+                        verified);
+    }
+    co_return channel;
 }
 
 } // namespace loopsafe::detail

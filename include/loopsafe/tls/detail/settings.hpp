@@ -9,23 +9,19 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace loopsafe::detail {
 
-// What the connections of one connector have in common.
-class tls_settings {
+// What the connections of one client have in common, whatever server they go to. To make one reads
+// all that the system trusts, which takes milliseconds.
+class tls_context {
 public:
-    tls_settings(const std::string& host, const tls_options& options)
-        : name_(without_root_dot(options.server_name.empty() ? host : options.server_name)),
-          context_(SSL_CTX_new(TLS_client_method()))
+    explicit tls_context(const tls_options& options) : context_(SSL_CTX_new(TLS_client_method()))
     {
-        error_code not_an_address;
-        boost::asio::ip::make_address(name_, not_an_address);
-        is_address_ = !not_an_address;
         require(context_ != nullptr, "OpenSSL");
         auto* const context = context_.get();
         require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "the least version");
@@ -52,16 +48,61 @@ public:
         if (options.resume_sessions) {
             SSL_CTX_set_session_cache_mode(context,
                                            SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-            SSL_CTX_sess_set_new_cb(context, &keep);
-            SSL_CTX_set_app_data(context, this);
+            SSL_CTX_sess_set_new_cb(context, &keep_session);
         }
         if (options.configure)
             options.configure(context);
     }
+
+    SSL_CTX* get() const noexcept { return context_.get(); }
+
+    static void require(bool taken, const std::string& what)
+    {
+        if (taken)
+            return;
+        const auto reason = ERR_get_error();
+        throw tls_error(reason == 0 ? error_code(errc::bad_option)
+                                    : error_code(static_cast<int>(reason),
+                                                 boost::asio::error::get_ssl_category()),
+                        "configure", what);
+    }
+
+private:
+    static std::vector<unsigned char> alpn_list(const std::vector<std::string>& names)
+    {
+        std::vector<unsigned char> list;
+        for (const auto& name : names) {
+            require(!name.empty() && name.size() < 256, "alpn \"" + name + '"');
+            list.push_back(static_cast<unsigned char>(name.size()));
+            list.insert(list.end(), name.begin(), name.end());
+        }
+        return list;
+    }
+
+    static int keep_session(SSL* ssl, SSL_SESSION* session) noexcept;
+
+    ssl_context_handle context_;
+};
+
+// What the connections to one server have in common.
+class tls_settings {
+public:
+    tls_settings(std::string server_name, std::shared_ptr<const tls_context> context)
+        : name_(without_root_dot(std::move(server_name))), context_(std::move(context))
+    {
+        error_code not_an_address;
+        boost::asio::ip::make_address(name_, not_an_address);
+        is_address_ = !not_an_address;
+    }
+    tls_settings(const std::string& host, const tls_options& options)
+        : tls_settings(options.server_name.empty() ? host : options.server_name,
+                       std::make_shared<const tls_context>(options))
+    {
+    }
     tls_settings(const tls_settings&) = delete;
     tls_settings& operator=(const tls_settings&) = delete;
 
-    SSL_CTX* context() const noexcept { return context_.get(); }
+    SSL_CTX* context() const noexcept { return context_->get(); }
     const std::string& name() const noexcept { return name_; }
 
     // Before the handshake.
@@ -71,12 +112,14 @@ public:
         X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         if (is_address_) {
-            require(X509_VERIFY_PARAM_set1_ip_asc(rules, name_.c_str()) == 1, name_);
+            tls_context::require(X509_VERIFY_PARAM_set1_ip_asc(rules, name_.c_str()) == 1, name_);
         } else {
-            require(X509_VERIFY_PARAM_set1_host(rules, name_.data(), name_.size()) == 1 &&
-                        SSL_set_tlsext_host_name(ssl, name_.c_str()) == 1,
-                    "server name " + name_);
+            tls_context::require(X509_VERIFY_PARAM_set1_host(rules, name_.data(), name_.size()) ==
+                                         1 &&
+                                     SSL_set_tlsext_host_name(ssl, name_.c_str()) == 1,
+                                 "server name " + name_);
         }
+        SSL_set_app_data(ssl, const_cast<tls_settings*>(this));
         if (const auto session = sessions_.take())
             SSL_set_session(ssl, session.get());
     }
@@ -90,41 +133,20 @@ private:
         return name;
     }
 
-    static void require(bool taken, const std::string& what)
-    {
-        if (taken)
-            return;
-        const auto reason = ERR_get_error();
-        throw tls_error(reason == 0 ? error_code(errc::bad_option)
-                                    : error_code(static_cast<int>(reason),
-                                                 boost::asio::error::get_ssl_category()),
-                        "configure", what);
-    }
-
-    static std::vector<unsigned char> alpn_list(const std::vector<std::string>& names)
-    {
-        std::vector<unsigned char> list;
-        for (const auto& name : names) {
-            require(!name.empty() && name.size() < 256, "alpn \"" + name + '"');
-            list.push_back(static_cast<unsigned char>(name.size()));
-            list.insert(list.end(), name.begin(), name.end());
-        }
-        return list;
-    }
-
-    static int keep(SSL* ssl, SSL_SESSION* session) noexcept
-    {
-        const auto* const self =
-            static_cast<const tls_settings*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-        self->sessions_.add(ssl_session_handle(session));
-        return 1;
-    }
+    friend class tls_context;
 
     std::string name_;
     bool is_address_ = false;
-    ssl_context_handle context_;
+    std::shared_ptr<const tls_context> context_;
     mutable tls_sessions sessions_;
 };
+
+inline int tls_context::keep_session(SSL* ssl, SSL_SESSION* session) noexcept
+{
+    const auto* const server = static_cast<const tls_settings*>(SSL_get_app_data(ssl));
+    server->sessions_.add(ssl_session_handle(session));
+    return 1;
+}
 
 } // namespace loopsafe::detail
 

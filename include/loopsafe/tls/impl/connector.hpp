@@ -13,19 +13,8 @@ tls_connector::connect(boost::asio::any_io_executor executor, std::source_locati
 {
     const auto settings = settings_;
     auto below = co_await tcp_.connect(executor, where);
-    const auto channel =
-        std::make_shared<detail::tls_channel>(std::move(below.next_layer()), settings);
-    const auto ec =
-        co_await detail::complete(*channel, [&channel] { return channel->engine.handshake(); });
-    if (ec) {
-        const long verified = SSL_get_verify_result(channel->engine.handle());
-        throw tls_error(ec, "handshake",
-                        verified == X509_V_OK
-                            ? settings->name()
-                            : detail::why_not_verified(verified, settings->name()),
-                        verified);
-    }
-    co_return tls_stream(channel, below.home());
+    auto channel = co_await detail::shake_hands(std::move(below.next_layer()), settings);
+    co_return tls_stream(std::move(channel), below.home());
 }
 
 } // namespace loopsafe
