@@ -63,6 +63,10 @@ class LoopsafeConan(ConanFile):
             tls.set_property("cmake_target_name", "loopsafe::tls")
             tls.requires = ["core", *packages("openssl::ssl")]
             tls.bindirs = tls.libdirs = []
+            http = self.cpp_info.components["http"]
+            http.set_property("cmake_target_name", "loopsafe::http")
+            http.requires = ["tls"]
+            http.bindirs = http.libdirs = []
         if self.options.with_postgres:
             postgres = self.cpp_info.components["postgres"]
             postgres.set_property("cmake_target_name", "loopsafe::postgres")

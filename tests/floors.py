@@ -49,6 +49,7 @@ FLOORS = {
     5: """
         tcp.hpp impl/tcp.hpp detail/stream_op.hpp detail/tcp_probe.hpp
         tls.hpp tls/*
+        http.hpp http/*
         postgres.hpp postgres/*
     """,
     6: """

@@ -67,6 +67,32 @@ class tls_connector;
 class tls_error;
 struct tls_options;
 
+namespace http {
+enum class errc;
+enum class condition;
+enum class stage;
+enum class replay;
+struct evidence;
+class error;
+struct origin;
+struct url;
+class fields;
+class body_writer;
+class request_body;
+class request;
+struct response_head;
+struct response;
+class incoming_response;
+struct limits;
+struct timeouts;
+struct event;
+struct single_use_client_options;
+struct client_options;
+template <class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
+class basic_client;
+using client = basic_client<>;
+} // namespace http
+
 // floor 6
 class runner;
 

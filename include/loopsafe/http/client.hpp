@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_CLIENT_HPP
+#define LOOPSAFE_HTTP_CLIENT_HPP
+
+#include <loopsafe/detail/located_executor.hpp>
+#include <loopsafe/detail/safe_as_temporary.hpp>
+#include <loopsafe/execution.hpp>
+#include <loopsafe/http/detail/open_response.hpp>
+#include <loopsafe/http/incoming.hpp>
+#include <loopsafe/http/options.hpp>
+#include <loopsafe/http/request.hpp>
+#include <loopsafe/http/response.hpp>
+#include <loopsafe/keep_alive_pool.hpp>
+#include <loopsafe/null_pool.hpp>
+#include <loopsafe/per_context_pool.hpp>
+#include <loopsafe/pool_stats.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe {
+class worker_threads;
+}
+
+namespace loopsafe::http {
+
+namespace detail {
+
+template <class PoolPolicy, class ExecutionPolicy>
+class client_state;
+
+template <class F>
+using result_of_reader = typename std::invoke_result_t<F&, incoming_response&>::value_type;
+
+template <class F>
+boost::asio::awaitable<result_of_reader<F>>
+lend(boost::asio::awaitable<std::unique_ptr<open_response>> opening, F fn)
+{
+    const auto response = co_await std::move(opening);
+    if constexpr (std::is_void_v<result_of_reader<F>>) {
+        co_await fn(*response);
+        response->drain();
+    } else {
+        auto result = co_await fn(*response);
+        response->drain();
+        co_return result;
+    }
+}
+
+} // namespace detail
+
+/// A function that reads a response: `awaitable<T> fn(incoming_response&)`.
+template <class F>
+concept response_reader = std::invocable<F&, incoming_response&> &&
+                          std::same_as<std::invoke_result_t<F&, incoming_response&>,
+                                       boost::asio::awaitable<detail::result_of_reader<F>>>;
+
+/// Asks HTTP servers, and keeps its connections to them as the `PoolPolicy` says.
+///
+///     http::client client{co_await asio::this_coro::executor};
+///     const auto answer = co_await client.get("https://example.org/");
+///
+/// With `keep_alive_pool` and `on_context` a client has a home, and refuses every other context.
+/// With `null_pool` (one connection for each request), `per_context_pool` (each context keeps its
+/// own) or `thread_offload` (requests run on worker threads) it needs none, and may sit at
+/// namespace scope.
+///
+/// What is the same for all of them:
+///
+/// * HTTP/1.1, over TCP, TLS and UNIX sockets. Redirects, cookies and encodings are not followed,
+///   kept or undone: `send()` is the place to put a layer around.
+/// * A connection serves one request at a time, and another only if the response ended where it
+///   said that it would, with nothing after it.
+/// * A request that broke a kept connection before a byte came back is sent once more, on a new
+///   one, if that does no harm; see `replay`.
+/// * What a server sends is checked and bounded; see `limits`. No header can be smuggled in.
+/// * Every stage has a deadline; see `timeouts`.
+///
+/// Every request is destroyed safely with its context, in whatever stage. The client may be
+/// destroyed at any time: before, after or during its requests, and after its context.
+/// Thread safety: distinct objects safe. Shared objects safe too, except destruction and moving.
+template <class PoolPolicy, class ExecutionPolicy>
+class basic_client {
+    static_assert(pool_policy<PoolPolicy>,
+                  "the policy does not meet the concept loopsafe::pool_policy");
+    static_assert(execution_policy<ExecutionPolicy>,
+                  "the execution policy is loopsafe::on_context or loopsafe::thread_offload");
+    static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
+    static_assert(!offloaded || PoolPolicy::has_home || !PoolPolicy::keeps_idle,
+                  "with thread_offload a connection belongs to no context, so that a shelf for "
+                  "each context means nothing: use keep_alive_pool or null_pool");
+
+public:
+    /// With `null_pool` there are no options for what is kept.
+    using options =
+        std::conditional_t<PoolPolicy::keeps_idle, client_options, single_use_client_options>;
+
+    /// A client whose home is the context of `home`: an `io_context`, a `thread_pool`, or an
+    /// executor of one.
+    ///
+    /// Preconditions: the context has not been destroyed.
+    /// Errors: `no_context` (as `context_error`) where `home` names none; what makes no sense among
+    /// the options.
+    explicit basic_client(const loopsafe::detail::located_executor& home, options with = {})
+        requires(PoolPolicy::has_home && !offloaded);
+
+    /// A client for any context.
+    explicit basic_client(options with = {})
+        requires(!PoolPolicy::has_home && !offloaded);
+
+    /// A client for any context. `workers` are the threads for its requests, null for
+    /// `worker_threads::shared()`; they may be destroyed before it.
+    explicit basic_client(options with = {}, worker_threads* workers = nullptr)
+        requires(offloaded);
+
+    basic_client(basic_client&&) noexcept = default;
+    basic_client& operator=(basic_client&& other) noexcept
+    {
+        basic_client(std::move(other)).swap(*this);
+        return *this;
+    }
+
+    /// As `close()`.
+    ~basic_client()
+    {
+        if (state_ != nullptr)
+            close();
+    }
+
+    void swap(basic_client& other) noexcept { state_.swap(other.state_); }
+
+    /// Sends a request and gives the whole response, whatever its status.
+    ///
+    /// Context: the home where the client has one, else `wrong_context`, or `context_closed` where
+    /// the home is gone, before a byte is sent; else any context.
+    /// Per-operation cancellation: terminal; the connection is closed.
+    /// Errors: `context_error`; `pool_error` {`acquire_timeout`, `queue_full`, `pool_closed`};
+    /// `error` for all else, with how far it had come.
+    boost::asio::awaitable<response>
+    send(request what, std::source_location where = std::source_location::current());
+
+    /// Sends a request and lends the response to `fn` while its body is still coming; gives what
+    /// `fn` gives. A body that `fn` does not read to its end costs the connection, unless the rest
+    /// has come already.
+    ///
+    /// Context, cancellation, errors: as `send()`; what `fn` throws.
+    template <class F>
+        requires response_reader<std::decay_t<F>>
+    boost::asio::awaitable<detail::result_of_reader<std::decay_t<F>>>
+    with_response(request what, F&& fn,
+                  std::source_location where = std::source_location::current())
+    {
+        static_assert(loopsafe::detail::safe_as_temporary<F>,
+                      "GCC 12 would destroy what this function captures twice: give the lambda a "
+                      "name first and pass that, or capture by reference");
+        return detail::lend<std::decay_t<F>>(open(std::move(what), where), std::forward<F>(fn));
+    }
+
+    /// `send()`, by method. `body` is sent as it is: its type belongs into a field of a `request`.
+    boost::asio::awaitable<response>
+    get(std::string url, std::source_location where = std::source_location::current())
+    {
+        return send({"GET", std::move(url)}, where);
+    }
+    boost::asio::awaitable<response>
+    head(std::string url, std::source_location where = std::source_location::current())
+    {
+        return send({"HEAD", std::move(url)}, where);
+    }
+    boost::asio::awaitable<response>
+    post(std::string url, request_body body,
+         std::source_location where = std::source_location::current())
+    {
+        return send({"POST", std::move(url), std::move(body)}, where);
+    }
+    boost::asio::awaitable<response>
+    put(std::string url, request_body body,
+        std::source_location where = std::source_location::current())
+    {
+        return send({"PUT", std::move(url), std::move(body)}, where);
+    }
+    boost::asio::awaitable<response>
+    patch(std::string url, request_body body,
+          std::source_location where = std::source_location::current())
+    {
+        return send({"PATCH", std::move(url), std::move(body)}, where);
+    }
+    boost::asio::awaitable<response>
+    del(std::string url, std::source_location where = std::source_location::current())
+    {
+        return send({"DELETE", std::move(url)}, where);
+    }
+
+    /// Closes every idle connection now, and every other when its request has ended.
+    void invalidate() noexcept;
+
+    /// Refuses every request from now on, those that wait for a connection included
+    /// (`pool_closed`), and closes idle connections. Requests under way end as they would have.
+    ///
+    /// Needs no running context and does not wait. Thread safety: any thread.
+    void close() noexcept;
+
+    /// `close()`, and waits until the last request has let go of its connection.
+    ///
+    /// Errors: `close_timeout` (as `pool_error`) when requests are still under way after `limit`;
+    /// the context errors of `send()`.
+    boost::asio::awaitable<void>
+    async_close(std::chrono::milliseconds limit,
+                std::source_location where = std::source_location::current());
+
+    /// The connections to all servers, counted together.
+    pool_stats stats() const;
+
+    /// The home, or an empty reference for clients without one.
+    context_ref home() const noexcept;
+
+private:
+    using state = detail::client_state<PoolPolicy, ExecutionPolicy>;
+
+    boost::asio::awaitable<std::unique_ptr<detail::open_response>> open(request what,
+                                                                        std::source_location where);
+
+    std::shared_ptr<state> state_;
+};
+
+} // namespace loopsafe::http
+
+#include <loopsafe/http/impl/client.hpp>
+
+#endif

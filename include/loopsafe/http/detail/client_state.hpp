@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
+#define LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
+
+#include <loopsafe/connection_pool.hpp>
+#include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/http/detail/connector.hpp>
+#include <loopsafe/http/detail/url_view.hpp>
+#include <loopsafe/offloaded_connection_pool.hpp>
+
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::http::detail {
+
+// Says that a request may be under way: a connection to nothing.
+struct permit_connector {
+    struct permit {};
+    using connection_type = permit;
+
+    asio::awaitable<permit> connect(asio::any_io_executor) const { co_return permit(); }
+    bool is_clean(const permit&) const noexcept { return false; }
+    bool probe(permit&) const noexcept { return false; }
+};
+
+// What a client and its requests share.
+template <class PoolPolicy, class ExecutionPolicy>
+class client_state {
+    using mutex = typename PoolPolicy::mutex_type;
+    using timer = typename PoolPolicy::clock_type::timer;
+    using connector_type = connector<timer>;
+    using permit_pool =
+        connection_pool<permit_connector, basic_null_pool<mutex, typename PoolPolicy::clock_type>>;
+
+public:
+    using pool_type = connection_pool<connector_type, PoolPolicy, ExecutionPolicy>;
+    using lease_type = typename pool_type::lease_type;
+    using connection_type = connection<timer>;
+    using options_type =
+        std::conditional_t<PoolPolicy::keeps_idle, client_options, single_use_client_options>;
+    using permit = typename permit_pool::lease_type;
+    using timer_type = timer;
+
+    static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
+    static constexpr bool has_home = PoolPolicy::has_home && !offloaded;
+
+    // One origin, and the connections to it.
+    struct server {
+        http::origin origin;
+        std::string authority;
+        pool_type pool;
+        std::uint64_t last_used = 0;
+    };
+
+    client_state(options_type with, const loopsafe::detail::located_executor* home,
+                 worker_threads* workers)
+        : options_(std::make_shared<const options_type>(std::move(with))), workers_(workers)
+    {
+        auto made = std::make_shared<client_settings>();
+        made->options = options_;
+        made->closes = !PoolPolicy::keeps_idle;
+        if (!options_->base_url.empty()) {
+            made->base = parse_url(options_->base_url);
+            made->target_prefix = made->base->target;
+            if (made->target_prefix.find('?') != std::string::npos)
+                refuse(errc::bad_url, "base_url " + printable(options_->base_url) +
+                                          ": requests are appended to it, so it has no query");
+            if (made->target_prefix.ends_with('/'))
+                made->target_prefix.pop_back();
+        }
+        settings_ = std::move(made);
+        tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
+        pool_options(); // checks them
+        if (options_->max_total != options_->no_limit) {
+            single_use_options limits;
+            limits.max_size = options_->max_total;
+            limits.max_waiting = options_->max_waiting;
+            limits.connect_timeout = never;
+            limits.name = "http, all servers";
+            permits_.emplace(permit_connector(), limits);
+        }
+        if (home == nullptr)
+            return;
+        home_ = context_of(home->executor, home->where);
+        if (!home_)
+            throw context_error(loopsafe::detail::refusal(
+                {}, home->executor, "http::client", "construction", home->where,
+                "give it an io_context, a thread_pool, or an executor of one"));
+    }
+
+    const context_ref& home() const noexcept { return home_; }
+
+    void require_home(const asio::any_io_executor& executor, const char* operation,
+                      const std::source_location& where) const
+    {
+        if constexpr (has_home) {
+            const auto* asking = loopsafe::detail::queried_context(executor);
+            if (asking != nullptr && home_.is(*asking)) [[likely]]
+                return;
+            throw context_error(loopsafe::detail::refusal(
+                home_, executor, "http::client", operation, where,
+                "make the client inside the context that uses it, or choose "
+                "http::basic_client<null_pool> (a new connection each time), <per_context_pool> "
+                "(each context keeps its own) or <keep_alive_pool, thread_offload> (any context)"));
+        }
+    }
+
+    // Checks all that can be checked before a byte is sent, and finds the server.
+    std::shared_ptr<server> prepare(call& c, const asio::any_io_executor& executor)
+    {
+        check_request(c.asked);
+        const auto& o = *options_;
+        c.settings = settings_;
+        c.most = o.limits;
+        c.times = c.asked.timeouts.value_or(o.timeouts);
+        if (c.times.total != never)
+            c.due = (timer::clock_type::now() + c.times.total).time_since_epoch();
+        auto at = find_server(c, executor);
+        c.authority = at->authority;
+        c.origin = &at->origin;
+        c.server = at;
+        return at;
+    }
+
+    asio::awaitable<permit> permission(const call& c, std::source_location where)
+    {
+        return permits_->acquire({.timeout = c.times.wait}, where);
+    }
+    bool needs_permission() const noexcept { return permits_.has_value(); }
+
+    // Idle connections count, too, and are what can be spared.
+    void make_room(const server& wanted) noexcept
+    {
+        if (!permits_ || wanted.pool.stats().idle != 0)
+            return;
+        const std::lock_guard lock(mutex_);
+        std::size_t open = 0;
+        server* oldest = nullptr;
+        for (const auto& [key, each] : servers_) {
+            const auto now = each->pool.stats();
+            open += now.idle + now.leased + now.connecting;
+            if (now.idle != 0 && (oldest == nullptr || each->last_used < oldest->last_used))
+                oldest = each.get();
+        }
+        if (open >= options_->max_total && oldest != nullptr)
+            oldest->pool.invalidate();
+    }
+
+    void tell(const event& what) const noexcept { tell_hook(*options_, what); }
+
+    void invalidate() noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [key, each] : servers_)
+            each->pool.invalidate();
+    }
+
+    void close() noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        if (permits_)
+            permits_->close();
+        for (const auto& [key, each] : servers_)
+            each->pool.close();
+    }
+
+    std::vector<std::shared_ptr<server>> servers() const
+    {
+        const std::lock_guard lock(mutex_);
+        std::vector<std::shared_ptr<server>> all;
+        for (const auto& [key, each] : servers_)
+            all.push_back(each);
+        return all;
+    }
+
+private:
+    struct hash {
+        using is_transparent = void;
+        std::size_t operator()(const origin_view& o) const noexcept { return hash_of(o); }
+        std::size_t operator()(const origin& o) const noexcept { return hash_of(view(o)); }
+    };
+    struct equal {
+        using is_transparent = void;
+        bool operator()(const origin_view& a, const origin& b) const noexcept
+        {
+            return a.secure == b.secure && a.port == b.port && equal_ignoring_case(a.host, b.host);
+        }
+        bool operator()(const origin& a, const origin_view& b) const noexcept
+        {
+            return (*this)(b, a);
+        }
+        bool operator()(const origin& a, const origin& b) const noexcept { return a == b; }
+    };
+
+    static origin_view view(const origin& o) noexcept { return {o.secure, o.host, o.port}; }
+
+    std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
+    {
+        const std::string_view text = c.asked.url;
+        auto parts = split_url(text);
+        const bool relative = parts.wrong != nullptr && settings_->base &&
+                              text.find("://") > text.find_first_of("/?#");
+        if (relative || (settings_->base && text.find("://") == std::string_view::npos)) {
+            parts.target = text.substr(0, text.find('#'));
+            if (!all_are(target_char, parts.target))
+                refuse(errc::bad_url, "url " + printable(text) +
+                                          ": a space, a control character or a byte outside ASCII "
+                                          "must be encoded as %XX");
+            parts.origin = view(settings_->base->origin);
+            parts.wrong = nullptr;
+            c.prefix = settings_->target_prefix;
+        }
+        c.target = parts.target;
+        if (parts.wrong == nullptr) {
+            const std::lock_guard lock(mutex_);
+            require_open();
+            if (const auto found = servers_.find(parts.origin); found != servers_.end()) {
+                found->second->last_used = ++uses_;
+                return found->second;
+            }
+        }
+        return add_server(checked_origin(parts, text), executor);
+    }
+
+    std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)
+    {
+        std::shared_ptr<const loopsafe::detail::tls_settings> tls;
+        if (of.secure)
+            tls = std::make_shared<const loopsafe::detail::tls_settings>(
+                options_->tls.server_name.empty() ? of.host : options_->tls.server_name, tls_);
+        const auto name = "http " + of.to_string();
+        auto limits = pool_options();
+        limits.name = name;
+        auto authority = of.authority();
+        connector_type how({of, options_, std::move(tls)});
+        auto made = std::make_shared<server>(server{std::move(of), std::move(authority),
+                                                    make_pool(std::move(how), limits, executor)});
+        std::shared_ptr<server> unused; // ends without the lock
+        const std::lock_guard lock(mutex_);
+        require_open();
+        const auto [at, fresh] = servers_.try_emplace(made->origin, made);
+        at->second->last_used = ++uses_;
+        if (fresh && servers_.size() > most_servers)
+            unused = forget_oldest();
+        return at->second;
+    }
+
+    pool_type make_pool(connector_type how, const typename PoolPolicy::options& limits,
+                        [[maybe_unused]] const asio::any_io_executor& executor)
+    {
+        if constexpr (has_home)
+            return pool_type(executor, std::move(how), limits);
+        else if constexpr (offloaded)
+            return pool_type(std::move(how), limits, workers_);
+        else
+            return pool_type(std::move(how), limits);
+    }
+
+    // A client that goes everywhere must not remember everything.
+    std::shared_ptr<server> forget_oldest() // under the lock
+    {
+        auto oldest = servers_.end();
+        for (auto i = servers_.begin(); i != servers_.end(); ++i) {
+            if (i->second.use_count() == 1 &&
+                (oldest == servers_.end() || i->second->last_used < oldest->second->last_used))
+                oldest = i;
+        }
+        if (oldest == servers_.end())
+            return nullptr;
+        auto forgotten = std::move(oldest->second);
+        servers_.erase(oldest);
+        return forgotten;
+    }
+
+    typename PoolPolicy::options pool_options() const
+    {
+        const auto& o = *options_;
+        typename PoolPolicy::options limits;
+        limits.max_size = o.max_per_origin;
+        limits.max_waiting = o.max_waiting;
+        limits.acquire_timeout = o.timeouts.wait;
+        limits.connect_timeout = never; // each step has its own
+        if constexpr (PoolPolicy::keeps_idle) {
+            limits.idle_timeout = o.idle_timeout;
+            limits.max_lifetime = o.max_lifetime;
+            limits.lifetime_jitter = o.lifetime_jitter;
+            limits.probe_after = o.probe_after;
+        }
+        loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
+                                        PoolPolicy::limit_per_context);
+        return limits;
+    }
+
+    void require_open() const // under the lock
+    {
+        if (closed_) {
+            pool_report report;
+            report.code = loopsafe::errc::pool_closed;
+            report.pool = "http client";
+            report.max_size = options_->max_per_origin;
+            report.operation = "send";
+            throw pool_error(std::move(report));
+        }
+    }
+
+    static constexpr std::size_t most_servers = 1024;
+
+    const std::shared_ptr<const options_type> options_;
+    worker_threads* const workers_;
+    std::shared_ptr<const client_settings> settings_;
+    std::shared_ptr<const loopsafe::detail::tls_context> tls_;
+    std::optional<permit_pool> permits_;
+    context_ref home_;
+
+    mutable mutex mutex_;
+    std::unordered_map<origin, std::shared_ptr<server>, hash, equal> servers_;
+    std::uint64_t uses_ = 0;
+    bool closed_ = false;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

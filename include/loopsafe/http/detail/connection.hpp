@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
+#define LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
+
+#include <loopsafe/http/detail/buffer.hpp>
+#include <loopsafe/http/detail/call.hpp>
+#include <loopsafe/http/detail/keep_alive_hint.hpp>
+#include <loopsafe/http/detail/lazy_deadline.hpp>
+#include <loopsafe/http/detail/response_decoder.hpp>
+#include <loopsafe/http/detail/tell_hook.hpp>
+#include <loopsafe/http/detail/transport.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+// One connection to one server, and the exchange that is under way on it.
+template <class Timer>
+class connection {
+    using clock = typename Timer::clock_type;
+    using time_point = typename Timer::time_point;
+
+public:
+    connection(transport carrier, const asio::any_io_executor& executor)
+        : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
+    {
+    }
+
+    // Between messages, as far as can be told, and welcome to another.
+    bool is_clean() const noexcept { return clean_; }
+
+    bool probe() noexcept
+    {
+        return clean_ && clock::now() < welcome_until_ && transport_.is_silent();
+    }
+
+    void mute() noexcept { transport_.mute(); }
+    bool is_used() const noexcept { return used_; }
+
+    // Since the last response ended.
+    std::chrono::nanoseconds idle_for() const noexcept
+    {
+        return is_used() ? std::chrono::nanoseconds(clock::now() - ended_)
+                         : std::chrono::nanoseconds::zero();
+    }
+
+    // Sends the request, with a body that is in memory, and reads the response: all of it, or only
+    // its head where the caller reads the body.
+    asio::awaitable<void> exchange(call& c)
+    {
+        begin(c);
+        auto body = std::string_view(c.asked.body.bytes());
+        if (body.size() <= small_body) {
+            out_.append(body);
+            body = {};
+        }
+        co_await flush(c, body);
+        co_await receive(c);
+    }
+
+    // The same in steps, for a body that is being made: begin(), write_part() and end_body(), then
+    // receive().
+    void begin(call& c)
+    {
+        clean_ = false;
+        open_ = true;
+        auto& seen = c.answer.seen;
+        seen.stage = stage::write;
+        seen.reused = is_used();
+        seen.bytes_sent = seen.bytes_received = 0;
+        c.failure = {};
+        c.failed = c.refused_more = c.done = false;
+        c.answer.trailers.clear();
+        c.answer.body.clear();
+        filled_ = 0;
+        encrypted_before_ = transport_.encrypted_bytes_sent();
+        decoder_.emplace(c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
+        out_.clear();
+        write_head(out_, c.asked, *c.settings, c.authority, c.prefix, c.target, c.authorization);
+        tell(c, {.what = event::kind::acquired,
+                 .origin = *c.origin,
+                 .reused = seen.reused,
+                 .idle_for = idle_for()});
+        left_to_write_ = c.asked.body.length();
+        body_ended_ = !c.asked.body.is_streamed();
+    }
+
+    // False where the server wants no more.
+    asio::awaitable<bool> write_part(call& c, std::string_view part)
+    {
+        if (c.refused_more || part.empty())
+            co_return !c.refused_more;
+        if (left_to_write_) {
+            if (part.size() > *left_to_write_)
+                fail(c, errc::bad_length);
+            *left_to_write_ -= part.size();
+        } else {
+            write_number(out_, part.size(), 16);
+            out_.append("\r\n");
+        }
+        if (c.answer.seen.bytes_sent != 0 && !transport_.is_silent())
+            c.refused_more = true;
+        else
+            co_await flush(c, part);
+        if (!left_to_write_)
+            out_.append("\r\n"); // goes with the next
+        co_return !c.refused_more;
+    }
+
+    asio::awaitable<void> end_body(call& c, const fields& trailers)
+    {
+        if (c.refused_more)
+            co_return;
+        if (left_to_write_.value_or(0) != 0)
+            fail(c, errc::bad_length);
+        if (!left_to_write_) {
+            out_.append("0\r\n");
+            for (const auto& each : trailers)
+                write_field(out_, each.name, each.value);
+            out_.append("\r\n");
+        }
+        co_await flush(c, {});
+        body_ended_ = !c.refused_more;
+    }
+
+    // Reads until the response is complete, or its head where the caller reads the body.
+    asio::awaitable<void> receive(call& c)
+    {
+        auto& seen = c.answer.seen;
+        seen.stage = stage::first_byte;
+        for (auto limit = c.times.first_byte; !advance(c); limit = c.times.gap) {
+            const auto room = where_to_read(c);
+            set_deadline(c, limit);
+            const auto [ec, n] =
+                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+            came(c, ec, n);
+        }
+        if (decoder_->done())
+            end(c);
+    }
+
+    // The next bytes of the body; 0 at its end, for good.
+    asio::awaitable<std::size_t> read_some(call& c, asio::mutable_buffer to)
+    {
+        if (c.failed)
+            fail(c, c.failure);
+        std::size_t got = 0;
+        while (got == 0 && !decoder_->done() && to.size() != 0) {
+            if (!in_.empty()) {
+                got = copy_out(c, to);
+                continue;
+            }
+            const bool direct = decoder_->plain_left() != 0;
+            const auto room =
+                direct ? asio::buffer(to, static_cast<std::size_t>(std::min<std::uint64_t>(
+                                              decoder_->plain_left(), to.size())))
+                       : in_.prepare();
+            set_deadline(c, c.times.gap);
+            const auto [ec, n] =
+                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+            if (direct && !ec) {
+                c.answer.seen.bytes_received += n;
+                decoder_->skip(n);
+                got = n;
+            } else {
+                came_in_stream(c, ec, n);
+            }
+        }
+        if (decoder_->done())
+            end(c);
+        co_return got;
+    }
+
+    // Drops the rest of a body, where it is here already.
+    void drain(call& c)
+    {
+        while (decoder_->head_done() && !decoder_->done() && !in_.empty() && !c.failed) {
+            error_code ec;
+            in_.consume(decoder_->put(in_.data(), ec).used);
+            if (ec)
+                return;
+        }
+        if (decoder_->done())
+            end(c);
+        leave(c);
+    }
+
+private:
+    static constexpr std::size_t small_body = 8 * 1024; // is copied behind the head
+    static constexpr std::size_t body_step = 64 * 1024; // at least, of a body of known length
+
+    void tell(const call& c, event what) const noexcept { tell_hook(*c.settings->options, what); }
+
+    [[noreturn]] void fail(call& c, error_code ec)
+    {
+        if (deadline_.expired())
+            ec = errc::timed_out;
+        c.failure = ec;
+        c.failed = true;
+        c.answer.seen.bytes_sent = sent(c);
+        deadline_.clear();
+        leave(c);
+        throw error(ec, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+    }
+
+    // Of TLS, what the operating system took counts: a record that waits in memory was not sent.
+    std::uint64_t sent(const call& c) const noexcept
+    {
+        return transport_.is_secure() ? transport_.encrypted_bytes_sent() - encrypted_before_
+                                      : c.answer.seen.bytes_sent;
+    }
+
+    void set_deadline(const call& c, std::chrono::milliseconds limit)
+    {
+        auto due = time_point::max();
+        if (limit != never) {
+            const auto now = clock::now();
+            const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);
+            if (limit < most)
+                due = now + limit;
+        }
+        if (c.due)
+            due = std::min(due, time_point(*c.due));
+        deadline_.set(due);
+    }
+
+    // Writes what is in `out_`, and then `body`. Where the server has gone, it may have said why.
+    asio::awaitable<void> flush(call& c, std::string_view body)
+    {
+        std::string_view head = out_;
+        while (!head.empty() || !body.empty()) {
+            set_deadline(c, c.times.write);
+            const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
+            const auto [ec, n] =
+                co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            if (ec) {
+                if (ec == asio::error::operation_aborted || deadline_.expired() || sent(c) == 0)
+                    fail(c, ec);
+                c.failure = ec;
+                c.refused_more = true;
+                break;
+            }
+            c.answer.seen.bytes_sent += n;
+            const auto of_head = std::min(n, head.size());
+            head.remove_prefix(of_head);
+            body.remove_prefix(n - of_head);
+            if (!body.empty() && !transport_.is_silent()) {
+                c.refused_more = true; // it has answered, or gone, in the middle of the body
+                break;
+            }
+        }
+        out_.clear();
+    }
+
+    // Makes what it can of what has come. True: there is no more to read for now.
+    bool advance(call& c)
+    {
+        while (!in_.empty() && !decoder_->done() && !(c.streamed && decoder_->head_done())) {
+            const bool in_head = !decoder_->head_done();
+            error_code ec;
+            const auto step = decoder_->put(in_.data(), ec);
+            if (!ec && !step.body.empty())
+                ec = collect(c, step.body);
+            in_.consume(step.used);
+            if (in_head && decoder_->head_done()) {
+                c.answer.seen.stage = stage::body;
+                c.length = decoder_->length();
+            }
+            if (ec)
+                fail(c, ec);
+            if (in_head && !decoder_->head_done())
+                return false; // it wants the rest of a head
+        }
+        return decoder_->done() || (c.streamed && decoder_->head_done());
+    }
+
+    error_code collect(call& c, std::string_view part)
+    {
+        auto& body = c.answer.body;
+        if (part.size() > c.most.body_bytes - filled_)
+            return errc::body_too_large;
+        body.resize(filled_); // it may have been made larger, for a read straight into it
+        body.append(part);
+        filled_ += part.size();
+        return {};
+    }
+
+    // Straight into the body where it is large, else into the buffer.
+    asio::mutable_buffer where_to_read(call& c)
+    {
+        const auto left = decoder_->plain_left();
+        direct_ = !c.streamed && left > buffer::least && in_.empty();
+        if (!direct_)
+            return in_.prepare();
+        if (left > c.most.body_bytes - filled_)
+            fail(c, errc::body_too_large);
+        auto& body = c.answer.body;
+        if (body.size() == filled_)
+            body.resize(filled_ + static_cast<std::size_t>(
+                                      std::min<std::uint64_t>(left, std::max(filled_, body_step))));
+        return asio::buffer(body.data() + filled_, body.size() - filled_);
+    }
+
+    void came(call& c, const error_code& ec, std::size_t n)
+    {
+        if (ec || !direct_) {
+            came_in_stream(c, ec, n);
+        } else {
+            c.answer.seen.bytes_received += n;
+            filled_ += n;
+            decoder_->skip(n);
+        }
+    }
+
+    void came_in_stream(call& c, const error_code& ec, std::size_t n)
+    {
+        auto& seen = c.answer.seen;
+        if (n != 0 && seen.bytes_received == 0) {
+            seen.stage = stage::head;
+            tell(c, {.what = event::kind::first_byte, .origin = *c.origin});
+        }
+        in_.commit(n);
+        seen.bytes_received += n;
+        if (!ec)
+            return;
+        const bool unsaid = ec == asio::ssl::error::stream_truncated;
+        if ((ec != asio::error::eof && !unsaid) || deadline_.expired())
+            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : ec);
+        error_code wrong;
+        decoder_->end_of_stream(wrong);
+        if (wrong || unsaid) // TLS that ends without a good-bye may have been cut (RFC 9112, 9.8)
+            fail(c, seen.bytes_received != 0 ? error_code(errc::incomplete)
+                    : c.failure              ? c.failure
+                                             : error_code(errc::no_response));
+    }
+
+    std::size_t copy_out(call& c, asio::mutable_buffer to)
+    {
+        error_code ec;
+        const auto given = in_.data().substr(0, to.size());
+        const auto step = decoder_->put(given, ec);
+        if (!step.body.empty())
+            std::memcpy(to.data(), step.body.data(), step.body.size());
+        in_.consume(step.used);
+        if (ec)
+            fail(c, ec);
+        return step.body.size();
+    }
+
+    // The response is complete. What came with it and belongs to nothing makes the next one
+    // suspect.
+    void end(call& c)
+    {
+        if (std::exchange(c.done, true))
+            return;
+        c.answer.body.resize(c.streamed ? 0 : filled_);
+        c.answer.seen.bytes_sent = sent(c);
+        deadline_.clear();
+        ended_ = clock::now();
+        const auto hint = keep_alive_hint(c.answer.headers);
+        welcome_until_ = hint ? ended_ + *hint : time_point::max();
+        clean_ = decoder_->keeps_alive() && body_ended_ && !c.refused_more && !c.settings->closes &&
+                 in_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
+                 !deadline_.expired();
+        used_ = true;
+        leave(c);
+    }
+
+    // Once for each exchange.
+    void leave(const call& c) noexcept
+    {
+        if (std::exchange(open_, false))
+            tell(c, {.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
+    }
+
+    transport transport_;
+    lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it goes first
+    buffer in_;
+    std::string out_;
+    std::optional<response_decoder> decoder_;
+    std::size_t filled_ = 0; // of the body, which may have room for more
+    std::optional<std::uint64_t> left_to_write_;
+    std::uint64_t encrypted_before_ = 0;
+    time_point ended_{};
+    time_point welcome_until_ = time_point::max();
+    bool open_ = false;   // an exchange is under way
+    bool used_ = false;   // one has ended well
+    bool direct_ = false; // the read under way goes into the body
+    bool body_ended_ = true;
+    bool clean_ = true;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
+#define LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
+
+#include <loopsafe/http/detail/idle_wait.hpp>
+#include <loopsafe/never.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <sys/socket.h>
+
+namespace loopsafe::http::detail {
+
+// The deadlines of one connection, one at a time. Setting one is seldom more than a store: the
+// timer, once it waits, looks when it fires how far the deadline has moved.
+//
+// Where a deadline passes, the descriptor is shut down, so that what waits for it ends. That needs
+// neither the connection's thread nor its strand.
+template <class Timer>
+class lazy_deadline {
+public:
+    using clock = typename Timer::clock_type;
+    using time_point = typename Timer::time_point;
+
+    lazy_deadline(const boost::asio::any_io_executor& executor, int descriptor)
+        : timer_(executor), work_(executor), shared_(std::make_shared<shared>())
+    {
+        shared_->owner = this;
+        shared_->descriptor = descriptor;
+    }
+    lazy_deadline(const lazy_deadline&) = delete;
+    lazy_deadline& operator=(const lazy_deadline&) = delete;
+    ~lazy_deadline()
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->owner = nullptr;
+    }
+
+    void set(time_point due)
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->due = due;
+        if (due < waits_until_)
+            wait();
+    }
+
+    void clear() noexcept
+    {
+        const std::lock_guard lock(shared_->mutex);
+        shared_->due = time_point::max();
+        if (!work_.can_be_left() && waits_until_ != time_point::max()) {
+            waits_until_ = time_point::max();
+            timer_.cancel();
+        }
+    }
+
+    bool expired() const noexcept
+    {
+        const std::lock_guard lock(shared_->mutex);
+        return shared_->expired;
+    }
+
+private:
+    // With the handlers, which may outlive the connection.
+    struct shared {
+        std::mutex mutex;
+        lazy_deadline* owner = nullptr;
+        time_point due = time_point::max();
+        int descriptor = -1;
+        bool expired = false;
+    };
+
+    void wait() // under the lock
+    {
+        waits_until_ = shared_->due;
+        timer_.expires_at(waits_until_);
+        timer_.async_wait([state = shared_, work = work_](const boost::system::error_code& ec) {
+            work.resume();
+            const std::lock_guard lock(state->mutex);
+            if (!ec && state->owner != nullptr)
+                state->owner->fired();
+        });
+        work_.leave();
+    }
+
+    void fired() // under the lock
+    {
+        if (clock::now() < waits_until_)
+            return; // an earlier wait, which was replaced
+        waits_until_ = time_point::max();
+        if (shared_->due == time_point::max())
+            return;
+        if (clock::now() < shared_->due) {
+            wait();
+            return;
+        }
+        shared_->expired = true;
+        ::shutdown(shared_->descriptor, SHUT_RDWR);
+    }
+
+    Timer timer_;
+    const idle_wait work_;
+    const std::shared_ptr<shared> shared_;
+    time_point waits_until_ = time_point::max();
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

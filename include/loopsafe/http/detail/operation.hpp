@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_OPERATION_HPP
+#define LOOPSAFE_HTTP_DETAIL_OPERATION_HPP
+
+#include <loopsafe/http/detail/client_state.hpp>
+#include <loopsafe/http/detail/on_loop.hpp>
+#include <loopsafe/http/detail/on_worker.hpp>
+#include <loopsafe/http/incoming.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+template <class State>
+using exchange_on = std::conditional_t<State::offloaded, on_worker<State>, on_loop<State>>;
+
+// Whether a request whose connection broke may be sent once more (RFC 9110, 9.2.2). What counts is
+// what was seen, not what the error is called.
+inline bool may_replay(const call& c) noexcept
+{
+    const auto& seen = c.answer.seen;
+    const auto& asked = c.asked;
+    if (!seen.reused || seen.replayed || seen.bytes_received != 0 ||
+        asked.replay == replay::never || !asked.body.repeatable())
+        return false;
+    const auto& why = c.failure;
+    if (why != condition::connection_lost && why != boost::asio::error::eof)
+        return false; // a deadline, a cancellation, memory
+    return seen.bytes_sent == 0 || asked.replay == replay::safe || is_idempotent(asked.method) ||
+           asked.headers.contains("idempotency-key");
+}
+
+template <class State>
+asio::awaitable<void> acquire_into(State& self, typename State::server& at, call& c,
+                                   typename State::lease_type& lease, std::source_location where)
+{
+    self.make_room(at);
+    lease = co_await at.pool.acquire({.timeout = c.times.wait}, where);
+}
+
+template <class State>
+asio::awaitable<void> acquire_slowly(State& self, typename State::server& at, call& c,
+                                     typename State::lease_type& lease, std::source_location where)
+{
+    using timer = typename State::timer_type;
+    c.answer.seen.stage = stage::wait;
+    if (!c.due) {
+        co_await acquire_into(self, at, c, lease, where);
+        co_return;
+    }
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const auto left = *c.due - timer::clock_type::now().time_since_epoch();
+    const auto done = co_await loopsafe::detail::finish_within<timer>(
+        executor, std::chrono::ceil<std::chrono::milliseconds>(left),
+        acquire_into(self, at, c, lease, where));
+    if (done.expired && done.error != nullptr)
+        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+    if (done.error != nullptr)
+        std::rethrow_exception(done.error);
+}
+
+// Gets a connection and the response on it: all of it, or its head where the caller reads the body.
+template <class State>
+asio::awaitable<void> open(std::shared_ptr<State> self, exchange_on<State>& x,
+                           std::source_location where)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    call& c = x.the_call();
+    self->require_home(executor, "send", where);
+    const auto at = self->prepare(c, executor);
+    if (c.settings->options->authorization && !c.asked.headers.contains("authorization")) {
+        c.authorization = co_await c.settings->options->authorization(at->origin);
+        if (!all_are(field_char, c.authorization))
+            refuse(errc::bad_field_value, "authorization: " + printable(c.authorization));
+    }
+    if (self->needs_permission()) {
+        c.answer.seen.stage = stage::wait;
+        x.permit = co_await self->permission(c, where);
+    }
+    for (;;) {
+        x.lease = x.take_idle(at->pool, executor, where);
+        if (!x.lease)
+            co_await acquire_slowly(*self, *at, c, x.lease, where);
+        std::exception_ptr failed;
+        try {
+            co_await x.exchange();
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        if (failed == nullptr)
+            co_return;
+        x.lease.discard();
+        if (!may_replay(c))
+            std::rethrow_exception(failed);
+        at->pool.invalidate(); // the others of its age are as stale; the next is a new one
+        c.answer.seen.replayed = true;
+        self->tell({.what = event::kind::replayed, .origin = at->origin});
+    }
+}
+
+template <class State>
+asio::awaitable<response> send(std::shared_ptr<State> self, request what,
+                               std::source_location where)
+{
+    exchange_on<State> x(std::move(what));
+    co_await open(self, x, where);
+    co_return std::move(x.the_call().answer);
+}
+
+template <class State>
+asio::awaitable<std::unique_ptr<open_response>>
+open_stream(std::shared_ptr<State> self, request what, std::source_location where)
+{
+    auto response = std::make_unique<typename exchange_on<State>::incoming>(std::move(what));
+    co_await open(self, response->exchange(), where);
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    response->settle(executor);
+    co_return response;
+}
+
+template <class State>
+asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::milliseconds limit,
+                            std::source_location where)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    self->require_home(executor, "async_close", where);
+    self->close();
+    const auto until = std::chrono::steady_clock::now() + limit;
+    for (const auto& each : self->servers()) {
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        co_await each->pool.async_close(std::max(left, std::chrono::milliseconds::zero()),
+                                        asio::use_awaitable, where);
+    }
+}
+
+} // namespace loopsafe::http::detail
+
+#endif

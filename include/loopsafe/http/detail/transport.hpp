@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_TRANSPORT_HPP
+#define LOOPSAFE_HTTP_DETAIL_TRANSPORT_HPP
+
+#include <loopsafe/detail/tcp_probe.hpp>
+#include <loopsafe/tls/detail/channel.hpp>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+namespace asio = boost::asio;
+
+// What carries the bytes: a socket of any kind, or TLS on one.
+class transport {
+public:
+    using socket = asio::generic::stream_protocol::socket;
+    using outgoing = std::array<asio::const_buffer, 2>; // one system call, or one record
+
+    explicit transport(socket plain) : plain_(std::move(plain)) {}
+    transport(const asio::any_io_executor& executor,
+              std::shared_ptr<loopsafe::detail::tls_channel> secure)
+        : plain_(executor), secure_(std::move(secure))
+    {
+    }
+
+    int native_handle() noexcept
+    {
+        return secure_ ? secure_->socket.native_handle() : plain_.native_handle();
+    }
+
+    // Completion signature of both: void(error_code, std::size_t).
+    template <class Token>
+    auto async_read_some(asio::mutable_buffer to, Token&& token)
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [](auto handler, transport* self, asio::mutable_buffer buffer) {
+                if (self->secure_)
+                    loopsafe::detail::tls_transfer(self->secure_, buffer, std::move(handler))();
+                else
+                    self->plain_.async_read_some(asio::mutable_buffer(buffer), std::move(handler));
+            },
+            token, this, to);
+    }
+
+    template <class Token>
+    auto async_write_some(const outgoing& from, Token&& token)
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [](auto handler, transport* self, const outgoing& buffers) {
+                if (self->secure_)
+                    loopsafe::detail::tls_transfer(
+                        self->secure_, loopsafe::detail::to_write(*self->secure_, buffers),
+                        std::move(handler))();
+                else
+                    self->plain_.async_write_some(buffers, std::move(handler));
+            },
+            token, this, from);
+    }
+
+    // What the operating system has taken, where that is not what was written.
+    std::uint64_t encrypted_bytes_sent() const noexcept
+    {
+        return secure_ ? secure_->engine.bytes_sent() : 0;
+    }
+    bool is_secure() const noexcept { return secure_ != nullptr; }
+
+    // Nothing is on its way in, be it the end.
+    bool is_silent() noexcept
+    {
+        return loopsafe::detail::seems_alive(native_handle()) ||
+               (secure_ && secure_->engine.is_quiet() && secure_->engine.takes_only_housekeeping());
+    }
+
+    // Nothing is left in memory that came before.
+    bool is_drained() const noexcept { return !secure_ || secure_->engine.is_quiet(); }
+
+    void mute() noexcept
+    {
+        if (secure_)
+            secure_->engine.mute();
+    }
+
+private:
+    socket plain_;
+    std::shared_ptr<loopsafe::detail::tls_channel> secure_;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

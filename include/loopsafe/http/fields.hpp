@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_FIELDS_HPP
+#define LOOPSAFE_HTTP_FIELDS_HPP
+
+#include <loopsafe/http/error.hpp>
+
+#include <compare>
+#include <cstddef>
+#include <initializer_list>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace loopsafe::http {
+
+namespace detail {
+struct fields_access;
+}
+
+/// The fields of a message, in the order in which they were added. Names compare without regard to
+/// case (RFC 9110, 5.1); the same name may stand more than once.
+///
+/// Nothing gets in that could end a line: what is added is checked, and leading and trailing
+/// whitespace of a value is dropped. Views of names and values live until the next change.
+class fields {
+public:
+    struct field {
+        std::string_view name;
+        std::string_view value;
+    };
+    class iterator;
+    using const_iterator = iterator;
+    using value_type = field;
+
+    fields() = default;
+    fields(std::initializer_list<field> all)
+    {
+        for (const auto& each : all)
+            add(each.name, each.value);
+    }
+
+    /// Adds a field, also where there is one of this name.
+    ///
+    /// Errors: `error` {`bad_field_name`, `bad_field_value`} in the stage `prepare`; nothing is
+    /// changed then. Complexity: amortised, linear in the lengths.
+    void add(std::string_view name, std::string_view value);
+
+    /// Puts one field in the place of all of this name. Errors: as `add()`.
+    void set(std::string_view name, std::string_view value);
+
+    /// Removes all of this name, and says how many there were.
+    std::size_t erase(std::string_view name) noexcept;
+
+    void clear() noexcept
+    {
+        text_.clear();
+        entries_.clear();
+    }
+
+    /// The value of the first of this name. Complexity: linear in the number of fields.
+    std::optional<std::string_view> find(std::string_view name) const noexcept;
+
+    /// The same; empty where there is none.
+    std::string_view operator[](std::string_view name) const noexcept
+    {
+        return find(name).value_or(std::string_view());
+    }
+
+    bool contains(std::string_view name) const noexcept { return find(name).has_value(); }
+
+    std::size_t size() const noexcept { return entries_.size(); }
+    bool empty() const noexcept { return entries_.empty(); }
+    iterator begin() const noexcept;
+    iterator end() const noexcept;
+
+private:
+    friend struct detail::fields_access;
+
+    struct entry {
+        std::size_t at;
+        std::size_t name_size;
+        std::size_t value_size;
+    };
+
+    field view(const entry& e) const noexcept
+    {
+        const std::string_view all(text_);
+        return {all.substr(e.at, e.name_size), all.substr(e.at + e.name_size, e.value_size)};
+    }
+    void append(std::string_view name, std::string_view value);
+
+    std::string text_;
+    std::vector<entry> entries_;
+};
+
+class fields::iterator {
+public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = field;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const field*;
+    using reference = field;
+
+    iterator() = default;
+    field operator*() const noexcept { return of_->view(of_->entries_[at_]); }
+    iterator& operator++() noexcept
+    {
+        ++at_;
+        return *this;
+    }
+    iterator operator++(int) noexcept
+    {
+        auto old = *this;
+        ++at_;
+        return old;
+    }
+    bool operator==(const iterator&) const = default;
+
+private:
+    friend class fields;
+    iterator(const fields& of, std::size_t at) noexcept : of_(&of), at_(at) {}
+
+    const fields* of_ = nullptr;
+    std::size_t at_ = 0;
+};
+
+inline fields::iterator fields::begin() const noexcept
+{
+    return {*this, 0};
+}
+
+inline fields::iterator fields::end() const noexcept
+{
+    return {*this, entries_.size()};
+}
+
+} // namespace loopsafe::http
+
+#include <loopsafe/http/impl/fields.hpp>
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_IMPL_CLIENT_HPP
+#define LOOPSAFE_HTTP_IMPL_CLIENT_HPP
+
+#include <loopsafe/http/detail/client_state.hpp>
+#include <loopsafe/http/detail/operation.hpp>
+
+namespace loopsafe::http {
+
+template <class PoolPolicy, class ExecutionPolicy>
+basic_client<PoolPolicy, ExecutionPolicy>::basic_client(
+    const loopsafe::detail::located_executor& home, options with)
+    requires(PoolPolicy::has_home && !offloaded)
+    : state_(std::make_shared<state>(std::move(with), &home, nullptr))
+{
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+basic_client<PoolPolicy, ExecutionPolicy>::basic_client(options with)
+    requires(!PoolPolicy::has_home && !offloaded)
+    : state_(std::make_shared<state>(std::move(with), nullptr, nullptr))
+{
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+basic_client<PoolPolicy, ExecutionPolicy>::basic_client(options with, worker_threads* workers)
+    requires(offloaded)
+    : state_(std::make_shared<state>(std::move(with), nullptr, workers))
+{
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+boost::asio::awaitable<response>
+basic_client<PoolPolicy, ExecutionPolicy>::send(request what, std::source_location where)
+{
+    return detail::send(state_, std::move(what), where);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+boost::asio::awaitable<std::unique_ptr<detail::open_response>>
+basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_location where)
+{
+    return detail::open_stream(state_, std::move(what), where);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+void basic_client<PoolPolicy, ExecutionPolicy>::invalidate() noexcept
+{
+    state_->invalidate();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+void basic_client<PoolPolicy, ExecutionPolicy>::close() noexcept
+{
+    state_->close();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+boost::asio::awaitable<void>
+basic_client<PoolPolicy, ExecutionPolicy>::async_close(std::chrono::milliseconds limit,
+                                                       std::source_location where)
+{
+    return detail::drain(state_, limit, where);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
+{
+    pool_stats sum;
+    for (const auto& each : state_->servers()) {
+        const auto one = each->pool.stats();
+        sum.idle += one.idle;
+        sum.leased += one.leased;
+        sum.connecting += one.connecting;
+        sum.waiting += one.waiting;
+        sum.acquired += one.acquired;
+        sum.reused += one.reused;
+        sum.connects += one.connects;
+        sum.connect_failures += one.connect_failures;
+        sum.refused += one.refused;
+        sum.acquire_timeouts += one.acquire_timeouts;
+        sum.queue_full += one.queue_full;
+        for (std::size_t i = 0; i != sum.closed_because.size(); ++i)
+            sum.closed_because[i] += one.closed_because[i];
+    }
+    return sum;
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+context_ref basic_client<PoolPolicy, ExecutionPolicy>::home() const noexcept
+{
+    return state_->home();
+}
+
+} // namespace loopsafe::http
+
+#endif

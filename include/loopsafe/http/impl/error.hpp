@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_IMPL_ERROR_HPP
+#define LOOPSAFE_HTTP_IMPL_ERROR_HPP
+
+#include <cerrno>
+
+namespace loopsafe::http {
+namespace detail {
+
+struct errc_category_type final : boost::system::error_category {
+    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7068747401u) {}
+    const char* name() const noexcept override { return "loopsafe.http"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value)) {
+        case errc::bad_url: return "not a URL that can be asked for";
+        case errc::bad_method: return "the method is not a token (RFC 9110, 9.1)";
+        case errc::bad_field_name: return "the name of a field is not a token (RFC 9110, 5.1)";
+        case errc::bad_field_value:
+            return "the value of a field holds a control character (RFC 9110, 5.5)";
+        case errc::framing_field: return "the client sets this field itself";
+        case errc::bad_length: return "the streamed body has another length than was said";
+        case errc::timed_out: return "a deadline has passed";
+        case errc::no_response: return "the server closed the connection without a response";
+        case errc::incomplete: return "the connection was closed in the middle of a response";
+        case errc::bad_head: return "a status line or a field is malformed (RFC 9112, 4 and 5)";
+        case errc::bad_version: return "neither HTTP/1.1 nor HTTP/1.0 (RFC 9112, 2.3)";
+        case errc::bad_status: return "a status outside 100 to 599 (RFC 9110, 15)";
+        case errc::folded_field: return "a field on several lines (RFC 9112, 5.2)";
+        case errc::transfer_coding:
+            return "a Transfer-Encoding other than chunked, which nobody asked for (RFC 9112, 6.1)";
+        case errc::transfer_coding_1_0: return "a Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)";
+        case errc::unasked_upgrade: return "another protocol than was asked for (RFC 9110, 15.2.2)";
+        case errc::bad_chunk: return "chunked framing is malformed (RFC 9112, 7.1)";
+        case errc::bad_trailer: return "a trailer field is malformed (RFC 9112, 7.1.2)";
+        case errc::head_too_large: return "the head is larger than limits::head_bytes";
+        case errc::too_many_fields: return "there are more fields than limits::fields";
+        case errc::too_many_interim: return "there are more 1xx responses than limits::interim";
+        case errc::body_too_large:
+            return "the body is larger than limits::body_bytes; with_response() reads it in parts";
+        case errc::extensions_too_large:
+            return "chunk extensions are larger than limits::chunk_extension_bytes";
+        case errc::trailers_too_large: return "trailers are larger than limits::trailer_bytes";
+        }
+        return "unknown";
+    }
+};
+
+inline condition group_of(errc e) noexcept
+{
+    switch (e) {
+    case errc::bad_url:
+    case errc::bad_method:
+    case errc::bad_field_name:
+    case errc::bad_field_value:
+    case errc::framing_field:
+    case errc::bad_length: return condition::bad_request;
+    case errc::timed_out: return condition::timeout;
+    case errc::no_response:
+    case errc::incomplete: return condition::connection_lost;
+    case errc::head_too_large:
+    case errc::too_many_fields:
+    case errc::too_many_interim:
+    case errc::body_too_large:
+    case errc::extensions_too_large:
+    case errc::trailers_too_large: return condition::limit;
+    default: return condition::protocol;
+    }
+}
+
+struct condition_category_type final : boost::system::error_category {
+    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7068747402u) {}
+    const char* name() const noexcept override { return "loopsafe.http.condition"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<condition>(value)) {
+        case condition::bad_request: return "a request that cannot be sent";
+        case condition::protocol: return "a response that breaks the protocol";
+        case condition::limit: return "a response that is larger than was allowed";
+        case condition::connection_lost: return "a connection that the server closed";
+        case condition::timeout: return "a deadline that has passed";
+        }
+        return "unknown";
+    }
+
+    bool equivalent(const error_code& code, int value) const noexcept override
+    {
+        const auto wanted = static_cast<condition>(value);
+        if (code.category() == errc_category())
+            return group_of(static_cast<errc>(code.value())) == wanted;
+        if (wanted == condition::timeout)
+            return code == loopsafe::condition::timeout;
+        if (wanted == condition::connection_lost &&
+            code.category() == boost::system::system_category())
+            return code.value() == ECONNRESET || code.value() == EPIPE ||
+                   code.value() == ECONNABORTED || code.value() == ENOTCONN;
+        return false;
+    }
+};
+
+// The ids make two copies in two shared libraries compare equal.
+inline constexpr errc_category_type errc_category_instance{};
+inline constexpr condition_category_type condition_category_instance{};
+
+} // namespace detail
+
+inline std::string_view to_string(stage s) noexcept
+{
+    switch (s) {
+    case stage::prepare: return "prepare";
+    case stage::wait: return "wait";
+    case stage::resolve: return "resolve";
+    case stage::connect: return "connect";
+    case stage::tls: return "tls";
+    case stage::write: return "write";
+    case stage::first_byte: return "first byte";
+    case stage::head: return "head";
+    case stage::body: return "body";
+    }
+    return "unknown";
+}
+
+inline const boost::system::error_category& errc_category() noexcept
+{
+    return detail::errc_category_instance;
+}
+
+inline const boost::system::error_category& condition_category() noexcept
+{
+    return detail::condition_category_instance;
+}
+
+inline error_code make_error_code(errc e) noexcept
+{
+    return {static_cast<int>(e), errc_category()};
+}
+
+inline boost::system::error_condition make_error_condition(condition c) noexcept
+{
+    return {static_cast<int>(c), condition_category()};
+}
+
+inline std::string error::describe(const evidence& seen, const std::string& about)
+{
+    std::string text = "http";
+    if (!about.empty())
+        text += ' ' + about;
+    text += ", stage ";
+    text += to_string(seen.stage);
+    if (seen.bytes_sent + seen.bytes_received != 0)
+        text += ", " + std::to_string(seen.bytes_sent) + " bytes sent, " +
+                std::to_string(seen.bytes_received) + " received";
+    if (seen.reused)
+        text += ", reused connection";
+    if (seen.replayed)
+        text += ", second attempt";
+    return text;
+}
+
+} // namespace loopsafe::http
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_IMPL_FIELDS_HPP
+#define LOOPSAFE_HTTP_IMPL_FIELDS_HPP
+
+#include <loopsafe/http/detail/text.hpp>
+
+namespace loopsafe::http {
+namespace detail {
+
+// For those who have checked what they add.
+struct fields_access {
+    static void append(fields& to, std::string_view name, std::string_view value)
+    {
+        to.append(name, value);
+    }
+    static void reserve(fields& to, std::size_t count, std::size_t bytes)
+    {
+        to.entries_.reserve(count);
+        to.text_.reserve(bytes);
+    }
+};
+
+// Quotes what cannot be printed, so that an error message does not repeat the injection.
+inline std::string printable(std::string_view text, std::size_t most = 80)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string shown = "\"";
+    for (const char c : text.substr(0, most)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+            shown += c;
+        } else {
+            shown += "\\x";
+            shown += digits[byte >> 4];
+            shown += digits[byte & 15];
+        }
+    }
+    shown += text.size() > most ? "...\"" : "\"";
+    return shown;
+}
+
+[[noreturn]] inline void refuse(errc what, const std::string& about)
+{
+    throw error(what, {.stage = stage::prepare}, about);
+}
+
+} // namespace detail
+
+inline void fields::append(std::string_view name, std::string_view value)
+{
+    const entry added{text_.size(), name.size(), value.size()};
+    entries_.reserve(entries_.size() == entries_.capacity() ? 2 * entries_.size() + 4 : 0);
+    text_.append(name);
+    text_.append(value);
+    entries_.push_back(added);
+}
+
+inline void fields::add(std::string_view name, std::string_view value)
+{
+    if (!detail::is_token(name))
+        detail::refuse(errc::bad_field_name, "field " + detail::printable(name));
+    value = detail::trimmed(value);
+    if (!detail::all_are(detail::field_char, value))
+        detail::refuse(errc::bad_field_value,
+                       "field " + std::string(name) + ": " + detail::printable(value));
+    append(name, value);
+}
+
+inline void fields::set(std::string_view name, std::string_view value)
+{
+    fields changed = *this; // also where `value` is a view of what is removed
+    changed.erase(name);
+    changed.add(name, value);
+    *this = std::move(changed);
+}
+
+inline std::size_t fields::erase(std::string_view name) noexcept
+{
+    return std::erase_if(entries_, [&](const entry& each) {
+        return detail::equal_ignoring_case(view(each).name, name);
+    });
+}
+
+inline std::optional<std::string_view> fields::find(std::string_view name) const noexcept
+{
+    for (const auto& each : entries_) {
+        if (each.name_size != name.size())
+            continue;
+        if (const auto found = view(each); detail::equal_ignoring_case(found.name, name))
+            return found.value;
+    }
+    return std::nullopt;
+}
+
+} // namespace loopsafe::http
+
+#endif

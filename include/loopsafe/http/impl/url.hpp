@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_IMPL_URL_HPP
+#define LOOPSAFE_HTTP_IMPL_URL_HPP
+
+#include <loopsafe/http/detail/url_view.hpp>
+#include <loopsafe/http/fields.hpp>
+
+#include <boost/asio/ip/address_v6.hpp>
+
+#include <algorithm>
+
+namespace loopsafe::http {
+namespace detail {
+
+inline void append_target(std::string& to, std::string_view target)
+{
+    if (!target.starts_with('/'))
+        to += '/';
+    to += target;
+}
+
+// Throws what `split_url` has found wrong, and what only a new origin is looked at for.
+inline origin checked_origin(const url_view& parts, std::string_view text)
+{
+    const auto refuse_it = [text](const char* why) {
+        refuse(errc::bad_url, "url " + printable(text) + ": " + why);
+    };
+    if (parts.wrong != nullptr)
+        refuse_it(parts.wrong);
+    origin made{parts.origin.secure, std::string(parts.origin.host), parts.origin.port};
+    if (parts.origin.bracketed) {
+        error_code ec;
+        const auto address = boost::asio::ip::make_address_v6(made.host, ec);
+        if (ec || address.scope_id() != 0 || made.host.find('%') != std::string::npos)
+            refuse_it("an IPv6 address, without a zone, stands in brackets");
+        made.host = address.to_string();
+    } else {
+        std::transform(made.host.begin(), made.host.end(), made.host.begin(), lower);
+    }
+    return made;
+}
+
+} // namespace detail
+
+inline std::string origin::authority() const
+{
+    std::string text = host.find(':') != std::string::npos ? '[' + host + ']' : host;
+    if (port != (secure ? 443 : 80))
+        text += ':' + std::to_string(port);
+    return text;
+}
+
+inline url parse_url(std::string_view text)
+{
+    const auto parts = detail::split_url(text);
+    url made{detail::checked_origin(parts, text), {}};
+    detail::append_target(made.target, parts.target);
+    return made;
+}
+
+} // namespace loopsafe::http
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_INCOMING_HPP
+#define LOOPSAFE_HTTP_INCOMING_HPP
+
+#include <loopsafe/http/response.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <source_location>
+#include <string>
+
+namespace loopsafe::http {
+
+/// A response whose body is still being received. It is lent to the function that
+/// `with_response()` was given, and belongs to the context that the request was begun on.
+class incoming_response {
+public:
+    incoming_response(const incoming_response&) = delete;
+    incoming_response& operator=(const incoming_response&) = delete;
+
+    /// Status and fields.
+    virtual const response_head& head() const noexcept = 0;
+
+    /// How long the body was said to be.
+    virtual std::optional<std::uint64_t> length() const noexcept = 0;
+
+    /// Reads some bytes of the body; 0 at its end.
+    ///
+    /// Preconditions: the buffer is not empty; one call at a time.
+    /// Context: that of the request, else `wrong_context` (as `context_error`).
+    /// Per-operation cancellation: terminal; the connection is closed.
+    /// Errors: `error`; after one, every further call says the same.
+    virtual boost::asio::awaitable<std::size_t>
+    read_some(boost::asio::mutable_buffer to,
+              std::source_location where = std::source_location::current()) = 0;
+
+    /// What is left of the body, in one string. Errors: as `read_some()`; `body_too_large` beyond
+    /// `most` bytes.
+    boost::asio::awaitable<std::string>
+    read_all(std::size_t most, std::source_location where = std::source_location::current());
+
+    /// The fields after the body. Empty until `read_some()` has said that it is at its end.
+    virtual const fields& trailers() const noexcept = 0;
+
+    /// How it came about.
+    virtual const evidence& seen() const noexcept = 0;
+
+protected:
+    incoming_response() = default;
+    ~incoming_response() = default;
+};
+
+inline boost::asio::awaitable<std::string> incoming_response::read_all(std::size_t most,
+                                                                       std::source_location where)
+{
+    constexpr std::size_t step = 16 * 1024;
+    std::string all;
+    std::size_t size = 0;
+    for (;;) {
+        if (all.size() - size < step)
+            all.resize(std::max(2 * size, step));
+        const auto room = boost::asio::buffer(all.data() + size, all.size() - size);
+        const auto got = co_await read_some(room, where);
+        size += got;
+        if (got == 0)
+            break;
+        if (size > most)
+            throw error(errc::body_too_large, seen(), "read_all");
+    }
+    all.resize(size);
+    co_return all;
+}
+
+} // namespace loopsafe::http
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_REQUEST_HPP
+#define LOOPSAFE_HTTP_REQUEST_HPP
+
+#include <loopsafe/http/fields.hpp>
+#include <loopsafe/http/limits.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe::http {
+
+/// Takes a body that is sent while it is being made. It is lent to the function that makes it, and
+/// belongs to the context that the request was begun on.
+class body_writer {
+public:
+    body_writer(const body_writer&) = delete;
+    body_writer& operator=(const body_writer&) = delete;
+
+    /// Sends the next bytes at once. False: the server has answered or gone already and wants no
+    /// more; return then, and the response says why.
+    ///
+    /// Context: that of the request, else `wrong_context`.
+    /// Errors: `error` {`timed_out`, `bad_length`}; the socket's.
+    virtual boost::asio::awaitable<bool>
+    write(std::string_view bytes, std::source_location where = std::source_location::current()) = 0;
+
+    /// Sent after the body, where its length was not given; the request should announce their names
+    /// in a field `Trailer` (RFC 9110, 6.6.2).
+    http::fields trailers;
+
+protected:
+    body_writer() = default;
+    ~body_writer() = default;
+};
+
+/// The body of a request: nothing, bytes in memory, or a function that makes them.
+class request_body {
+public:
+    using maker = std::function<boost::asio::awaitable<void>(body_writer&)>;
+
+    request_body() = default;
+    request_body(std::string all) : bytes_(std::move(all)), present_(true) {}
+    request_body(std::string_view all) : request_body(std::string(all)) {}
+    request_body(const char* all) : request_body(std::string(all)) {}
+
+    /// A body that `make` writes, on the context of the request. With `length` it says so in
+    /// advance and must keep to it; without, it is sent in chunks (RFC 9112, 7.1).
+    ///
+    /// `again`: `make` may be called a second time, where the request is replayed.
+    static request_body streamed(maker make, std::optional<std::uint64_t> length = {},
+                                 bool again = false)
+    {
+        request_body made;
+        made.make_ = std::move(make);
+        made.length_ = length;
+        made.again_ = again;
+        made.present_ = true;
+        return made;
+    }
+
+    bool present() const noexcept { return present_; }
+    bool is_streamed() const noexcept { return make_ != nullptr; }
+
+    /// Whether it can be sent twice.
+    bool repeatable() const noexcept { return !is_streamed() || again_; }
+
+    /// None where it is sent in chunks.
+    std::optional<std::uint64_t> length() const noexcept
+    {
+        return is_streamed() ? length_ : std::optional<std::uint64_t>(bytes_.size());
+    }
+
+    const std::string& bytes() const noexcept { return bytes_; }
+    const maker& make() const noexcept { return make_; }
+
+private:
+    std::string bytes_;
+    maker make_;
+    std::optional<std::uint64_t> length_;
+    bool again_ = false;
+    bool present_ = false;
+};
+
+/// Whether a request may be sent a second time, on a new connection, after a kept one broke before
+/// a byte of a response came. Once at most, and never after a time-out or a cancellation.
+///
+/// What was not sent at all is sent again whatever this says, but for `never`.
+enum class replay {
+    by_method, ///< idempotent methods (RFC 9110, 9.2.2), and whatever has an Idempotency-Key
+    safe,      ///< this request does no harm when it is carried out twice
+    never
+};
+
+/// What to ask for. A class with a constructor, since GCC 12 destroys aggregates twice when they
+/// are made in the same expression as a `co_await`.
+class request {
+public:
+    request() = default;
+    request(std::string how, std::string where, request_body what = {})
+        : method(std::move(how)), url(std::move(where)), body(std::move(what))
+    {
+    }
+
+    std::string method = "GET";
+    std::string url; ///< absolute, or what follows the client's base URL
+    fields headers;  ///< go before the client's own of the same name
+    request_body body;
+    http::replay replay = http::replay::by_method;
+    std::optional<http::timeouts> timeouts; ///< in place of the client's; resolving, connecting
+                                            ///< and TLS keep the client's
+};
+
+} // namespace loopsafe::http
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_RESPONSE_HPP
+#define LOOPSAFE_HTTP_RESPONSE_HPP
+
+#include <loopsafe/http/error.hpp>
+#include <loopsafe/http/fields.hpp>
+
+#include <string>
+
+namespace loopsafe::http {
+
+/// What comes before the body of a response.
+struct response_head {
+    int status = 0;        ///< 200 to 599
+    std::string reason;    ///< what the server calls it; nothing to act on
+    bool http_1_0 = false; ///< an old server: HTTP/1.0
+    fields headers;
+
+    /// 2xx.
+    bool ok() const noexcept { return status >= 200 && status <= 299; }
+};
+
+/// A whole response. It is a value: it belongs to no context, and to no client.
+struct response : response_head {
+    std::string body;
+    fields trailers; ///< fields that came after the body, which may contradict the headers
+    evidence seen;   ///< how it came about
+};
+
+} // namespace loopsafe::http
+
+#endif
