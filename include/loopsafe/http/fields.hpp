@@ -78,17 +78,17 @@ public:
 private:
     friend struct detail::fields_access;
 
+    struct part {
+        std::size_t at; // in the text
+        std::size_t size;
+    };
     struct entry {
-        std::size_t at;
-        std::size_t name_size;
-        std::size_t value_size;
+        part name;
+        part value;
     };
 
-    field view(const entry& e) const noexcept
-    {
-        const std::string_view all(text_);
-        return {all.substr(e.at, e.name_size), all.substr(e.at + e.name_size, e.value_size)};
-    }
+    std::string_view view(const part& p) const noexcept { return {text_.data() + p.at, p.size}; }
+    field view(const entry& e) const noexcept { return {view(e.name), view(e.value)}; }
     void append(std::string_view name, std::string_view value);
 
     std::string text_;

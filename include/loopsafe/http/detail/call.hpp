@@ -15,20 +15,20 @@ namespace loopsafe::http::detail {
 
 // One request on its way, and what has come of it.
 struct call {
-    explicit call(request r) : asked(std::move(r)) {}
+    explicit call(request& r) : asked(r) {}
     call(const call&) = delete;
     call& operator=(const call&) = delete;
 
-    request asked;
-    std::string_view target;    // a part of asked.url
-    std::string_view prefix;    // a part of `settings`
-    std::string_view authority; // a part of `server`
+    request& asked;
+    std::string_view target;     // a part of asked.url
+    std::string_view prefix;     // a part of `settings`
+    std::string_view host_field; // a part of `server`
     const http::origin* origin = nullptr;
     std::string authorization; // what the provider gave
     std::shared_ptr<const client_settings> settings;
-    std::shared_ptr<const void> server; // kept alive
-    limits most;
-    timeouts times;
+    std::shared_ptr<const void> server;          // kept alive
+    const limits* most = nullptr;                // a part of `settings`
+    const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of it all, on the steady clock
     bool streamed = false;                       // the caller reads the body
 

@@ -57,7 +57,7 @@ public:
     // One origin, and the connections to it.
     struct server {
         http::origin origin;
-        std::string authority;
+        std::string host_field; // "Host: ...", as a line
         pool_type pool;
         std::uint64_t last_used = 0;
     };
@@ -78,6 +78,11 @@ public:
             if (made->target_prefix.ends_with('/'))
                 made->target_prefix.pop_back();
         }
+        check_fields(options_->headers);
+        if (options_->headers.contains("host"))
+            refuse(errc::framing_field, "field Host for every server");
+        for (const auto& each : options_->headers)
+            write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
         tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
@@ -121,12 +126,12 @@ public:
         check_request(c.asked);
         const auto& o = *options_;
         c.settings = settings_;
-        c.most = o.limits;
-        c.times = c.asked.timeouts.value_or(o.timeouts);
-        if (c.times.total != never)
-            c.due = (timer::clock_type::now() + c.times.total).time_since_epoch();
+        c.most = &o.limits;
+        c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
+        if (c.times->total != never)
+            c.due = (timer::clock_type::now() + c.times->total).time_since_epoch();
         auto at = find_server(c, executor);
-        c.authority = at->authority;
+        c.host_field = at->host_field;
         c.origin = &at->origin;
         c.server = at;
         return at;
@@ -134,7 +139,12 @@ public:
 
     asio::awaitable<permit> permission(const call& c, std::source_location where)
     {
-        return permits_->acquire({.timeout = c.times.wait}, where);
+        return permits_->acquire({.timeout = c.times->wait}, where);
+    }
+    bool asks_for_authorization(const call& c) const
+    {
+        return options_->authorization && !c.asked.headers.contains("authorization") &&
+               !options_->headers.contains("authorization");
     }
     bool needs_permission() const noexcept { return permits_.has_value(); }
 
@@ -205,30 +215,31 @@ private:
 
     static origin_view view(const origin& o) noexcept { return {o.secure, o.host, o.port}; }
 
+    // It names no scheme: what has "://" has it in its path or query.
+    static bool is_relative(std::string_view text) noexcept
+    {
+        return text.substr(0, text.find_first_of("/?#")).find(':') == std::string_view::npos;
+    }
+
     std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
     {
         const std::string_view text = c.asked.url;
         auto parts = split_url(text);
-        const bool relative = parts.wrong != nullptr && settings_->base &&
-                              text.find("://") > text.find_first_of("/?#");
-        if (relative || (settings_->base && text.find("://") == std::string_view::npos)) {
+        if (!parts.wrong.empty() && settings_->base && is_relative(text)) {
             parts.target = text.substr(0, text.find('#'));
-            if (!all_are(target_char, parts.target))
-                refuse(errc::bad_url, "url " + printable(text) +
-                                          ": a space, a control character or a byte outside ASCII "
-                                          "must be encoded as %XX");
+            parts.wrong =
+                all_are(target_char, parts.target) ? std::string_view() : a_byte_to_encode;
             parts.origin = view(settings_->base->origin);
-            parts.wrong = nullptr;
             c.prefix = settings_->target_prefix;
         }
         c.target = parts.target;
-        if (parts.wrong == nullptr) {
+        if (parts.wrong.empty()) {
             const std::lock_guard lock(mutex_);
             require_open();
-            if (const auto found = servers_.find(parts.origin); found != servers_.end()) {
-                found->second->last_used = ++uses_;
-                return found->second;
-            }
+            if (latest_ != nullptr && equal()(parts.origin, latest_->origin))
+                return latest_;
+            if (const auto found = servers_.find(parts.origin); found != servers_.end())
+                return use(found->second);
         }
         return add_server(checked_origin(parts, text), executor);
     }
@@ -242,18 +253,24 @@ private:
         const auto name = "http " + of.to_string();
         auto limits = pool_options();
         limits.name = name;
-        auto authority = of.authority();
+        auto host_field = "Host: " + of.authority() + "\r\n";
         connector_type how({of, options_, std::move(tls)});
-        auto made = std::make_shared<server>(server{std::move(of), std::move(authority),
+        auto made = std::make_shared<server>(server{std::move(of), std::move(host_field),
                                                     make_pool(std::move(how), limits, executor)});
         std::shared_ptr<server> unused; // ends without the lock
         const std::lock_guard lock(mutex_);
         require_open();
         const auto [at, fresh] = servers_.try_emplace(made->origin, made);
-        at->second->last_used = ++uses_;
         if (fresh && servers_.size() > most_servers)
             unused = forget_oldest();
-        return at->second;
+        return use(at->second);
+    }
+
+    const std::shared_ptr<server>&
+    use(const std::shared_ptr<server>& one) noexcept // under the lock
+    {
+        one->last_used = ++uses_;
+        return latest_ = one;
     }
 
     pool_type make_pool(connector_type how, const typename PoolPolicy::options& limits,
@@ -325,6 +342,7 @@ private:
 
     mutable mutex mutex_;
     std::unordered_map<origin, std::shared_ptr<server>, hash, equal> servers_;
+    std::shared_ptr<server> latest_; // the next request likely goes there, too
     std::uint64_t uses_ = 0;
     bool closed_ = false;
 };

@@ -68,8 +68,7 @@ public:
             out_.append(body);
             body = {};
         }
-        co_await flush(c, body);
-        co_await receive(c);
+        return transact(c, body, true);
     }
 
     // The same in steps, for a body that is being made: begin(), write_part() and end_body(), then
@@ -88,13 +87,14 @@ public:
         c.answer.body.clear();
         filled_ = 0;
         encrypted_before_ = transport_.encrypted_bytes_sent();
-        decoder_.emplace(c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
+        decoder_.emplace(*c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
         out_.clear();
-        write_head(out_, c.asked, *c.settings, c.authority, c.prefix, c.target, c.authorization);
-        tell(c, {.what = event::kind::acquired,
-                 .origin = *c.origin,
-                 .reused = seen.reused,
-                 .idle_for = idle_for()});
+        write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
+        if (c.settings->options->on_event)
+            tell(c, {.what = event::kind::acquired,
+                     .origin = *c.origin,
+                     .reused = seen.reused,
+                     .idle_for = idle_for()});
         left_to_write_ = c.asked.body.length();
         body_ended_ = !c.asked.body.is_streamed();
     }
@@ -115,7 +115,7 @@ public:
         if (c.answer.seen.bytes_sent != 0 && !transport_.is_silent())
             c.refused_more = true;
         else
-            co_await flush(c, part);
+            co_await transact(c, part, false);
         if (!left_to_write_)
             out_.append("\r\n"); // goes with the next
         co_return !c.refused_more;
@@ -133,25 +133,12 @@ public:
                 write_field(out_, each.name, each.value);
             out_.append("\r\n");
         }
-        co_await flush(c, {});
+        co_await transact(c, {}, false);
         body_ended_ = !c.refused_more;
     }
 
     // Reads until the response is complete, or its head where the caller reads the body.
-    asio::awaitable<void> receive(call& c)
-    {
-        auto& seen = c.answer.seen;
-        seen.stage = stage::first_byte;
-        for (auto limit = c.times.first_byte; !advance(c); limit = c.times.gap) {
-            const auto room = where_to_read(c);
-            set_deadline(c, limit);
-            const auto [ec, n] =
-                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
-            came(c, ec, n);
-        }
-        if (decoder_->done())
-            end(c);
-    }
+    asio::awaitable<void> receive(call& c) { return transact(c, {}, true); }
 
     // The next bytes of the body; 0 at its end, for good.
     asio::awaitable<std::size_t> read_some(call& c, asio::mutable_buffer to)
@@ -169,7 +156,7 @@ public:
                 direct ? asio::buffer(to, static_cast<std::size_t>(std::min<std::uint64_t>(
                                               decoder_->plain_left(), to.size())))
                        : in_.prepare();
-            set_deadline(c, c.times.gap);
+            set_deadline(c, c.times->gap);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             if (direct && !ec) {
@@ -238,23 +225,18 @@ private:
         deadline_.set(due);
     }
 
-    // Writes what is in `out_`, and then `body`. Where the server has gone, it may have said why.
-    asio::awaitable<void> flush(call& c, std::string_view body)
+    // Writes what is in `out_`, and then `body`; reads what comes back, where that is wanted. All
+    // in one frame, since Asio keeps few of them for the next call.
+    asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
     {
         std::string_view head = out_;
         while (!head.empty() || !body.empty()) {
-            set_deadline(c, c.times.write);
+            set_deadline(c, c.times->write);
             const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
             const auto [ec, n] =
                 co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
-            if (ec) {
-                if (ec == asio::error::operation_aborted || deadline_.expired() || sent(c) == 0)
-                    fail(c, ec);
-                c.failure = ec;
-                c.refused_more = true;
+            if (!wrote(c, ec, n))
                 break;
-            }
-            c.answer.seen.bytes_sent += n;
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
@@ -264,6 +246,31 @@ private:
             }
         }
         out_.clear();
+        if (!then_read)
+            co_return;
+        c.answer.seen.stage = stage::first_byte;
+        for (auto limit = c.times->first_byte; !advance(c); limit = c.times->gap) {
+            const auto room = where_to_read(c);
+            set_deadline(c, limit);
+            const auto [ec, n] =
+                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+            came(c, ec, n);
+        }
+        if (decoder_->done())
+            end(c);
+    }
+
+    // False where the server has gone: it may have said why before.
+    bool wrote(call& c, const error_code& ec, std::size_t n)
+    {
+        c.answer.seen.bytes_sent += n;
+        if (!ec)
+            return true;
+        if (ec == asio::error::operation_aborted || deadline_.expired() || sent(c) == 0)
+            fail(c, ec);
+        c.failure = ec;
+        c.refused_more = true;
+        return false;
     }
 
     // Makes what it can of what has come. True: there is no more to read for now.
@@ -291,7 +298,7 @@ private:
     error_code collect(call& c, std::string_view part)
     {
         auto& body = c.answer.body;
-        if (part.size() > c.most.body_bytes - filled_)
+        if (part.size() > c.most->body_bytes - filled_)
             return errc::body_too_large;
         body.resize(filled_); // it may have been made larger, for a read straight into it
         body.append(part);
@@ -306,7 +313,7 @@ private:
         direct_ = !c.streamed && left > buffer::least && in_.empty();
         if (!direct_)
             return in_.prepare();
-        if (left > c.most.body_bytes - filled_)
+        if (left > c.most->body_bytes - filled_)
             fail(c, errc::body_too_large);
         auto& body = c.answer.body;
         if (body.size() == filled_)

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <functional>
 #include <limits>
 #include <string_view>
 
@@ -24,6 +24,7 @@ class head_parser final : public beast_http::basic_parser<false> {
 public:
     head_parser(const limits& most, response_head& into) : most_(most), into_(into)
     {
+        into_.headers.clear();
         skip(true);
         header_limit(static_cast<std::uint32_t>(
             std::min<std::size_t>(most.head_bytes, std::numeric_limits<std::uint32_t>::max())));
@@ -36,9 +37,11 @@ public:
         ec = {};
         std::size_t used = 0;
         while (!is_header_done()) {
-            const auto step = put(boost::asio::buffer(in.substr(used)), ec);
-            if (!ec && is_folded(in.substr(used, step)))
-                ec = errc::folded_field;
+            auto& text = fields_access::text(into_.headers);
+            given_ = in.substr(used);
+            given_at_ = text.size();
+            const auto step = put(boost::asio::buffer(given_), ec);
+            text.append(given_, 0, step);
             used += step;
             if (ec)
                 break;
@@ -55,15 +58,18 @@ public:
     std::uint64_t length() const { return content_length().value_or(0); }
 
 private:
-    // What Beast unfolds, as user agents once had to, others read as a field of its own.
-    static bool is_folded(std::string_view lines) noexcept
+    // What Beast unfolds, as user agents once had to, others read as a field of its own. It gives a
+    // copy then, or has skipped a line end before the value.
+    bool is_folded(std::string_view name, std::string_view value) const noexcept
     {
-        for (auto lf = lines.find('\n'); lf != std::string_view::npos;
-             lf = lines.find('\n', lf + 1)) {
-            if (lf + 1 != lines.size() && (lines[lf + 1] == ' ' || lines[lf + 1] == '\t'))
-                return true;
-        }
-        return false;
+        const std::less<> before;
+        const char* const end_of_name = name.data() + name.size();
+        if (before(value.data(), end_of_name) ||
+            before(given_.data() + given_.size(), value.data()))
+            return true;
+        const std::string_view between(end_of_name,
+                                       static_cast<std::size_t>(value.data() - end_of_name));
+        return between.find('\n') != std::string_view::npos;
     }
 
     static error_code in_our_words(const error_code& ec) noexcept
@@ -87,13 +93,17 @@ private:
         into_.status = code;
         into_.reason.assign(reason.data(), reason.size());
         into_.http_1_0 = version == 10;
-        into_.headers.clear();
     }
 
     void on_field_impl(beast_http::field name, boost::beast::string_view name_text,
                        boost::beast::string_view value, error_code& ec) override
     {
         const std::string_view text(value.data(), value.size());
+        const std::string_view name_as_sent(name_text.data(), name_text.size());
+        if (is_folded(name_as_sent, text)) {
+            ec = errc::folded_field;
+            return;
+        }
         if (into_.headers.size() == most_.fields) {
             ec = errc::too_many_fields;
             return;
@@ -107,9 +117,11 @@ private:
                 return;
             coded_ = true;
         }
-        if (into_.headers.empty())
-            fields_access::reserve(into_.headers, 16, 512);
-        fields_access::append(into_.headers, {name_text.data(), name_text.size()}, text);
+        const auto at = [this](std::string_view part) {
+            return given_at_ + static_cast<std::size_t>(part.data() - given_.data());
+        };
+        fields_access::add_part(into_.headers, at(name_as_sent), name_as_sent.size(), at(text),
+                                text.size());
     }
 
     void on_header_impl(error_code&) override {}
@@ -136,6 +148,8 @@ private:
 
     const limits& most_;
     response_head& into_;
+    std::string_view given_;   // to the parser, at present
+    std::size_t given_at_ = 0; // in the text of the fields
     bool coded_ = false;
 };
 

@@ -3,12 +3,12 @@
 #define LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
 
 #include <loopsafe/http/detail/idle_wait.hpp>
-#include <loopsafe/never.hpp>
+#include <loopsafe/pool_mutex.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/system/error_code.hpp>
 
-#include <chrono>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <sys/socket.h>
@@ -58,20 +58,16 @@ public:
         }
     }
 
-    bool expired() const noexcept
-    {
-        const std::lock_guard lock(shared_->mutex);
-        return shared_->expired;
-    }
+    bool expired() const noexcept { return shared_->expired.load(std::memory_order_relaxed); }
 
 private:
     // With the handlers, which may outlive the connection.
     struct shared {
-        std::mutex mutex;
+        pool_mutex mutex;
         lazy_deadline* owner = nullptr;
         time_point due = time_point::max();
         int descriptor = -1;
-        bool expired = false;
+        std::atomic<bool> expired{false};
     };
 
     void wait() // under the lock
@@ -98,7 +94,7 @@ private:
             wait();
             return;
         }
-        shared_->expired = true;
+        shared_->expired.store(true, std::memory_order_relaxed);
         ::shutdown(shared_->descriptor, SHUT_RDWR);
     }
 

@@ -37,7 +37,7 @@ class on_loop {
 public:
     class incoming;
 
-    explicit on_loop(request what) : call_(std::move(what)) {}
+    explicit on_loop(request& asked) : call_(asked) {} // which must live as long
     on_loop(const on_loop&) = delete;
     on_loop& operator=(const on_loop&) = delete;
 
@@ -71,7 +71,10 @@ public:
 template <class State>
 class on_loop<State>::incoming final : public open_response {
 public:
-    explicit incoming(request what) : x_(std::move(what)) { x_.call_.streamed = true; }
+    explicit incoming(request what) : asked_(std::move(what)), x_(asked_)
+    {
+        x_.call_.streamed = true;
+    }
 
     on_loop& exchange() noexcept { return x_; }
     void settle(const asio::any_io_executor& executor) { home_ = context_of(executor); }
@@ -92,6 +95,7 @@ public:
     void drain() override { x_.connection().drain(x_.call_); }
 
 private:
+    request asked_;
     on_loop x_;
     context_ref home_;
 };

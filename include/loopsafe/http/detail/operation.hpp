@@ -41,7 +41,7 @@ asio::awaitable<void> acquire_into(State& self, typename State::server& at, call
                                    typename State::lease_type& lease, std::source_location where)
 {
     self.make_room(at);
-    lease = co_await at.pool.acquire({.timeout = c.times.wait}, where);
+    lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
 }
 
 template <class State>
@@ -65,19 +65,54 @@ asio::awaitable<void> acquire_slowly(State& self, typename State::server& at, ca
         std::rethrow_exception(done.error);
 }
 
-// Gets a connection and the response on it: all of it, or its head where the caller reads the body.
+// What a request comes to: the whole response, or one whose body the caller reads.
+template <class State, class Result>
+class outcome;
+
 template <class State>
-asio::awaitable<void> open(std::shared_ptr<State> self, exchange_on<State>& x,
-                           std::source_location where)
+class outcome<State, response> {
+public:
+    explicit outcome(request& asked) : x_(asked) {}
+
+    exchange_on<State>& exchange() noexcept { return x_; }
+    response take(const asio::any_io_executor&) { return std::move(x_.the_call().answer); }
+
+private:
+    exchange_on<State> x_;
+};
+
+template <class State>
+class outcome<State, std::unique_ptr<open_response>> {
+    using incoming = typename exchange_on<State>::incoming;
+
+public:
+    explicit outcome(request& asked) : incoming_(std::make_unique<incoming>(std::move(asked))) {}
+
+    exchange_on<State>& exchange() noexcept { return incoming_->exchange(); }
+    std::unique_ptr<open_response> take(const asio::any_io_executor& executor)
+    {
+        incoming_->settle(executor);
+        return std::move(incoming_);
+    }
+
+private:
+    std::unique_ptr<incoming> incoming_;
+};
+
+// Gets a connection, and the response on it.
+template <class Result, class State>
+asio::awaitable<Result> perform(std::shared_ptr<State> self, request asked,
+                                std::source_location where)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    call& c = x.the_call();
     self->require_home(executor, "send", where);
+    outcome<State, Result> made(asked);
+    auto& x = made.exchange();
+    call& c = x.the_call();
     const auto at = self->prepare(c, executor);
-    if (c.settings->options->authorization && !c.asked.headers.contains("authorization")) {
+    if (self->asks_for_authorization(c)) {
         c.authorization = co_await c.settings->options->authorization(at->origin);
-        if (!all_are(field_char, c.authorization))
-            refuse(errc::bad_field_value, "authorization: " + printable(c.authorization));
+        check_authorization(c.authorization);
     }
     if (self->needs_permission()) {
         c.answer.seen.stage = stage::wait;
@@ -94,7 +129,7 @@ asio::awaitable<void> open(std::shared_ptr<State> self, exchange_on<State>& x,
             failed = std::current_exception();
         }
         if (failed == nullptr)
-            co_return;
+            co_return made.take(executor);
         x.lease.discard();
         if (!may_replay(c))
             std::rethrow_exception(failed);
@@ -102,26 +137,6 @@ asio::awaitable<void> open(std::shared_ptr<State> self, exchange_on<State>& x,
         c.answer.seen.replayed = true;
         self->tell({.what = event::kind::replayed, .origin = at->origin});
     }
-}
-
-template <class State>
-asio::awaitable<response> send(std::shared_ptr<State> self, request what,
-                               std::source_location where)
-{
-    exchange_on<State> x(std::move(what));
-    co_await open(self, x, where);
-    co_return std::move(x.the_call().answer);
-}
-
-template <class State>
-asio::awaitable<std::unique_ptr<open_response>>
-open_stream(std::shared_ptr<State> self, request what, std::source_location where)
-{
-    auto response = std::make_unique<typename exchange_on<State>::incoming>(std::move(what));
-    co_await open(self, response->exchange(), where);
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    response->settle(executor);
-    co_return response;
 }
 
 template <class State>

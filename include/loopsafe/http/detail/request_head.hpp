@@ -20,6 +20,7 @@ struct client_settings {
     std::shared_ptr<const single_use_client_options> options;
     std::optional<url> base;
     std::string target_prefix; // of the base, without its last "/"
+    std::string own_fields;    // the headers of the options, as lines
     bool closes = false;       // one request for each connection
 };
 
@@ -34,6 +35,22 @@ inline bool is_idempotent(std::string_view method) noexcept
 
 // Fields that say where a message ends, or whether the connection does, are written here only: two
 // opinions on that are how requests are smuggled.
+inline void check_fields(const fields& headers)
+{
+    using namespace std::string_view_literals;
+    for (const auto name : {"content-length"sv, "transfer-encoding"sv, "connection"sv,
+                            "keep-alive"sv, "te"sv, "upgrade"sv}) {
+        if (headers.contains(name))
+            refuse(errc::framing_field, "field " + std::string(name));
+    }
+}
+
+inline void check_authorization(std::string_view given)
+{
+    if (!all_are(field_char, given))
+        refuse(errc::bad_field_value, "authorization: " + printable(given));
+}
+
 inline void check_request(const request& r)
 {
     if (!is_token(r.method))
@@ -41,11 +58,8 @@ inline void check_request(const request& r)
     if (r.method == "CONNECT")
         refuse(errc::bad_method, "method CONNECT: it asks a proxy for a tunnel, which is not done "
                                  "here");
-    for (const std::string_view name :
-         {"content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade"}) {
-        if (r.headers.contains(name))
-            refuse(errc::framing_field, "field " + std::string(name));
-    }
+    if (!r.headers.empty())
+        check_fields(r.headers);
 }
 
 inline void write_number(std::string& out, std::uint64_t n, int base = 10)
@@ -58,43 +72,49 @@ inline void write_number(std::string& out, std::uint64_t n, int base = 10)
 inline void write_field(std::string& out, std::string_view name, std::string_view value)
 {
     out.append(name);
-    out.append(": ");
+    out.append(": ", 2);
     out.append(value);
-    out.append("\r\n");
+    out.append("\r\n", 2);
 }
 
 // Everything up to the body. Preconditions: the request was checked; so was the target.
 inline void write_head(std::string& out, const request& r, const client_settings& own,
-                       std::string_view authority, std::string_view prefix, std::string_view target,
-                       std::string_view authorization)
+                       std::string_view host_field, std::string_view prefix,
+                       std::string_view target, std::string_view authorization)
 {
+    using namespace std::string_view_literals;
     out.append(r.method);
     out += ' ';
     out.append(prefix);
     if (!target.starts_with('/'))
         out += '/';
     out.append(target);
-    out.append(" HTTP/1.1\r\n");
-    if (!r.headers.contains("host"))
-        write_field(out, "Host", authority);
-    for (const auto& each : r.headers)
-        write_field(out, each.name, each.value);
-    for (const auto& each : own.options->headers) {
-        if (!r.headers.contains(each.name))
+    out.append(" HTTP/1.1\r\n"sv);
+    if (r.headers.empty()) {
+        out.append(host_field);
+        out.append(own.own_fields);
+    } else {
+        if (!r.headers.contains("host"))
+            out.append(host_field);
+        for (const auto& each : r.headers)
             write_field(out, each.name, each.value);
+        for (const auto& each : own.options->headers) {
+            if (!r.headers.contains(each.name))
+                write_field(out, each.name, each.value);
+        }
     }
     if (!authorization.empty())
         write_field(out, "Authorization", authorization);
     if (own.closes)
-        write_field(out, "Connection", "close");
+        out.append("Connection: close\r\n"sv);
     if (const auto length = r.body.length(); !length) {
-        write_field(out, "Transfer-Encoding", "chunked");
+        out.append("Transfer-Encoding: chunked\r\n"sv);
     } else if (r.body.present() || r.method == "POST" || r.method == "PUT" || r.method == "PATCH") {
-        out.append("Content-Length: ");
+        out.append("Content-Length: "sv);
         write_number(out, *length);
-        out.append("\r\n");
+        out.append("\r\n"sv);
     }
-    out.append("\r\n");
+    out.append("\r\n"sv);
 }
 
 } // namespace loopsafe::http::detail

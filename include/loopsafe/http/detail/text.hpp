@@ -14,7 +14,8 @@ enum char_class : std::uint8_t {
     token_char = 1,  // RFC 9110, 5.6.2
     field_char = 2,  // RFC 9110, 5.5: field-vchar, SP and HTAB
     target_char = 4, // what may stand in a request target: VCHAR without "#"
-    host_char = 8    // of a registered name, and of an IPv4 address
+    host_char = 8,   // of a registered name, and of an IPv4 address
+    digit_char = 16
 };
 
 inline constexpr auto char_classes = [] {
@@ -35,6 +36,8 @@ inline constexpr auto char_classes = [] {
             bits |= target_char;
         if (digit || letter || (c < 0x80 && in("-._")))
             bits |= host_char;
+        if (digit)
+            bits |= digit_char;
         table[c] = static_cast<std::uint8_t>(bits);
     }
     return table;

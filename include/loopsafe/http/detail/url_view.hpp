@@ -20,62 +20,71 @@ struct origin_view {
 };
 
 struct url_view {
-    const char* wrong = nullptr; // null: all is well
+    std::string_view wrong; // empty: all is well
     origin_view origin;
     std::string_view target; // may lack its leading "/", and be empty
 };
 
+constexpr std::string_view leading(char_class wanted, std::string_view text) noexcept
+{
+    std::size_t n = 0;
+    while (n != text.size() && is(wanted, text[n]))
+        ++n;
+    return text.substr(0, n);
+}
+
+constexpr std::string_view a_byte_to_encode =
+    "a space, a control character or a byte outside ASCII must be encoded as %XX";
+
 inline url_view split_url(std::string_view text) noexcept
 {
     url_view found;
-    const auto wrong = [&found](const char* what) {
+    const auto wrong = [&found](std::string_view what) {
         found.wrong = what;
         return found;
     };
-    const auto scheme = text.substr(0, text.find("://"));
-    found.origin.secure = equal_ignoring_case(scheme, "https");
-    if (scheme.size() == text.size() ||
-        !(found.origin.secure || equal_ignoring_case(scheme, "http")))
+    constexpr std::string_view http = "http://";
+    constexpr std::string_view https = "https://";
+    auto& [secure, host, port, bracketed] = found.origin;
+    secure = equal_ignoring_case(text.substr(0, https.size()), https);
+    if (!secure && !equal_ignoring_case(text.substr(0, http.size()), http))
         return wrong("it must begin with http:// or https://");
-    text.remove_prefix(scheme.size() + 3);
-    const auto authority = text.substr(0, text.find_first_of("/?#"));
-    text.remove_prefix(authority.size());
-    text = text.substr(0, text.find('#'));
-    if (!all_are(target_char, text))
-        return wrong("a space, a control character or a byte outside ASCII must be encoded as %XX");
-    found.target = text;
+    text.remove_prefix(secure ? https.size() : http.size());
 
-    if (authority.find('@') != std::string_view::npos)
-        return wrong("a user and a password belong into the field Authorization");
-    auto after_host = authority;
-    if (authority.starts_with('[')) {
-        const auto end = authority.find(']');
+    bracketed = text.starts_with('[');
+    if (bracketed) {
+        const auto end = text.find(']');
         if (end == std::string_view::npos)
             return wrong("a bracket is not closed");
-        found.origin.bracketed = true;
-        found.origin.host = authority.substr(1, end - 1);
-        after_host.remove_prefix(end + 1);
-        if (!after_host.empty() && after_host.front() != ':')
-            return wrong("only a port may follow the address");
+        host = text.substr(1, end - 1);
+        text.remove_prefix(end + 1);
     } else {
-        found.origin.host = authority.substr(0, authority.find(':'));
-        after_host.remove_prefix(found.origin.host.size());
-        if (!all_are(host_char, found.origin.host))
-            return wrong("a host is written in letters, digits, \".\", \"-\" and \"_\"; a name in "
-                         "another script in its xn-- form, an IPv6 address in brackets");
+        host = leading(host_char, text);
+        text.remove_prefix(host.size());
     }
-    if (found.origin.host.empty())
-        return wrong("there is no host");
-    if (found.origin.host.size() > 253 || found.origin.host.front() == '.')
-        return wrong("no host has such a name");
-    found.origin.port = found.origin.secure ? 443 : 80;
-    if (after_host.size() > 1) {
-        const auto digits = after_host.substr(1);
-        const auto [end, ec] =
-            std::from_chars(digits.data(), digits.data() + digits.size(), found.origin.port);
-        if (ec != std::errc() || end != digits.data() + digits.size() || found.origin.port == 0)
+    port = secure ? 443 : 80;
+    if (text.starts_with(':')) {
+        text.remove_prefix(1);
+        const auto digits = leading(digit_char, text);
+        text.remove_prefix(digits.size());
+        const auto end = digits.data() + digits.size();
+        if (!digits.empty() &&
+            (std::from_chars(digits.data(), end, port).ec != std::errc() || port == 0))
             return wrong("a port is a number from 1 to 65535");
     }
+    if (!text.empty() && text.front() != '/' && text.front() != '?' && text.front() != '#') {
+        if (text.substr(0, text.find_first_of("/?#")).find('@') != std::string_view::npos)
+            return wrong("a user and a password belong into the field Authorization");
+        return wrong("a host is written in letters, digits, \".\", \"-\" and \"_\"; a name in "
+                     "another script in its xn-- form, an IPv6 address in brackets");
+    }
+    if (host.empty())
+        return wrong("there is no host");
+    if (host.size() > 253 || host.front() == '.')
+        return wrong("no host has such a name");
+    found.target = leading(target_char, text);
+    if (found.target.size() != text.size() && text[found.target.size()] != '#')
+        return wrong(a_byte_to_encode);
     return found;
 }
 

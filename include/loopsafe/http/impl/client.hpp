@@ -33,14 +33,14 @@ template <class PoolPolicy, class ExecutionPolicy>
 boost::asio::awaitable<response>
 basic_client<PoolPolicy, ExecutionPolicy>::send(request what, std::source_location where)
 {
-    return detail::send(state_, std::move(what), where);
+    return detail::perform<response>(state_, std::move(what), where);
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 boost::asio::awaitable<std::unique_ptr<detail::open_response>>
 basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_location where)
 {
-    return detail::open_stream(state_, std::move(what), where);
+    return detail::perform<std::unique_ptr<detail::open_response>>(state_, std::move(what), where);
 }
 
 template <class PoolPolicy, class ExecutionPolicy>

@@ -13,11 +13,16 @@ struct fields_access {
     {
         to.append(name, value);
     }
-    static void reserve(fields& to, std::size_t count, std::size_t bytes)
+    // In two steps, where names and values are parts of one text: where they are, counted from its
+    // start, and then the text.
+    static void add_part(fields& to, std::size_t name, std::size_t name_size, std::size_t value,
+                         std::size_t value_size)
     {
-        to.entries_.reserve(count);
-        to.text_.reserve(bytes);
+        if (to.entries_.empty())
+            to.entries_.reserve(16);
+        to.entries_.push_back({{name, name_size}, {value, value_size}});
     }
+    static std::string& text(fields& of) noexcept { return of.text_; }
 };
 
 // Quotes what cannot be printed, so that an error message does not repeat the injection.
@@ -48,7 +53,7 @@ inline std::string printable(std::string_view text, std::size_t most = 80)
 
 inline void fields::append(std::string_view name, std::string_view value)
 {
-    const entry added{text_.size(), name.size(), value.size()};
+    const entry added{{text_.size(), name.size()}, {text_.size() + name.size(), value.size()}};
     entries_.reserve(entries_.size() == entries_.capacity() ? 2 * entries_.size() + 4 : 0);
     text_.append(name);
     text_.append(value);
@@ -77,17 +82,15 @@ inline void fields::set(std::string_view name, std::string_view value)
 inline std::size_t fields::erase(std::string_view name) noexcept
 {
     return std::erase_if(entries_, [&](const entry& each) {
-        return detail::equal_ignoring_case(view(each).name, name);
+        return detail::equal_ignoring_case(view(each.name), name);
     });
 }
 
 inline std::optional<std::string_view> fields::find(std::string_view name) const noexcept
 {
     for (const auto& each : entries_) {
-        if (each.name_size != name.size())
-            continue;
-        if (const auto found = view(each); detail::equal_ignoring_case(found.name, name))
-            return found.value;
+        if (each.name.size == name.size() && detail::equal_ignoring_case(view(each.name), name))
+            return view(each.value);
     }
     return std::nullopt;
 }

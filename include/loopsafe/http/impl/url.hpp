@@ -22,10 +22,10 @@ inline void append_target(std::string& to, std::string_view target)
 // Throws what `split_url` has found wrong, and what only a new origin is looked at for.
 inline origin checked_origin(const url_view& parts, std::string_view text)
 {
-    const auto refuse_it = [text](const char* why) {
-        refuse(errc::bad_url, "url " + printable(text) + ": " + why);
+    const auto refuse_it = [text](std::string_view why) {
+        refuse(errc::bad_url, "url " + printable(text) + ": " + std::string(why));
     };
-    if (parts.wrong != nullptr)
+    if (!parts.wrong.empty())
         refuse_it(parts.wrong);
     origin made{parts.origin.secure, std::string(parts.origin.host), parts.origin.port};
     if (parts.origin.bracketed) {

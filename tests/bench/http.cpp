@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: BSL-1.0
+// One GET on a kept connection, a response of 154 bytes: the client in all its combinations, plain
+// and TLS, beside the loops that one would write by hand on Beast.
+#include "../support/certificates.hpp"
+#include "../support/heap.hpp"
+#include "measure.hpp"
+#include "stepping.hpp"
+
+#include <loopsafe/http.hpp>
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <sys/prctl.h>
+#include <thread>
+
+namespace {
+
+using namespace bench;
+using asio::ip::tcp;
+namespace beast = boost::beast;
+namespace beast_http = boost::beast::http;
+namespace http = loopsafe::http;
+
+constexpr int counted = 50;
+constexpr int warm_up = 20;
+constexpr std::string_view answer = "HTTP/1.1 200 OK\r\n"
+                                    "Server: x/1.0\r\n"
+                                    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+                                    "Content-Type: text/plain\r\n"
+                                    "Connection: keep-alive\r\n"
+                                    "Content-Length: 13\r\n"
+                                    "\r\n"
+                                    "Hello, World!";
+
+// A process of its own, so that what it does is not counted. Each caller has a thread.
+class server {
+public:
+    server()
+        : plain_(context_, {asio::ip::address_v4::loopback(), 0}),
+          secure_(context_, {asio::ip::address_v4::loopback(), 0})
+    {
+        const auto who = certificates::make({});
+        process_ = ::fork();
+        if (process_ != 0)
+            return;
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        std::signal(SIGPIPE, SIG_IGN);
+        SSL_CTX* const tls = SSL_CTX_new(TLS_server_method());
+        certificates::use(tls, who);
+        std::thread([this] { accept(plain_, nullptr); }).detach();
+        accept(secure_, tls);
+    }
+    ~server()
+    {
+        ::kill(process_, SIGKILL);
+        ::waitpid(process_, nullptr, 0);
+    }
+
+    std::string url(bool secure) const
+    {
+        return secure ? "https://127.0.0.1:" + std::to_string(secure_.local_endpoint().port()) + '/'
+                      : "http://127.0.0.1:" + std::to_string(endpoint().port()) + '/';
+    }
+    tcp::endpoint endpoint() const { return plain_.local_endpoint(); }
+
+private:
+    static void accept(tcp::acceptor& at, SSL_CTX* tls)
+    {
+        for (;;) {
+            std::thread([socket = at.accept(), tls]() mutable {
+                socket.set_option(tcp::no_delay(true));
+                SSL* ssl = nullptr;
+                if (tls != nullptr) {
+                    ssl = SSL_new(tls);
+                    SSL_set_fd(ssl, socket.native_handle());
+                    SSL_accept(ssl);
+                }
+                serve(socket.native_handle(), ssl);
+                SSL_free(ssl);
+            }).detach();
+        }
+    }
+
+    static void serve(int fd, SSL* ssl)
+    {
+        std::string seen;
+        std::array<char, 65536> some;
+        for (;;) {
+            const auto size = some.size();
+            const auto got = ssl != nullptr ? SSL_read(ssl, some.data(), static_cast<int>(size))
+                                            : static_cast<int>(::recv(fd, some.data(), size, 0));
+            if (got <= 0)
+                return;
+            seen.append(some.data(), static_cast<std::size_t>(got));
+            for (auto end = seen.find("\r\n\r\n"); end != std::string::npos;
+                 end = seen.find("\r\n\r\n")) {
+                seen.erase(0, end + 4);
+                if (ssl != nullptr)
+                    SSL_write(ssl, answer.data(), static_cast<int>(answer.size()));
+                else if (::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
+                    return;
+            }
+        }
+    }
+
+    asio::io_context context_{1};
+    tcp::acceptor plain_;
+    tcp::acceptor secure_;
+    pid_t process_ = 0;
+};
+
+void require(bool well)
+{
+    if (!well)
+        throw std::runtime_error("the wrong response");
+}
+
+// Calls `begin` and `end` around the requests that count.
+template <class Get, class Begin, class End>
+asio::awaitable<void> requests(Get get, Begin begin, End end)
+{
+    for (int i = 0; i != warm_up; ++i)
+        co_await get();
+    begin();
+    for (int i = 0; i != counted; ++i)
+        co_await get();
+    end();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+struct ours {
+    template <class Begin, class End>
+    static asio::awaitable<void> talk(const server& s, bool secure, Begin begin, End end)
+    {
+        using client_type = http::basic_client<PoolPolicy, ExecutionPolicy>;
+        typename client_type::options with;
+        with.tls.verify = false;
+        auto client = make<client_type>(co_await asio::this_coro::executor, with);
+        const auto url = s.url(secure);
+        co_await requests(
+            [&]() -> asio::awaitable<void> {
+                const auto response = co_await client.get(url);
+                require(response.status == 200 && response.body.size() == 13);
+            },
+            begin, end);
+    }
+
+private:
+    template <class Client>
+    static Client make(const asio::any_io_executor& executor, const typename Client::options& with)
+    {
+        if constexpr (std::is_constructible_v<Client, asio::any_io_executor,
+                                              typename Client::options>)
+            return Client(executor, with);
+        else
+            return Client(with);
+    }
+};
+
+using executor_type = asio::io_context::executor_type;
+using awaitable_type = asio::awaitable<void, executor_type>;
+constexpr asio::use_awaitable_t<executor_type> direct{};
+
+// Row D of the research: a socket and an awaitable on the context's own executor, Beast's messages.
+struct by_messages {
+    template <class Begin, class End>
+    static awaitable_type talk(const server& s, bool, Begin begin, End end)
+    {
+        asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
+        socket.connect(s.endpoint());
+        socket.set_option(tcp::no_delay(true));
+        beast_http::request<beast_http::empty_body> request{beast_http::verb::get, "/", 11};
+        request.set(beast_http::field::host, "127.0.0.1:8080");
+        request.set(beast_http::field::user_agent, "mb/1");
+        request.set(beast_http::field::accept, "*/*");
+        beast::flat_buffer buffer;
+        for (int i = -warm_up; i != counted; ++i) {
+            if (i == 0)
+                begin();
+            co_await beast_http::async_write(socket, request, direct);
+            beast_http::response<beast_http::string_body> response;
+            co_await beast_http::async_read(socket, buffer, response, direct);
+            require(response.body().size() == 13);
+        }
+        end();
+    }
+};
+
+// Row S: a request that is text already, and a loop of one's own over Beast's parser.
+struct by_parser {
+    template <class Begin, class End>
+    static awaitable_type talk(const server& s, bool, Begin begin, End end)
+    {
+        asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
+        socket.connect(s.endpoint());
+        socket.set_option(tcp::no_delay(true));
+        const std::string request = "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: "
+                                    "mb/1\r\nAccept: */*\r\n\r\n";
+        beast::flat_buffer buffer;
+        for (int i = -warm_up; i != counted; ++i) {
+            if (i == 0)
+                begin();
+            co_await asio::async_write(socket, asio::buffer(request), direct);
+            beast_http::response_parser<beast_http::string_body> parser;
+            parser.eager(true);
+            while (!parser.is_done()) {
+                if (buffer.size() != 0) {
+                    beast::error_code ec;
+                    buffer.consume(parser.put(buffer.data(), ec));
+                    require(!ec || ec == beast_http::error::need_more);
+                    if (parser.is_done())
+                        break;
+                }
+                buffer.commit(co_await socket.async_read_some(buffer.prepare(8192), direct));
+            }
+            require(parser.get().body().size() == 13);
+        }
+        end();
+    }
+};
+
+template <class Subject, class Begin, class End>
+void talk(const server& s, bool secure, Begin begin, End end)
+{
+    asio::io_context context(1);
+    auto work = Subject::talk(s, secure, begin, end);
+    asio::co_spawn(context.get_executor(), std::move(work), [](const std::exception_ptr& error) {
+        if (error != nullptr)
+            std::rethrow_exception(error);
+    });
+    context.run();
+}
+
+template <class Subject>
+double events(const server& s, bool secure, event what)
+{
+    const auto seen =
+        static_cast<double>(count(what, [&] { talk<Subject>(s, secure, mark, mark); }));
+    return seen / counted / (what == event::system_calls ? 2 : 1); // it stops before and after
+}
+
+template <class Subject>
+double allocations(const server& s, bool secure)
+{
+    std::optional<heap::watch> watching;
+    long allocated = -1;
+    talk<Subject>(
+        s, secure, [&] { watching.emplace(); },
+        [&] {
+            allocated = heap::allocations;
+            watching.reset();
+        });
+    return static_cast<double>(allocated) / counted;
+}
+
+template <class Subject>
+void rows(const server& s, bool secure, const std::string& name, double by_hand, bool limited)
+{
+    using limit = std::optional<double>;
+    row("instructions of a GET, " + name, events<Subject>(s, secure, event::instructions),
+        "instructions", by_hand);
+    if (limited)
+        row("instructions of a GET, at most", events<Subject>(s, secure, event::instructions),
+            "instructions", 0, 12500);
+    row("allocations of a GET, " + name, allocations<Subject>(s, secure), "allocations", 0,
+        limited ? limit(6) : limit());
+    row("system calls of a GET, " + name, events<Subject>(s, secure, event::system_calls), "calls",
+        0, limited ? limit(4.1) : limit());
+}
+
+} // namespace
+
+int main()
+{
+    const server s;
+    const auto messages = events<by_messages>(s, false, event::instructions);
+    const auto parser = events<by_parser>(s, false, event::instructions);
+    row("instructions of a GET by Beast's messages, beside the research", messages, "instructions",
+        14000);
+    row("instructions of a GET by Beast's parser, beside the research", parser, "instructions",
+        8800);
+    for (const bool secure : {false, true}) {
+        const std::string over = secure ? ", TLS" : ", plain";
+        using namespace loopsafe;
+        rows<ours<keep_alive_pool, on_context>>(s, secure, "keep_alive_pool, on_context" + over,
+                                                parser, !secure);
+        rows<ours<null_pool, on_context>>(s, secure, "null_pool, on_context" + over, parser, false);
+        rows<ours<per_context_pool, on_context>>(s, secure, "per_context_pool, on_context" + over,
+                                                 parser, false);
+    }
+}

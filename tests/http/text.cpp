@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSL-1.0
+// What is checked before a byte is sent: URLs, fields, and what becomes of them.
+
+#include <loopsafe/http/detail/keep_alive_hint.hpp>
+#include <loopsafe/http/detail/request_head.hpp>
+#include <loopsafe/http/fields.hpp>
+#include <loopsafe/http/url.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <unit/support.hpp>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace unit;
+using namespace loopsafe::http;
+
+std::string why_not(std::string_view text)
+{
+    const auto refused = thrown_by<error>([&] { parse_url(text); });
+    CHECK(refused.code() == errc::bad_url);
+    CHECK(refused.code() == condition::bad_request);
+    CHECK(refused.stage() == stage::prepare);
+    return refused.what();
+}
+
+TEST_CASE("a URL is taken apart, and equal origins are equal")
+{
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"http://example.org", "http://example.org/"},
+        {"HTTP://EXAMPLE.org:80/", "http://example.org/"},
+        {"https://example.org:443/a/b?c=d#e", "https://example.org/a/b?c=d"},
+        {"https://example.org:80", "https://example.org:80/"},
+        {"http://example.org:", "http://example.org/"},
+        {"http://example.org?q", "http://example.org/?q"},
+        {"http://example.org#f", "http://example.org/"},
+        {"http://127.0.0.1:8080/x", "http://127.0.0.1:8080/x"},
+        {"http://[::1]:8080/x", "http://[::1]:8080/x"},
+        {"http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"},
+        {"http://a-b_c.d/|[]{}^\"<>\\%zz", "http://a-b_c.d/|[]{}^\"<>\\%zz"},
+        {"http://h:65535/", "http://h:65535/"},
+        {"http://h/@:user", "http://h/@:user"},
+        {"http://h/?http://other/", "http://h/?http://other/"},
+    };
+    for (const auto& [text, normal] : cases) {
+        CAPTURE(text);
+        const auto parsed = parse_url(text);
+        CHECK(parsed.to_string() == normal);
+        CHECK(parse_url(normal).origin == parsed.origin);
+    }
+    CHECK(parse_url("http://[::1]:81/").origin.authority() == "[::1]:81");
+    CHECK(parse_url("https://h").origin.port == 443);
+}
+
+TEST_CASE("a URL that could be read in two ways is refused, and the error says why")
+{
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"", "must begin with http"},
+        {"/path", "must begin with http"},
+        {"ftp://h/", "must begin with http"},
+        {"http:/h/", "must begin with http"},
+        {"httpx://h/", "must begin with http"},
+        {"http://", "no host"},
+        {"http:///path", "no host"},
+        {"http://:80/", "no host"},
+        {"http://user@h/", "user and a password"},
+        {"http://user:secret@h/", "user and a password"},
+        {"http://h@other/", "user and a password"},
+        {"http://h:80@other/", "user and a password"},
+        {"http://.h/", "no host has"},
+        {"http://" + std::string(254, 'a') + '/', "no host has"},
+        {"http://h:0/", "1 to 65535"},
+        {"http://h:65536/", "1 to 65535"},
+        {"http://h:99999999999999999999/", "1 to 65535"},
+        {"http://h:8a/", "a host is written"},
+        {"http://h:-1/", "a host is written"},
+        {"http://a b/", "a host is written"},
+        {"http://a%2eb/", "a host is written"},
+        {"http://a\\b/", "a host is written"},
+        {"http://\xc3\xa4.de/", "a host is written"},
+        {std::string("http://a\0b/", 11), "a host is written"},
+        {"http://a\r\nX: y/", "a host is written"},
+        {"http://[::1/", "not closed"},
+        {"http://[::1]x/", "a host is written"},
+        {"http://[fe80::1%eth0]/", "without a zone"},
+        {"http://[127.0.0.1]/", "IPv6 address"},
+        {"http://[]/", "no host"},
+        {"http://h/a b", "%XX"},
+        {"http://h/\r\nX: y", "%XX"},
+        {std::string("http://h/\0", 10), "%XX"},
+        {"http://h/\xc3\xa4", "%XX"},
+        {"http://h/\x7f", "%XX"},
+    };
+    for (const auto& [text, because] : cases) {
+        CAPTURE(text);
+        const auto said = why_not(text);
+        CAPTURE(said);
+        CHECK(said.find(because) != std::string::npos);
+        CHECK(said.find('\r') == std::string::npos);
+    }
+}
+
+TEST_CASE("fields keep their order, and compare names without regard to case")
+{
+    fields f{{"Accept", "text/plain"}, {"X-Two", "1"}, {"x-two", "2"}};
+    CHECK(f.size() == 3);
+    CHECK(f["ACCEPT"] == "text/plain");
+    CHECK(f["x-TWO"] == "1");
+    CHECK(f["absent"].empty());
+    CHECK(!f.find("x-tw"));
+    f.set("x-two", f["accept"]); // a view of what is being changed
+    CHECK(f.size() == 2);
+    CHECK(f["X-Two"] == "text/plain");
+    f.add("Empty", "");
+    CHECK(f.contains("empty"));
+    CHECK(f.erase("accept") == 1);
+    CHECK(f.erase("accept") == 0);
+    std::string all;
+    for (const auto [name, value] : f)
+        all += std::string(name) + '=' + std::string(value) + ';';
+    CHECK(all == "x-two=text/plain;Empty=;");
+    f.clear();
+    CHECK(f.empty());
+}
+
+TEST_CASE("nothing gets into a field that could end a line")
+{
+    fields f;
+    for (const std::string_view name : {"", "a b", "a:", "a\r", "a\n", "\xc3\xa4", "(a)", "a\t"}) {
+        CHECK(thrown_by<error>([&] { f.add(name, "x"); }).code() == errc::bad_field_name);
+        CHECK(thrown_by<error>([&] { f.set(name, "x"); }).code() == errc::bad_field_name);
+    }
+    for (const auto& value : {std::string("a\r\nX: y"), std::string("a\nb"), std::string("a\rb"),
+                              std::string("a\0b", 3), std::string("a\x7f"), std::string("\x1b[0m")})
+        CHECK(thrown_by<error>([&] { f.add("X", value); }).code() == errc::bad_field_value);
+    CHECK(f.empty());
+    f.add("X", " \t padded and \xc3\xa4 \t");
+    CHECK(f["X"] == "padded and \xc3\xa4");
+    const std::string said = thrown_by<error>([&] { f.add("X", "a\r\nSet-Cookie: b"); }).what();
+    CHECK(said.find("\\x0d\\x0aSet-Cookie") != std::string::npos);
+}
+
+TEST_CASE("a field is set or not, but not lost, when the new value is refused")
+{
+    fields f{{"X", "old"}};
+    CHECK(thrown_by<error>([&] { f.set("X", "a\nb"); }).code() == errc::bad_field_value);
+    CHECK(f["X"] == "old");
+}
+
+struct written {
+    explicit written(const request& r, std::string_view target = "/a?b")
+    {
+        const auto options = std::make_shared<single_use_client_options>();
+        detail::client_settings own;
+        own.options = options;
+        own.own_fields = "User-Agent: loopsafe\r\nAccept: */*\r\n";
+        detail::check_request(r);
+        detail::write_head(text, r, own, "Host: h\r\n", "/base", target, "");
+    }
+    std::string text;
+};
+
+TEST_CASE("a request says where it ends, and nobody else does")
+{
+    CHECK(written(request("GET", "")).text ==
+          "GET /base/a?b HTTP/1.1\r\nHost: h\r\nUser-Agent: loopsafe\r\nAccept: */*\r\n\r\n");
+    CHECK(written(request("DELETE", "")).text.find("Content-Length") == std::string::npos);
+    for (const std::string method : {"POST", "PUT", "PATCH"})
+        CHECK(written(request(method, "")).text.find("\r\nContent-Length: 0\r\n") !=
+              std::string::npos);
+    CHECK(written(request("QUERY", "", "12345")).text.find("\r\nContent-Length: 5\r\n") !=
+          std::string::npos);
+    const auto make = [](body_writer&) -> asio::awaitable<void> { co_return; };
+    CHECK(written(request("POST", "", request_body::streamed(make)))
+              .text.find("\r\nTransfer-Encoding: chunked\r\n") != std::string::npos);
+    CHECK(written(request("POST", "", request_body::streamed(make, 7)))
+              .text.find("\r\nContent-Length: 7\r\n") != std::string::npos);
+
+    for (const std::string_view name :
+         {"Content-Length", "transfer-encoding", "Connection", "Keep-Alive", "TE", "Upgrade"}) {
+        request r("POST", "", "x");
+        r.headers.add(name, "1");
+        CHECK(thrown_by<error>([&] { written{r}; }).code() == errc::framing_field);
+    }
+    for (const std::string method : {"", "GE T", "GET\r\nX: y", "CONNECT", "G\xc3\xa4T"})
+        CHECK(thrown_by<error>([&] { written{request(method, "")}; }).code() == errc::bad_method);
+}
+
+TEST_CASE("a request's own fields go before the client's")
+{
+    request r("GET", "");
+    r.headers.add("user-agent", "mine");
+    r.headers.add("host", "virtual");
+    CHECK(written(r, "a").text ==
+          "GET /base/a HTTP/1.1\r\nuser-agent: mine\r\nhost: virtual\r\nAccept: */*\r\n\r\n");
+}
+
+TEST_CASE("a server that says how long it keeps a connection is believed, less two seconds")
+{
+    using seconds = std::chrono::seconds;
+    const std::vector<std::pair<std::string, std::optional<seconds>>> cases{
+        {"timeout=5", seconds(3)},
+        {"max=100, TIMEOUT=10", seconds(8)},
+        {"timeout=2", seconds(0)},
+        {"timeout=0", seconds(0)},
+        {"timeout=1", seconds(0)},
+        {"timeout=600", seconds(598)},
+        {"timeout=601", seconds(598)},
+        {"timeout=99999999999", seconds(598)},
+        {"timeout=-1", {}},
+        {"timeout=", {}},
+        {"timeout=5s", {}},
+        {"timeouts=5", {}},
+        {"max=5", {}},
+        {"", {}},
+    };
+    for (const auto& [text, hint] : cases) {
+        CAPTURE(text);
+        CHECK(detail::keep_alive_hint(fields{{"Keep-Alive", text}}) == hint);
+    }
+    CHECK(!detail::keep_alive_hint(fields{}));
+}
+
+TEST_CASE("an error says how far the request had come")
+{
+    const error e(errc::timed_out,
+                  {.stage = stage::first_byte,
+                   .bytes_sent = 10,
+                   .bytes_received = 0,
+                   .reused = true,
+                   .replayed = true},
+                  "GET \"http://h/\"");
+    CHECK(std::string(e.what()) ==
+          "http GET \"http://h/\", stage first byte, 10 bytes sent, 0 received, reused connection, "
+          "second attempt: a deadline has passed [loopsafe.http:7]");
+    CHECK(e.code() == condition::timeout);
+    CHECK(e.stage() == stage::first_byte);
+    CHECK(e.seen().bytes_sent == 10);
+    for (int i = 1; i <= static_cast<int>(errc::trailers_too_large); ++i) {
+        const auto ec = make_error_code(static_cast<errc>(i));
+        CHECK(ec.message() != "unknown");
+        CHECK((ec == condition::bad_request) + (ec == condition::protocol) +
+                  (ec == condition::limit) + (ec == condition::connection_lost) +
+                  (ec == condition::timeout) ==
+              1);
+    }
+    for (int i = 1; i <= static_cast<int>(stage::body); ++i)
+        CHECK(to_string(static_cast<stage>(i)) != "unknown");
+    CHECK(loopsafe::make_error_code(loopsafe::errc::acquire_timeout) == condition::timeout);
+    CHECK(loopsafe::error_code(asio::error::connection_reset) == condition::connection_lost);
+}
+
+} // namespace
