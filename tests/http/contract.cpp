@@ -518,5 +518,6 @@ TEST_CASE_TEMPLATE("http contract: a context that dies takes its request along, 
         l.client->close();
         l.peer.await_ended(1);
     }
-    CHECK(open_descriptors() <= before + 1); // a worker's may be on its way out
+    if (!is_offloaded(T::what)) // a worker lets go of its own when it comes to it
+        CHECK(open_descriptors() == before);
 }

@@ -38,14 +38,19 @@ void expire_after(Timer& timer, std::chrono::milliseconds limit)
 // Touched in the gate only, until the operation has ended.
 template <class Timer>
 struct deadline {
-    explicit deadline(const asio::any_io_executor& executor)
-        : gate(std::make_shared<serial_gate>(untracked(executor))), timer(executor)
+    // Inside another deadline it shares that one's gate: two would be locked in both orders.
+    deadline(const asio::any_io_executor& executor, const serial_executor* outer)
+        : gate(outer != nullptr ? outer->gate()
+                                : std::make_shared<serial_gate>(untracked(executor))),
+          nested(outer != nullptr),
+          timer(executor)
     {
     }
 
     void cancel_operation() { cancel.emit(asio::cancellation_type::terminal); }
 
     const std::shared_ptr<serial_gate> gate;
+    const bool nested;
     Timer timer;
     asio::cancellation_signal cancel;
     bool ended = false;
@@ -67,7 +72,8 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
                 d.ended = true;
                 d.timer.cancel();
             });
-            d.gate->leave();
+            if (!d.nested)
+                d.gate->leave();
         }
     };
     const ending at_the_end{*d};
@@ -100,7 +106,8 @@ asio::awaitable<finished> finish_within(asio::any_io_executor executor,
                                         std::chrono::milliseconds limit,
                                         asio::awaitable<void> operation)
 {
-    const auto d = std::make_shared<deadline<Timer>>(executor);
+    const asio::any_io_executor own = co_await asio::this_coro::executor;
+    const auto d = std::make_shared<deadline<Timer>>(executor, own.target<serial_executor>());
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
     auto outer = cancellation.slot();
     if (outer.is_connected()) {

@@ -138,7 +138,7 @@ template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor executor)
     -> asio::awaitable<void>
 {
-    s.connection.emplace(co_await connector_.connect(untracked(executor)));
+    s.connection.emplace(co_await connector_.connect(untracked(ungated(executor))));
     const auto born = read_clock();
     const lock_guard lock(mutex_);
     core_.connected(s, born, jitter(s, born));

@@ -96,6 +96,8 @@ public:
 
     friend bool operator==(const serial_executor&, const serial_executor&) noexcept = default;
 
+    const std::shared_ptr<serial_gate>& gate() const noexcept { return gate_; }
+
 private:
     serial_executor(std::shared_ptr<serial_gate> gate, bool never_blocks) noexcept
         : gate_(std::move(gate)), never_blocks_(never_blocks)
@@ -107,6 +109,13 @@ private:
 };
 
 static_assert(sizeof(serial_executor) <= sizeof(std::shared_ptr<void>) + sizeof(void*));
+
+// Without the gate, for what outlives the coroutine that passes through it.
+inline asio::any_io_executor ungated(const asio::any_io_executor& executor)
+{
+    const auto* gated = executor.target<serial_executor>();
+    return gated != nullptr ? gated->gate()->inner() : executor;
+}
 
 } // namespace loopsafe::detail
 
