@@ -16,14 +16,19 @@ namespace loopsafe::http::detail {
 // must not go on for half a minute because an idle connection has a deadline that nobody needs.
 //
 // A wait counts as work until its handler has been called. So after it has begun it is taken off
-// the count, and the handler puts it back first. A handler that is destroyed was not counted.
+// the count, and the handler puts it back first. A handler that is destroyed was not counted. That
+// holds for the context's own executor only, since any other adds work of its own.
 #if defined(BOOST_ASIO_NO_TS_EXECUTORS)
 class idle_wait {
 public:
-    explicit idle_wait(const boost::asio::any_io_executor&) noexcept {}
+    explicit idle_wait(const boost::asio::any_io_executor& executor) : executor_(executor) {}
+    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
     bool can_be_left() const noexcept { return false; }
     void leave() const noexcept {}
     void resume() const noexcept {}
+
+private:
+    boost::asio::any_io_executor executor_;
 };
 #else
 class idle_wait {
@@ -38,6 +43,9 @@ public:
         else
             find(executor);
     }
+
+    // For the timer.
+    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
     bool can_be_left() const noexcept { return loop_ != nullptr || pool_ != nullptr; }
 
@@ -61,12 +69,14 @@ private:
     void find(const boost::asio::any_io_executor& executor)
     {
         namespace asio = boost::asio;
+        executor_ = executor;
         if (const auto* loop = executor.target<asio::io_context::executor_type>())
             loop_ = &loop->context();
         else if (const auto* pool = executor.target<asio::thread_pool::executor_type>())
             pool_ = &static_cast<asio::thread_pool&>(pool->context());
     }
 
+    boost::asio::any_io_executor executor_;
     boost::asio::io_context* loop_ = nullptr;
     boost::asio::thread_pool* pool_ = nullptr;
 };

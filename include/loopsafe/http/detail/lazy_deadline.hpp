@@ -27,7 +27,7 @@ public:
     using time_point = typename Timer::time_point;
 
     lazy_deadline(const boost::asio::any_io_executor& executor, int descriptor)
-        : timer_(executor), work_(executor), shared_(std::make_shared<shared>())
+        : work_(executor), timer_(work_.executor()), shared_(std::make_shared<shared>())
     {
         shared_->owner = this;
         shared_->descriptor = descriptor;
@@ -98,8 +98,8 @@ private:
         ::shutdown(shared_->descriptor, SHUT_RDWR);
     }
 
-    Timer timer_;
     const idle_wait work_;
+    Timer timer_;
     const std::shared_ptr<shared> shared_;
     time_point waits_until_ = time_point::max();
 };

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: BSL-1.0
+// What only some clients have: a home that refuses, options of what is kept, a context that may run
+// out of work, names, UNIX sockets, hooks.
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12, with sanitizers, is wrong about Asio's coroutine frames.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include <loopsafe/testing/manual_clock.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
+
+#include <http/support.hpp>
+
+namespace {
+
+using namespace http_test;
+using loopsafe::context_error;
+using loopsafe::testing::manual_clock;
+using loopsafe::testing::two_contexts;
+
+using timed_client =
+    http::basic_client<loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;
+
+constexpr const char* cure =
+    "\n  cure:  make the client inside the context that uses it, or choose "
+    "http::basic_client<null_pool> (a new connection each time), <per_context_pool> (each context "
+    "keeps its own) or <keep_alive_pool, thread_offload> (any context)";
+constexpr const char* stream_cure = "\n  cure:  use it in the context that sent the request; to "
+                                    "take a response elsewhere, read all "
+                                    "of it with send()";
+
+std::string first_seen(asio::io_context& context, const std::string& where)
+{
+    return "context #" + number_of(context) + ", first seen at " + where + ", alive";
+}
+
+TEST_CASE("http row 1: a client refuses another living context, says why, and still works at home")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    two_contexts contexts;
+    const auto made = next_line();
+    http::client client{contexts.a};
+    const auto named = next_line();
+    loopsafe::name_context(contexts.b, "worker");
+    CHECK(run_on(contexts.a, client.get(peer.url())).body == "ok");
+
+    const auto used = next_line();
+    const auto ask = [&] { run_on(contexts.b, client.get(peer.url())); };
+    const auto refused = thrown_by<context_error>(ask);
+    CHECK(refused.code() == loopsafe::errc::wrong_context);
+    CHECK(std::string(refused.what()) ==
+          "http::client: used from a context that is not its home\n  home:  " +
+              first_seen(contexts.a, made) + "\n  asked: context #" + number_of(contexts.b) +
+              " \"worker\", named at " + named + ", alive\n  used:  send at " + used + cure);
+    CHECK(thrown_by<context_error>([&] { run_on(contexts.b, client.async_close(1s)); }).code() ==
+          loopsafe::errc::wrong_context);
+    CHECK(run_on(contexts.a, client.get(peer.url())).body == "ok");
+    CHECK(peer.connections() == 1);
+    CHECK(client.stats().connects == 1);
+}
+
+TEST_CASE("http row 2: a client refuses the successor of its dead home, at the same address")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    mortal_context context;
+    const auto made = next_line();
+    http::client client{*context};
+    CHECK(run_on(*context, client.get(peer.url())).body == "ok");
+    const auto number = number_of(*context);
+    const auto* const address = &*context;
+    context.reborn();
+    CHECK(&*context == address);
+
+    const auto used = next_line();
+    const auto ask = [&] { run_on(*context, client.get(peer.url())); };
+    const auto refused = thrown_by<context_error>(ask);
+    CHECK(refused.code() == loopsafe::errc::context_closed);
+    CHECK(std::string(refused.what()) ==
+          "http::client: its home context is gone\n  home:  context #" + number +
+              ", first seen at " + made + ", gone\n  asked: " + first_seen(*context, used) +
+              "\n  used:  send at " + used + cure);
+    CHECK(peer.connections() == 1);
+    CHECK(client.stats().idle == 0);
+}
+
+TEST_CASE("http row 3: a body is not read on another context, nor written")
+{
+    http_peer peer([](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request())
+            c.write(answer("0123456789"));
+    });
+    two_contexts contexts;
+    http::client client{contexts.a};
+    std::array<char, 4> some{};
+    const auto reader = [&](http::incoming_response& in) -> asio::awaitable<std::string> {
+        co_await in.read_some(asio::buffer(some));
+        const auto used = next_line();
+        const auto read = [&] { run_on(contexts.b, in.read_some(asio::buffer(some))); };
+        const auto refused = thrown_by<context_error>(read);
+        CHECK(refused.code() == loopsafe::errc::wrong_context);
+        const std::string said = refused.what();
+        CAPTURE(said);
+        CHECK(said.starts_with(
+            "http::incoming_response: used from a context that is not its home\n  home:  "));
+        CHECK(said.ends_with("\n  used:  read_some at " + used + stream_cure));
+        co_return co_await in.read_all(100);
+    };
+    CHECK(run_on(contexts.a, client.with_response({"GET", peer.url()}, reader)) == "456789");
+
+    const auto maker = [&](http::body_writer& out) -> asio::awaitable<void> {
+        const auto write = [&] { run_on(contexts.b, out.write("x")); };
+        const std::string said = thrown_by<context_error>(write).what();
+        CHECK(said.starts_with("http::body_writer: used from a context that is not its home"));
+        co_await out.write("all");
+    };
+    CHECK(run_on(contexts.a, client.send({"POST", peer.url(), http::request_body::streamed(maker)}))
+              .ok());
+    CHECK(peer.connections() == 1);
+}
+
+TEST_CASE("http row 4: a client wants a context for a home")
+{
+    const auto refused = thrown_by<context_error>(
+        [] { http::client client{asio::any_io_executor(asio::system_executor())}; });
+    CHECK(refused.code() == loopsafe::errc::no_context);
+    CHECK(std::string(refused.what()).find("cure:  give it an io_context") != std::string::npos);
+}
+
+TEST_CASE("http: a context runs out of work although a connection is kept with a deadline")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    const auto ends = [&](auto& context, const auto& executor) {
+        http::client client{executor};
+        int answered = 0;
+        for (int i = 0; i != 3; ++i) {
+            asio::co_spawn(executor, client.get(peer.url()),
+                           [&](const std::exception_ptr& e, const response&) {
+                               CHECK(e == nullptr);
+                               ++answered;
+                           });
+            context.restart();
+            context.run(); // would go on for half a minute
+            CHECK(answered == i + 1);
+            CHECK(client.stats().idle == 1);
+        }
+    };
+    asio::io_context context(1);
+    ends(context, context.get_executor());
+    ends(context, asio::make_strand(context));
+    ends(context, asio::make_strand(asio::any_io_executor(context.get_executor())));
+    {
+        asio::thread_pool pool(2);
+        http::client client{pool};
+        const auto strand = asio::make_strand(pool);
+        asio::co_spawn(strand, client.get(peer.url()),
+                       [](const std::exception_ptr& e, const response&) { CHECK(e == nullptr); });
+        pool.join();
+        CHECK(client.stats().idle == 1);
+    }
+    CHECK(peer.connections() == 4);
+}
+
+// A context, a client on a clock that the test moves, and a request under way on it.
+struct timed {
+    explicit timed(http_peer::script script,
+                   const std::function<void(timed_client::options&)>& change = {})
+        : peer(std::move(script))
+    {
+        manual_clock::reset();
+        timed_client::options with;
+        with.base_url = peer.url("");
+        if (change)
+            change(with);
+        client.emplace(context, with);
+    }
+
+    void begin(request r)
+    {
+        ended.reset();
+        asio::co_spawn(context, watch(client->send(std::move(r))),
+                       [this](const std::exception_ptr& e, seen s) {
+                           CHECK(e == nullptr);
+                           ended = std::move(s);
+                       });
+        run_ready(context);
+    }
+    void await_note(const std::string& what)
+    {
+        peer.await_note(what);
+        run_ready(context);
+    }
+    void pass(std::chrono::milliseconds time)
+    {
+        manual_clock::advance(context, time);
+        run_ready(context);
+        run_ready(context);
+    }
+    seen end()
+    {
+        run_until(context, [this] { return ended.has_value(); });
+        return std::move(*ended);
+    }
+    seen get() { return begin({"GET", "/"}), end(); }
+
+    http_peer peer;
+    asio::io_context context{1};
+    std::optional<timed_client> client;
+    std::optional<seen> ended;
+};
+
+TEST_CASE("http: each stage has its deadline, and none is early")
+{
+    timed* here = nullptr;
+    timed t([&here](http_peer::caller& c) {
+        c.read_request();
+        here->peer.note("asked " + std::to_string(c.number()));
+        c.read_until("go"); // never comes
+    });
+    here = &t;
+    t.begin({"GET", "/"});
+    run_until(t.context, [&] { return t.client->stats().leased == 1; });
+    t.await_note("asked 0");
+    t.pass(29'999ms);
+    CHECK(!t.ended);
+    t.pass(1ms);
+    auto s = t.end();
+    CHECK(s.ec == errc::timed_out);
+    CHECK(s.evidence.stage == stage::first_byte);
+    CHECK(s.evidence.bytes_sent > 0);
+
+    request quick("GET", "/");
+    quick.timeouts.emplace();
+    quick.timeouts->total = 5s;
+    t.begin(std::move(quick));
+    t.await_note("asked 1");
+    t.pass(4'999ms);
+    CHECK(!t.ended);
+    t.pass(1ms);
+    CHECK(t.end().ec == errc::timed_out);
+    CHECK(t.client->stats().leased == 0);
+    CHECK(t.client->stats().idle == 0);
+}
+
+TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one comes sooner")
+{
+    timed* here = nullptr;
+    timed t([&here](http_peer::caller& c) {
+        for (int i = 0; !c.read_request().empty(); ++i) {
+            here->peer.note("asked " + std::to_string(i));
+            if (i < 2)
+                c.write(answer("ok"));
+        }
+    });
+    here = &t;
+    CHECK(t.get().answer.body == "ok"); // waits until 30 s
+    t.pass(900ms);
+    CHECK(t.get().answer.body == "ok");
+    CHECK(t.peer.connections() == 1);
+    t.pass(900ms);
+    t.begin({"GET", "/"});
+    t.await_note("asked 2");
+    t.pass(29'000ms); // the first deadline passes here
+    CHECK(!t.ended);
+    t.pass(1'000ms);
+    CHECK(t.end().ec == errc::timed_out);
+
+    timed other([](http_peer::caller& c) {
+        c.read_request();
+        c.write(answer("ok"));
+        c.await_end();
+    });
+    CHECK(other.get().answer.body == "ok");
+    request quick("POST", "/");
+    quick.timeouts.emplace();
+    quick.timeouts->first_byte = 1s;
+    other.begin(std::move(quick));
+    other.pass(1s);
+    CHECK(other.end().ec == errc::timed_out);
+}
+
+TEST_CASE("http: a connection is not used again after its time")
+{
+    timed t(http_peer::always(answer("ok")));
+    CHECK(t.get().ec == error_code());
+    t.pass(3'900ms);
+    CHECK(t.get().evidence.reused);
+    t.pass(4'100ms);
+    CHECK(!t.get().evidence.reused);
+    CHECK(t.peer.connections() == 2);
+
+    timed hinted(http_peer::always(answer("ok", "Keep-Alive: timeout=4\r\n")));
+    CHECK(hinted.get().ec == error_code());
+    hinted.pass(1'900ms);
+    CHECK(hinted.get().evidence.reused);
+    hinted.pass(2'000ms);
+    CHECK(!hinted.get().evidence.reused);
+
+    timed short_lived(http_peer::always(answer("ok", "Keep-Alive: timeout=2\r\n")));
+    CHECK(short_lived.get().ec == error_code());
+    CHECK(short_lived.client->stats().idle == 0);
+}
+
+TEST_CASE("http: an idle connection that its peer has closed, or spoken on, is not used again")
+{
+    for (const bool speaks : {false, true}) {
+        timed* here = nullptr;
+        timed t([&](http_peer::caller& c) {
+            c.read_request();
+            c.write(answer("ok"));
+            if (c.number() == 0) {
+                here->peer.await_note("answered");
+                if (speaks)
+                    c.write("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n");
+                c.close();
+                here->peer.note("gone");
+            }
+            c.await_end();
+        });
+        here = &t;
+        CHECK(t.get().answer.body == "ok");
+        t.peer.note("answered");
+        t.peer.await_note("gone");
+        t.pass(1'100ms);
+        const auto s = t.get();
+        CHECK(s.answer.body == "ok");
+        CHECK(!s.evidence.reused);
+        CHECK(!s.evidence.replayed);
+        CHECK(t.client->stats().closed(loopsafe::close_reason::probe_failed) == 1);
+        CHECK(t.peer.connections() == 2);
+        t.client.reset();
+        run_ready(t.context);
+    }
+}
+
+TEST_CASE(
+    "http: waiting for a connection has a deadline of its own, and is no error of the server's")
+{
+    timed* here = nullptr;
+    timed t(
+        [&here](http_peer::caller& c) {
+            c.read_request();
+            here->peer.note("asked");
+            c.await_end();
+        },
+        [](auto& o) { o.max_per_origin = 1; });
+    here = &t;
+    t.begin({"GET", "/"});
+    run_until(t.context, [&] { return t.client->stats().leased == 1; });
+    t.await_note("asked");
+    std::optional<seen> second;
+    request waits("GET", "/");
+    waits.timeouts.emplace();
+    waits.timeouts->wait = 1s;
+    asio::co_spawn(t.context, watch(t.client->send(std::move(waits))),
+                   [&](const std::exception_ptr&, seen s) { second = std::move(s); });
+    run_ready(t.context);
+    CHECK(t.client->stats().waiting == 1);
+    t.pass(1s);
+    run_until(t.context, [&] { return second.has_value(); });
+    CHECK(second->ec == loopsafe::errc::acquire_timeout);
+    CHECK(second->ec == condition::timeout);
+    CHECK(!t.ended);
+    t.client.reset();
+    t.pass(30s);
+    CHECK(t.end().ec == errc::timed_out);
+}
+
+TEST_CASE("http: names are looked up, unless the caller knows better")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    asio::io_context context(1);
+    http::client::options with;
+    names asked;
+    with.resolve = [&](std::string_view host) -> std::vector<asio::ip::address> {
+        asked.emplace_back(host);
+        if (host == "service.test")
+            return {asio::ip::make_address("127.0.0.1")};
+        return {};
+    };
+    http::client client{context, with};
+    const auto port = ':' + std::to_string(peer.endpoint().port()) + '/';
+    CHECK(run_on(context, client.get("http://service.test" + port)).body == "ok");
+    CHECK(run_on(context, client.get("http://SERVICE.test" + port)).body == "ok");
+    CHECK(run_on(context, client.get("http://localhost" + port)).body == "ok");
+    CHECK(run_on(context, client.get("http://127.0.0.1" + port)).body == "ok");
+    CHECK(asked == names{"service.test", "localhost"});
+    CHECK(peer.connections() == 3);
+    const auto nowhere = run_on(context, watch(client.get("http://nowhere.invalid/")));
+    CHECK(nowhere.ec.failed());
+    CHECK(nowhere.evidence.stage == stage::resolve);
+}
+
+TEST_CASE("http: a UNIX socket carries requests for whatever host")
+{
+    const certificates::directory directory;
+    asio::io_context io(1);
+    const asio::local::stream_protocol::endpoint endpoint(directory.file("socket"));
+    asio::local::stream_protocol::acceptor acceptor(io, endpoint);
+    std::thread serves([&] {
+        auto socket = acceptor.accept();
+        std::array<char, 4096> some;
+        for (int i = 0; i != 2; ++i) {
+            const auto n = socket.read_some(asio::buffer(some));
+            const auto text = answer(std::string(some.data(), n));
+            asio::write(socket, asio::buffer(text));
+        }
+        boost::system::error_code ec;
+        socket.read_some(asio::buffer(some), ec);
+    });
+    {
+        asio::io_context context(1);
+        http::client::options with;
+        with.unix_socket = endpoint.path();
+        http::client client{context, with};
+        CHECK(run_on(context, client.get("http://docker/info"))
+                  .body.starts_with("GET /info HTTP/1.1\r\nHost: docker\r\n"));
+        CHECK(run_on(context, client.get("http://docker/info")).seen.reused);
+        with.unix_socket = directory.file("none");
+        http::client other{context, with};
+        const auto s = run_on(context, watch(other.get("http://docker/")));
+        CHECK(s.ec == boost::system::errc::no_such_file_or_directory);
+        CHECK(s.evidence.stage == stage::connect);
+    }
+    serves.join();
+}
+
+TEST_CASE("http: the hook is told what happens, and what it throws is dropped")
+{
+    http_peer peer(http_peer::always(answer("ok")), true);
+    names told;
+    asio::io_context context(1);
+    http::client::options with;
+    with.tls.trusted_file = peer.root_file();
+    with.on_event = [&](const http::event& e) {
+        CHECK(e.origin.secure);
+        switch (e.what) {
+        case http::event::kind::resolved: told.emplace_back("resolved"); break;
+        case http::event::kind::connected: told.emplace_back("connected"); break;
+        case http::event::kind::secured: told.emplace_back("secured"); break;
+        case http::event::kind::acquired:
+            told.emplace_back(e.reused ? "acquired again" : "acquired");
+            break;
+        case http::event::kind::first_byte: told.emplace_back("first byte"); break;
+        case http::event::kind::replayed: told.emplace_back("replayed"); break;
+        case http::event::kind::returned: told.emplace_back(e.kept ? "returned" : "closed"); break;
+        }
+        throw std::runtime_error("dropped");
+    };
+    http::client client{context, with};
+    run_on(context, client.get(peer.url()));
+    run_on(context, client.get(peer.url()));
+    CHECK(told == names{"resolved", "connected", "secured", "acquired", "first byte", "returned",
+                        "acquired again", "first byte", "returned"});
+}
+
+TEST_CASE("http: options that make no sense are refused by name")
+{
+    asio::io_context context(1);
+    const auto refused = [&](auto change) -> std::string {
+        http::client::options with;
+        change(with);
+        return thrown_by<boost::system::system_error>([&] { http::client{context, with}; }).what();
+    };
+    using o = http::client::options;
+    CHECK(refused([](o& x) { x.max_per_origin = 0; }).find("max_size") != std::string::npos);
+    CHECK(refused([](o& x) { x.max_total = 0; }).find("max_size") != std::string::npos);
+    CHECK(refused([](o& x) { x.idle_timeout = 0s; }).find("idle_timeout") != std::string::npos);
+    CHECK(refused([](o& x) { x.timeouts.wait = -1s; }).find("acquire_timeout") !=
+          std::string::npos);
+    CHECK(refused([](o& x) { x.base_url = "host/path"; }).find("http://") != std::string::npos);
+    CHECK(refused([](o& x) { x.base_url = "http://h/?q"; }).find("query") != std::string::npos);
+    CHECK(refused([](o& x) { x.headers.set("Host", "h"); }).find("Host") != std::string::npos);
+    CHECK(refused([](o& x) { x.headers.set("Content-Length", "1"); }).find("content-length") !=
+          std::string::npos);
+    CHECK(refused([](o& x) { x.tls.trusted_file = "/none"; }).find("trusted_file") !=
+          std::string::npos);
+}
+
+} // namespace
