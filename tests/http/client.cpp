@@ -276,7 +276,7 @@ TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one 
     timed other([](http_peer::caller& c) {
         c.read_request();
         c.write(answer("ok"));
-        c.await_end();
+        c.read_until("what never comes");
     });
     CHECK(other.get().answer.body == "ok");
     request quick("POST", "/");
@@ -372,6 +372,34 @@ TEST_CASE(
     t.client.reset();
     t.pass(30s);
     CHECK(t.end().ec == errc::timed_out);
+}
+
+TEST_CASE("http: a body that follows the answer to HEAD is no answer to the next request")
+{
+    http_peer* here = nullptr;
+    http_peer peer([&here](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
+            if (!text.starts_with("HEAD")) {
+                c.write(answer("right"));
+                continue;
+            }
+            c.write("HTTP/1.1 200 OK\r\nContent-Length: 43\r\n\r\n");
+            here->await_note("answered");
+            c.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong");
+            here->note("said more");
+        }
+    });
+    here = &peer;
+    asio::io_context context(1);
+    http::client client{context};
+    CHECK(run_on(context, client.head(peer.url())).headers["content-length"] == "43");
+    CHECK(client.stats().idle == 1);
+    peer.note("answered");
+    peer.await_note("said more");
+    const auto next = run_on(context, client.post(peer.url(), "not idempotent"));
+    CHECK(next.body == "right");
+    CHECK(next.seen.replayed);
+    CHECK(peer.connections() == 2);
 }
 
 TEST_CASE("http: names are looked up, unless the caller knows better")

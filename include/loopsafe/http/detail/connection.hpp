@@ -97,6 +97,8 @@ public:
                      .idle_for = idle_for()});
         left_to_write_ = c.asked.body.length();
         body_ended_ = !c.asked.body.is_streamed();
+        if (suspect_ && !transport_.is_silent())
+            fail(c, errc::no_response); // nothing was sent, so that another can take it
     }
 
     // False where the server wants no more.
@@ -384,6 +386,7 @@ private:
                  in_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
                  !deadline_.expired();
         used_ = true;
+        suspect_ = c.asked.method == "HEAD"; // a body that must not be there may follow
         leave(c);
     }
 
@@ -408,6 +411,7 @@ private:
     bool used_ = false;   // one has ended well
     bool direct_ = false; // the read under way goes into the body
     bool body_ended_ = true;
+    bool suspect_ = false;
     bool clean_ = true;
 };
 
