@@ -5,8 +5,8 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/tests/tools
 jobs=${LOOPSAFE_JOBS:-$(nproc)}
 child=
-holder=
-holder_fd=
+holders=()
+holder_fds=()
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -15,12 +15,34 @@ die() {
     exit 1
 }
 
+# hold COMMAND... : runs a command when this script has ended, even one that is killed: it waits for
+# the end of a pipe whose other end is open here only.
+hold() {
+    local fd
+    exec {fd}> >(
+        trap '' INT TERM HUP
+        let_go
+        cat
+        "$@" >/dev/null 2>&1
+    )
+    holders+=("$!")
+    holder_fds+=("$fd")
+}
+
+# Closes this process's ends of these pipes.
+let_go() {
+    local fd
+    for fd in "${holder_fds[@]}"; do
+        exec {fd}>&-
+    done
+}
+
 # Runs a command in a process group of its own, so that it ends when this script is told to end.
 guarded() {
     local status=0
     set -m
     (
-        [[ -z $holder_fd ]] || exec {holder_fd}>&-
+        let_go
         exec "$@"
     ) </dev/null &
     child=$!
@@ -39,10 +61,8 @@ finish() {
         kill -TERM -- "-$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
     fi
-    if [[ -n $holder_fd ]]; then
-        exec {holder_fd}>&-
-        wait "$holder" 2>/dev/null || true
-    fi
+    let_go
+    [[ ${#holders[@]} -eq 0 ]] || wait "${holders[@]}" 2>/dev/null || true
 }
 
 trap finish EXIT
@@ -50,25 +70,28 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# Starts a private PostgreSQL server and exports what a program needs to find it. The server ends
-# with this script, even one that is killed: what removes it waits for the end of a pipe whose
-# other end is open here only.
+# Starts a private PostgreSQL server, which ends with this script, and exports what a program needs
+# to find it.
 start_postgres() {
-    local directory
+    local directory port
     directory=$(mktemp -d "${TMPDIR:-/tmp}/loopsafe-postgres.XXXXXX")
-    exec {holder_fd}> >(
-        trap '' INT TERM HUP
-        cat
-        "$tools/postgres_server" remove "$directory" >/dev/null 2>&1
-    )
-    holder=$!
-    local port
-    port=$("$tools/postgres_server" start "$directory" {holder_fd}>&-)
+    hold "$tools/postgres_server" remove "$directory"
+    port=$("$tools/postgres_server" start "$directory")
     export LOOPSAFE_POSTGRES="host=127.0.0.1 port=$port user=loopsafe dbname=loopsafe"
     export LOOPSAFE_POSTGRES_PORT=$port
     export LOOPSAFE_POSTGRES_DIR=$directory
     export LOOPSAFE_POSTGRES_LOG=$directory/log
     export LOOPSAFE_POSTGRES_SERVER=$tools/postgres_server
+}
+
+# The same for private HTTP servers.
+start_http_servers() {
+    local directory
+    directory=$(mktemp -d "${TMPDIR:-/tmp}/loopsafe-http.XXXXXX")
+    hold "$tools/http_servers" remove "$directory"
+    "$tools/http_servers" start "$directory" >/dev/null
+    export LOOPSAFE_HTTP_SERVERS=$directory/ports
+    export LOOPSAFE_HTTP_DIR=$directory
 }
 
 version_at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
@@ -119,7 +142,10 @@ need() {
         libssl-dev) has_header openssl/ssl.h ;;
         libpq-dev) has_libpq ;;
         postgresql) "$tools/postgres_server" find ;;
-        pgbouncer) PATH=$PATH:/usr/sbin type -P pgbouncer ;;
+        pgbouncer | haproxy) PATH=$PATH:/usr/sbin type -P "$package" ;;
+        nginx-light) PATH=$PATH:/usr/sbin type -P nginx ;;
+        apache2-bin) PATH=$PATH:/usr/sbin type -P apache2 ;;
+        nodejs) command -v node ;;
         python3-venv) python3 -c 'import venv, ensurepip' ;;
         *) command -v "$package" ;;
         esac >/dev/null 2>&1 || missing+=("$package")
@@ -144,9 +170,9 @@ need() {
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" </dev/null >&2 ||
         die "apt-get could not install: ${missing[*]}"
     # Debian starts a server when it installs one; ours is private.
-    for package in postgresql pgbouncer; do
+    for package in postgresql pgbouncer nginx-light haproxy; do
         if [[ " ${missing[*]} " == *" $package "* && -d /run/systemd/system ]]; then
-            "${as_root[@]}" systemctl stop "$package"
+            "${as_root[@]}" systemctl stop "${package%-light}"
         fi
     done
 }
