@@ -220,11 +220,13 @@ struct timed {
 TEST_CASE("http: each stage has its deadline, and none is early")
 {
     timed* here = nullptr;
-    timed t([&here](http_peer::caller& c) {
-        c.read_request();
-        here->peer.note("asked " + std::to_string(c.number()));
-        c.read_until("go"); // never comes
-    });
+    timed t(
+        [&here](http_peer::caller& c) {
+            c.read_request();
+            here->peer.note("asked " + std::to_string(c.number()));
+            c.read_until("go"); // never comes
+        },
+        [](auto& o) { o.timeouts.gap = 1s; });
     here = &t;
     t.begin({"GET", "/"});
     run_until(t.context, [&] { return t.client->stats().leased == 1; });
@@ -248,6 +250,84 @@ TEST_CASE("http: each stage has its deadline, and none is early")
     CHECK(t.end().ec == errc::timed_out);
     CHECK(t.client->stats().leased == 0);
     CHECK(t.client->stats().idle == 0);
+}
+
+TEST_CASE("http: what the caller does meanwhile is no time of the server's")
+{
+    timed* here = nullptr;
+    timed t([&here](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
+            c.write(answer("0123456789"));
+            here->peer.note("answered");
+        }
+    });
+    here = &t;
+    bool paused = false;
+    bool done = false;
+    loopsafe::testing::manual_clock::timer pause(t.context);
+    const auto wait = [&]() -> asio::awaitable<void> {
+        paused = true;
+        pause.expires_after(1h);
+        co_await pause.async_wait(asio::use_awaitable);
+    };
+    const auto reader = [&](http::incoming_response& in) -> asio::awaitable<void> {
+        std::array<char, 4> some{};
+        co_await in.read_some(asio::buffer(some));
+        co_await wait();
+        CHECK(co_await in.read_all(100) == "456789");
+    };
+    asio::co_spawn(t.context, t.client->with_response({"GET", "/"}, reader),
+                   [&](const std::exception_ptr& e) {
+                       CHECK(e == nullptr);
+                       done = true;
+                   });
+    run_until(t.context, [&] { return paused; });
+    t.pass(1h);
+    run_until(t.context, [&] { return done; });
+
+    paused = false;
+    const auto maker = [&](http::body_writer& out) -> asio::awaitable<void> {
+        CHECK(co_await out.write("some"));
+        co_await wait();
+        CHECK(co_await out.write("more"));
+    };
+    t.begin({"POST", "/", http::request_body::streamed(maker)});
+    run_until(t.context, [&] { return paused; });
+    t.pass(1h);
+    CHECK(t.end().ec == error_code());
+}
+
+TEST_CASE("http: the time for all counts from first to last, also where nothing is sent yet")
+{
+    timed* here = nullptr;
+    timed t(
+        [&here](http_peer::caller& c) {
+            c.read_request();
+            here->peer.note("asked");
+            c.await_end();
+        },
+        [](auto& o) { o.max_total = 1; });
+    here = &t;
+    asio::co_spawn(t.context, t.client->get("/"), [](const std::exception_ptr&, response) {});
+    run_until(t.context, [&] { return t.client->stats().leased == 1; });
+    request quick("GET", "/");
+    quick.timeouts.emplace();
+    quick.timeouts->total = 1s;
+    t.begin(std::move(quick));
+    CHECK(!t.ended);
+    t.pass(1s);
+    const auto s = t.end();
+    CHECK(s.ec == errc::timed_out);
+    CHECK(s.evidence.stage == stage::wait);
+
+    request centuries("GET", "/");
+    centuries.timeouts.emplace();
+    centuries.timeouts->total = std::chrono::hours(24 * 365 * 300);
+    t.begin(std::move(centuries));
+    CHECK(!t.ended);
+    t.client.reset();
+    t.pass(30s);
+    run_until(t.context, [&] { return t.ended.has_value(); });
 }
 
 TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one comes sooner")
@@ -488,6 +568,14 @@ TEST_CASE("http: the hook is told what happens, and what it throws is dropped")
     run_on(context, client.get(peer.url()));
     CHECK(told == names{"resolved", "connected", "secured", "acquired", "first byte", "returned",
                         "acquired again", "first byte", "returned"});
+    told.clear();
+    const auto fails = [](http::incoming_response&) -> asio::awaitable<void> {
+        throw std::runtime_error("the reader failed");
+        co_return;
+    };
+    CHECK_THROWS_WITH(run_on(context, client.with_response({"GET", peer.url()}, fails)),
+                      "the reader failed");
+    CHECK(told.back() == "closed");
 }
 
 TEST_CASE("http: options that make no sense are refused by name")

@@ -268,6 +268,36 @@ TEST_CASE_TEMPLATE("http contract: a server that answers before it has read the 
     CHECK(l.client->stats().idle == 0);
 }
 
+TEST_CASE_TEMPLATE("http contract: an interim response in the middle of a body does not end it", T,
+                   CLIENTS)
+{
+    linked_as<T> l([](http_peer::caller& c) {
+        for (auto head = c.read_until("\r\n\r\n"); !head.empty(); head = c.read_until("\r\n\r\n")) {
+            c.write("HTTP/1.1 100 Continue\r\n\r\n");
+            c.write("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+            const auto body = c.read_until("the end");
+            c.write(answer(std::to_string(body.size())));
+        }
+    });
+    const auto whole = l.send({"POST", "/", std::string(10'000'000, 'x') + "the end"});
+    CHECK(whole.ec == error_code());
+    CHECK(whole.answer.body == "10000007");
+    const auto make = [](http::body_writer& out) -> asio::awaitable<void> {
+        for (int i = 0; i != 100; ++i)
+            CHECK(co_await out.write(std::string(10'000, 'x')));
+        CHECK(co_await out.write("the end"));
+    };
+    const auto streamed = l.send({"POST", "/", http::request_body::streamed(make, 1'000'007)});
+    CHECK(streamed.ec == error_code());
+    CHECK(streamed.answer.body == "1000007");
+
+    const auto framing = [](http::body_writer& out) -> asio::awaitable<void> {
+        out.trailers.add("Content-Length", "5");
+        co_return;
+    };
+    CHECK(l.send({"POST", "/", http::request_body::streamed(framing)}).ec == errc::framing_field);
+}
+
 TEST_CASE_TEMPLATE("http contract: an error says what it is, and the client goes on", T, CLIENTS)
 {
     linked_as<T> l([](http_peer::caller& c) {

@@ -148,6 +148,8 @@ TEST_CASE("responses after which the connection is closed are still responses")
     taken(ok + "Connection: close\r\nContent-Length: 5\r\n\r\nhello", "hello", false);
     taken(ok + "Connection: x, Close\r\nContent-Length: 5\r\n\r\nhello", "hello", false);
     taken("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello", false);
+    taken("HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\nContent-Length: 1\r\n\r\nx", "x",
+          false);
     taken(ok + "\r\nuntil the end", "until the end", false, {.ends = true});
     taken(ok + "\r\n", "", false, {.ends = true});
     taken("HTTP/1.0 200 OK\r\n\r\nold", "old", false, {.ends = true});

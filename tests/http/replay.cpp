@@ -296,6 +296,41 @@ TEST_CASE("http replay: once, and a body that cannot be made again not at all")
     }
 }
 
+TEST_CASE(
+    "http replay: what the maker of a body throws is the caller's, and no reason to try again")
+{
+    int made = 0;
+    http_peer* here = nullptr;
+    linked l(combination::keep_alive_on_context, false, [&here](http_peer::caller& c) {
+        c.read_request();
+        c.write(answer("first"));
+        if (c.number() == 0) {
+            c.reset();
+            here->note("gone");
+        } else {
+            c.await_end();
+        }
+    });
+    here = &l.peer;
+    CHECK(l.get("/").ec == error_code());
+    l.peer.await_note("gone");
+    const auto make = [&made](http::body_writer& out) -> asio::awaitable<void> {
+        ++made;
+        bool taken = true;
+        try {
+            taken = co_await out.write("part");
+        } catch (const http::error&) {
+            taken = false;
+        }
+        if (!taken)
+            throw std::runtime_error("the maker gives up");
+    };
+    CHECK_THROWS_WITH(l.send({"PUT", "/", http::request_body::streamed(make, {}, true)}),
+                      "the maker gives up");
+    CHECK(made == 1);
+    CHECK(l.peer.connections() == 1);
+}
+
 TEST_CASE("http replay: the connections that are as old are closed with the one that broke")
 {
     linked l(combination::keep_alive_on_context, false, [](http_peer::caller& c) {

@@ -143,6 +143,22 @@ TEST_CASE("nothing gets into a field that could end a line")
     CHECK(said.find("\\x0d\\x0aSet-Cookie") != std::string::npos);
 }
 
+TEST_CASE("a field can be made of another, and fields do not grow by being changed")
+{
+    fields f{{"X-Original", std::string(100, 'v')}};
+    for (int i = 0; i != 20; ++i)
+        f.add("X-Copy", f["x-original"]);
+    CHECK(f.size() == 21);
+    for (const auto [name, value] : f)
+        CHECK(value == std::string(100, 'v'));
+    CHECK(f.erase("x-copy") == 20);
+    CHECK(f.count("x-original") == 1);
+    for (int i = 0; i != 20'000; ++i)
+        f.set("X-Id", std::to_string(i)); // quadratic, and without end, where nothing is given back
+    CHECK(f["x-id"] == "19999");
+    CHECK(f["x-original"] == std::string(100, 'v'));
+}
+
 TEST_CASE("a field is set or not, but not lost, when the new value is refused")
 {
     fields f{{"X", "old"}};
@@ -185,6 +201,10 @@ TEST_CASE("a request says where it ends, and nobody else does")
         r.headers.add(name, "1");
         CHECK(thrown_by<error>([&] { written{r}; }).code() == errc::framing_field);
     }
+    request hosts("GET", "");
+    hosts.headers.add("Host", "a");
+    hosts.headers.add("Host", "b");
+    CHECK(thrown_by<error>([&] { written{hosts}; }).code() == errc::framing_field);
     for (const std::string method : {"", "GE T", "GET\r\nX: y", "CONNECT", "G\xc3\xa4T"})
         CHECK(thrown_by<error>([&] { written{request(method, "")}; }).code() == errc::bad_method);
 }

@@ -56,6 +56,9 @@ public:
 
     virtual void request_stop() noexcept = 0;
 
+    // Of a call that was withdrawn, and so never runs.
+    virtual void drop_function() noexcept = 0;
+
 protected:
     ~offloaded_call() = default;
 
@@ -134,6 +137,8 @@ public:
     void refuse(errc why) noexcept override { outcome_.template emplace<3>(why); }
 
     void request_stop() noexcept override { stop_.request_stop(); }
+
+    void drop_function() noexcept override { bound_.reset(); }
 
     result_type take(const worker_core& core)
     {

@@ -77,7 +77,8 @@ concept response_reader = std::invocable<F&, incoming_response&> &&
 /// * HTTP/1.1, over TCP, TLS and UNIX sockets. Redirects, cookies and encodings are not followed,
 ///   kept or undone: `send()` is the place to put a layer around.
 /// * A connection serves one request at a time, and another only if the response ended where it
-///   said that it would, with nothing after it.
+///   said that it would. What comes after it is noticed if it came along with it, or has come when
+///   the connection is looked at (`client_options::probe_after`, after HEAD always).
 /// * A request that broke a kept connection before a byte came back is sent once more, on a new
 ///   one, if that does no harm; see `replay`.
 /// * What a server sends is checked and bounded; see `limits`. No header can be smuggled in.
@@ -148,7 +149,7 @@ public:
 
     /// Sends a request and lends the response to `fn` while its body is still coming; gives what
     /// `fn` gives. A body that `fn` does not read to its end costs the connection, unless the rest
-    /// has come already.
+    /// has come already (with `thread_offload`, even then).
     ///
     /// Context, cancellation, errors: as `send()`; what `fn` throws.
     template <class F>

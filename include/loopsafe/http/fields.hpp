@@ -69,6 +69,7 @@ public:
     }
 
     bool contains(std::string_view name) const noexcept { return find(name).has_value(); }
+    std::size_t count(std::string_view name) const noexcept;
 
     std::size_t size() const noexcept { return entries_.size(); }
     bool empty() const noexcept { return entries_.empty(); }
@@ -90,6 +91,7 @@ private:
     std::string_view view(const part& p) const noexcept { return {text_.data() + p.at, p.size}; }
     field view(const entry& e) const noexcept { return {view(e.name), view(e.value)}; }
     void append(std::string_view name, std::string_view value);
+    void compact() noexcept;
 
     std::string text_;
     std::vector<entry> entries_;

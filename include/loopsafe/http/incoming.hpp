@@ -32,7 +32,8 @@ public:
     /// Reads some bytes of the body; 0 at its end.
     ///
     /// Preconditions: the buffer is not empty; one call at a time.
-    /// Context: that of the request, else `wrong_context` (as `context_error`).
+    /// Context: that of the request, else `wrong_context` (as `context_error`); any, with
+    /// `thread_offload`.
     /// Per-operation cancellation: terminal; the connection is closed.
     /// Errors: `error`; after one, every further call says the same.
     virtual boost::asio::awaitable<std::size_t>

@@ -27,7 +27,7 @@ public:
     /// Sends the next bytes at once. False: the server has answered or gone already and wants no
     /// more; return then, and the response says why.
     ///
-    /// Context: that of the request, else `wrong_context`.
+    /// Context: that of the request, else `wrong_context`; any, with `thread_offload`.
     /// Errors: `error` {`timed_out`, `bad_length`}; the socket's.
     virtual boost::asio::awaitable<bool>
     write(std::string_view bytes, std::source_location where = std::source_location::current()) = 0;

@@ -102,6 +102,7 @@ struct offload_cancellation {
         if (type == asio::cancellation_type::none)
             return;
         if (core->withdraw(*call)) {
+            call->drop_function();
             call->give_up();
             call->drop_reference();
             return;
@@ -123,9 +124,10 @@ struct offload_ending {
 
     ~offload_ending()
     {
-        if (core.withdraw(call))
+        if (core.withdraw(call)) {
+            call.drop_function(); // whoever could still cancel the call keeps it, not what it holds
             call.drop_reference();
-        else if (!call.settled() && core.is_of_this_process(call))
+        } else if (!call.settled() && core.is_of_this_process(call))
             call.request_stop();
         call.leave();
     }

@@ -34,7 +34,7 @@ public:
     boost::asio::mutable_buffer prepare()
     {
         const auto held = end_ - begin_;
-        if (size_ - held < size_ / 4 || filled_) {
+        if (size_ == 0 || size_ - held < size_ / 4 || filled_) {
             const auto wanted = held + std::clamp(2 * size_, least, most);
             if (wanted > size_)
                 grow(wanted);

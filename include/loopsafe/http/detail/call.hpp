@@ -34,6 +34,7 @@ struct call {
 
     response answer;
     error_code failure; // also of a write, after which the response is still read
+    bool begun = false; // and has not let go of its connection
     bool failed = false;
     bool done = false;
     std::optional<std::uint64_t> length; // of the body, where it was announced

@@ -84,7 +84,8 @@ public:
         for (const auto& each : options_->headers)
             write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
-        tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
+        if (!uses_defaults(options_->tls)) // what is wrong with them is said now
+            tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
         if (options_->max_total != options_->no_limit) {
             single_use_options limits;
@@ -128,8 +129,10 @@ public:
         c.settings = settings_;
         c.most = &o.limits;
         c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
-        if (c.times->total != never)
-            c.due = (timer::clock_type::now() + c.times->total).time_since_epoch();
+        if (const auto now = timer::clock_type::now().time_since_epoch();
+            c.times->total <
+            std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now))
+            c.due = now + c.times->total;
         auto at = find_server(c, executor);
         c.host_field = at->host_field;
         c.origin = &at->origin;
@@ -249,7 +252,8 @@ private:
         std::shared_ptr<const loopsafe::detail::tls_settings> tls;
         if (of.secure)
             tls = std::make_shared<const loopsafe::detail::tls_settings>(
-                options_->tls.server_name.empty() ? of.host : options_->tls.server_name, tls_);
+                options_->tls.server_name.empty() ? of.host : options_->tls.server_name,
+                shared_tls());
         const auto name = "http " + of.to_string();
         auto limits = pool_options();
         limits.name = name;
@@ -271,6 +275,21 @@ private:
     {
         one->last_used = ++uses_;
         return latest_ = one;
+    }
+
+    static bool uses_defaults(const tls_options& o) noexcept
+    {
+        return o.trusted_file.empty() && o.alpn.empty() && o.certificate_file.empty() &&
+               o.private_key_file.empty() && !o.configure;
+    }
+
+    // Made when the first server wants it, since it reads all that the system trusts.
+    std::shared_ptr<const loopsafe::detail::tls_context> shared_tls()
+    {
+        const std::lock_guard lock(mutex_);
+        if (tls_ == nullptr)
+            tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
+        return tls_;
     }
 
     pool_type make_pool(connector_type how, const typename PoolPolicy::options& limits,

@@ -76,7 +76,7 @@ public:
     void begin(call& c)
     {
         clean_ = false;
-        open_ = true;
+        c.begun = true;
         auto& seen = c.answer.seen;
         seen.stage = stage::write;
         seen.reused = is_used();
@@ -115,8 +115,8 @@ public:
             out_.append("\r\n");
         }
         if (c.answer.seen.bytes_sent != 0 && !transport_.is_silent())
-            c.refused_more = true;
-        else
+            co_await listen(c);
+        if (!c.refused_more)
             co_await transact(c, part, false);
         if (!left_to_write_)
             out_.append("\r\n"); // goes with the next
@@ -130,6 +130,7 @@ public:
         if (left_to_write_.value_or(0) != 0)
             fail(c, errc::bad_length);
         if (!left_to_write_) {
+            check_trailers(trailers);
             out_.append("0\r\n");
             for (const auto& each : trailers)
                 write_field(out_, each.name, each.value);
@@ -171,6 +172,8 @@ public:
         }
         if (decoder_->done())
             end(c);
+        else
+            rest(c);
         co_return got;
     }
 
@@ -242,25 +245,55 @@ private:
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
-            if (!body.empty() && !transport_.is_silent()) {
-                c.refused_more = true; // it has answered, or gone, in the middle of the body
+            if (body.empty() || transport_.is_silent())
+                continue;
+            co_await listen(c); // it has answered, or gone, in the middle of the body
+            if (c.refused_more)
                 break;
-            }
         }
         out_.clear();
-        if (!then_read)
+        if (!then_read) {
+            rest(c);
             co_return;
-        c.answer.seen.stage = stage::first_byte;
-        for (auto limit = c.times->first_byte; !advance(c); limit = c.times->gap) {
+        }
+        if (c.answer.seen.bytes_received == 0)
+            c.answer.seen.stage = stage::first_byte;
+        while (!advance(c)) {
             const auto room = where_to_read(c);
-            set_deadline(c, limit);
+            set_deadline(c, c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             came(c, ec, n);
         }
         if (decoder_->done())
             end(c);
+        else
+            rest(c);
     }
+
+    // Takes in what comes while the request is still being sent. After a final response, or the
+    // end, the server wants no more; an interim one says nothing of the kind.
+    asio::awaitable<void> listen(call& c)
+    {
+        set_deadline(c, c.times->gap);
+        const auto room = in_.prepare();
+        direct_ = false;
+        const auto [ec, n] =
+            co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+        if (ec) {
+            if (ec == asio::error::operation_aborted || deadline_.expired())
+                fail(c, ec);
+            c.refused_more = true; // what has come before is read yet
+            c.failure = is_end(ec) ? how_it_ended(c) : ec;
+            co_return;
+        }
+        arrived(c, n);
+        advance(c);
+        c.refused_more = decoder_->head_done();
+    }
+
+    // What the caller does meanwhile is no time of the server's.
+    void rest(const call& c) { deadline_.set(c.due ? time_point(*c.due) : time_point::max()); }
 
     // False where the server has gone: it may have said why before.
     bool wrote(call& c, const error_code& ec, std::size_t n)
@@ -335,7 +368,7 @@ private:
         }
     }
 
-    void came_in_stream(call& c, const error_code& ec, std::size_t n)
+    void arrived(call& c, std::size_t n)
     {
         auto& seen = c.answer.seen;
         if (n != 0 && seen.bytes_received == 0) {
@@ -344,17 +377,29 @@ private:
         }
         in_.commit(n);
         seen.bytes_received += n;
+    }
+
+    void came_in_stream(call& c, const error_code& ec, std::size_t n)
+    {
+        arrived(c, n);
         if (!ec)
             return;
-        const bool unsaid = ec == asio::ssl::error::stream_truncated;
-        if ((ec != asio::error::eof && !unsaid) || deadline_.expired())
-            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : ec);
+        if (!is_end(ec) || deadline_.expired())
+            fail(c, c.failure ? c.failure : ec);
         error_code wrong;
         decoder_->end_of_stream(wrong);
-        if (wrong || unsaid) // TLS that ends without a good-bye may have been cut (RFC 9112, 9.8)
-            fail(c, seen.bytes_received != 0 ? error_code(errc::incomplete)
-                    : c.failure              ? c.failure
-                                             : error_code(errc::no_response));
+        if (wrong || ec != asio::error::eof)
+            fail(c, c.failure && c.answer.seen.bytes_received == 0 ? c.failure : how_it_ended(c));
+    }
+
+    // TLS that ends without a good-bye may have been cut off (RFC 9112, 9.8).
+    static bool is_end(const error_code& ec) noexcept
+    {
+        return ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
+    }
+    static error_code how_it_ended(const call& c) noexcept
+    {
+        return c.answer.seen.bytes_received != 0 ? errc::incomplete : errc::no_response;
     }
 
     std::size_t copy_out(call& c, asio::mutable_buffer to)
@@ -391,9 +436,9 @@ private:
     }
 
     // Once for each exchange.
-    void leave(const call& c) noexcept
+    void leave(call& c) noexcept
     {
-        if (std::exchange(open_, false))
+        if (std::exchange(c.begun, false))
             tell(c, {.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
     }
 
@@ -407,7 +452,6 @@ private:
     std::uint64_t encrypted_before_ = 0;
     time_point ended_{};
     time_point welcome_until_ = time_point::max();
-    bool open_ = false;   // an exchange is under way
     bool used_ = false;   // one has ended well
     bool direct_ = false; // the read under way goes into the body
     bool body_ended_ = true;

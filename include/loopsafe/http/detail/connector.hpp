@@ -8,6 +8,7 @@
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/tls/detail/handshake.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
@@ -109,14 +110,34 @@ private:
             if (!s.addresses.empty())
                 co_return;
         }
-        asio::ip::tcp::resolver resolver(s.socket.get_executor());
-        const auto [failed, found] = co_await resolver.async_resolve(
-            origin.host, std::to_string(origin.port), asio::as_tuple(asio::use_awaitable));
-        if (failed)
-            fail(*s.of, stage::resolve, failed);
-        for (const auto& each : found)
+        const auto asked = std::make_shared<lookup>(s.socket.get_executor());
+        const asio::any_io_executor own = co_await asio::this_coro::executor;
+        asked->resolver.async_resolve(
+            origin.host, std::to_string(origin.port),
+            asio::bind_executor(own, [asked](const error_code& failed, const auto& found) {
+                asked->ec = failed;
+                asked->found = found;
+                asked->answered.cancel();
+            }));
+        co_await asked->answered.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (asked->ec)
+            fail(*s.of, stage::resolve, asked->ec);
+        for (const auto& each : asked->found)
             s.addresses.push_back(each.endpoint());
     }
+
+    // A look-up cannot be interrupted, so whoever does not want to wait any longer leaves it.
+    struct lookup {
+        explicit lookup(const asio::any_io_executor& executor)
+            : resolver(executor), answered(executor, Timer::time_point::max())
+        {
+        }
+
+        asio::ip::tcp::resolver resolver;
+        Timer answered;
+        error_code ec = asio::error::operation_aborted;
+        asio::ip::tcp::resolver::results_type found;
+    };
 
     // One address after the other, each with its share of the time: one that swallows what is sent
     // to it does not use up what the next would need.
@@ -168,8 +189,12 @@ private:
         const auto [ec] = co_await socket.async_connect(
             asio::local::stream_protocol::endpoint(of->options->unix_socket),
             asio::as_tuple(asio::use_awaitable));
-        if (ec)
-            throw error(ec, {.stage = stage::connect}, "unix socket " + of->options->unix_socket);
+        error_code not_connected = ec; // Asio takes a full queue (EAGAIN) for a connect under way
+        if (!ec)
+            socket.remote_endpoint(not_connected);
+        if (not_connected)
+            throw error(not_connected, {.stage = stage::connect},
+                        "unix socket " + of->options->unix_socket);
         tell_hook(*of->options, {.what = event::kind::connected, .origin = of->origin});
         co_return std::make_unique<connection<Timer>>(
             transport(transport::socket(std::move(socket))), executor);

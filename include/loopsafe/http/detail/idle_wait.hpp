@@ -7,7 +7,6 @@
 #if !defined(BOOST_ASIO_NO_TS_EXECUTORS)
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
 #endif
 
 namespace loopsafe::http::detail {
@@ -17,7 +16,8 @@ namespace loopsafe::http::detail {
 //
 // A wait counts as work until its handler has been called. So after it has begun it is taken off
 // the count, and the handler puts it back first. A handler that is destroyed was not counted. That
-// holds for the context's own executor only, since any other adds work of its own.
+// holds for the executor of an io_context only, since any other adds work of its own: there each
+// wait is cancelled instead.
 #if defined(BOOST_ASIO_NO_TS_EXECUTORS)
 class idle_wait {
 public:
@@ -47,22 +47,18 @@ public:
     // For the timer.
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
-    bool can_be_left() const noexcept { return loop_ != nullptr || pool_ != nullptr; }
+    bool can_be_left() const noexcept { return loop_ != nullptr; }
 
     void leave() const noexcept
     {
         if (loop_ != nullptr)
             loop_->get_executor().on_work_finished();
-        else if (pool_ != nullptr)
-            pool_->get_executor().on_work_finished();
     }
 
     void resume() const noexcept
     {
         if (loop_ != nullptr)
             loop_->get_executor().on_work_started();
-        else if (pool_ != nullptr)
-            pool_->get_executor().on_work_started();
     }
 
 private:
@@ -72,13 +68,10 @@ private:
         executor_ = executor;
         if (const auto* loop = executor.target<asio::io_context::executor_type>())
             loop_ = &loop->context();
-        else if (const auto* pool = executor.target<asio::thread_pool::executor_type>())
-            pool_ = &static_cast<asio::thread_pool&>(pool->context());
     }
 
     boost::asio::any_io_executor executor_;
     boost::asio::io_context* loop_ = nullptr;
-    boost::asio::thread_pool* pool_ = nullptr;
 };
 #endif
 

@@ -6,6 +6,7 @@
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/open_response.hpp>
+#include <loopsafe/http/detail/tell_hook.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -40,6 +41,12 @@ public:
     explicit on_loop(request& asked) : call_(asked) {} // which must live as long
     on_loop(const on_loop&) = delete;
     on_loop& operator=(const on_loop&) = delete;
+    ~on_loop()
+    {
+        if (call_.begun)
+            tell_hook(*call_.settings->options,
+                      {.what = event::kind::returned, .origin = *call_.origin});
+    }
 
     call& the_call() noexcept { return call_; }
 
@@ -125,7 +132,14 @@ asio::awaitable<void> on_loop<State>::upload()
     connection().begin(call_);
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     writer to(*this, executor);
-    co_await call_.asked.body.make()(to);
+    try {
+        co_await call_.asked.body.make()(to);
+    } catch (const error&) {
+        throw;
+    } catch (...) {
+        call_.failed = false; // it is not the connection's fault
+        throw;
+    }
     co_await connection().end_body(call_, to.trailers);
     co_await connection().receive(call_);
 }

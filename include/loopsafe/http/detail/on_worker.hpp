@@ -127,7 +127,14 @@ asio::awaitable<void> on_worker<State>::upload()
     const auto begin = [c = call_](blocking& b) { (*b)->begin(*c); };
     co_await lease.run(begin);
     writer to(*this);
-    co_await call_->asked.body.make()(to);
+    try {
+        co_await call_->asked.body.make()(to);
+    } catch (const error&) {
+        throw;
+    } catch (...) {
+        call_->failed = false; // it is not the connection's fault
+        throw;
+    }
     const auto finish = [c = call_, trailers = to.trailers](blocking& b) {
         b.wait((*b)->end_body(*c, trailers));
         b.wait((*b)->receive(*c));

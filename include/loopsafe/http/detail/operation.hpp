@@ -26,7 +26,7 @@ inline bool may_replay(const call& c) noexcept
 {
     const auto& seen = c.answer.seen;
     const auto& asked = c.asked;
-    if (!seen.reused || seen.replayed || seen.bytes_received != 0 ||
+    if (!c.failed || !seen.reused || seen.replayed || seen.bytes_received != 0 ||
         asked.replay == replay::never || !asked.body.repeatable())
         return false;
     const auto& why = c.failure;
@@ -36,33 +36,46 @@ inline bool may_replay(const call& c) noexcept
            asked.headers.contains("idempotency-key");
 }
 
-template <class State>
-asio::awaitable<void> acquire_into(State& self, typename State::server& at, call& c,
-                                   typename State::lease_type& lease, std::source_location where)
+// Ends the step where the time for all of them is over.
+template <class Timer>
+asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
 {
-    self.make_room(at);
-    lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
-}
-
-template <class State>
-asio::awaitable<void> acquire_slowly(State& self, typename State::server& at, call& c,
-                                     typename State::lease_type& lease, std::source_location where)
-{
-    using timer = typename State::timer_type;
-    c.answer.seen.stage = stage::wait;
     if (!c.due) {
-        co_await acquire_into(self, at, c, lease, where);
+        co_await std::move(step);
         co_return;
     }
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto left = *c.due - timer::clock_type::now().time_since_epoch();
-    const auto done = co_await loopsafe::detail::finish_within<timer>(
-        executor, std::chrono::ceil<std::chrono::milliseconds>(left),
-        acquire_into(self, at, c, lease, where));
+    const auto left = *c.due - Timer::clock_type::now().time_since_epoch();
+    const auto done = co_await loopsafe::detail::finish_within<Timer>(
+        executor, std::chrono::ceil<std::chrono::milliseconds>(left), std::move(step));
     if (done.expired && done.error != nullptr)
         throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
     if (done.error != nullptr)
         std::rethrow_exception(done.error);
+}
+
+inline asio::awaitable<void> authorize(call& c)
+{
+    c.authorization = co_await c.settings->options->authorization(*c.origin);
+    check_authorization(c.authorization);
+}
+
+template <class State>
+asio::awaitable<void> permit(State& self, exchange_on<State>& x, std::source_location where)
+{
+    call& c = x.the_call();
+    c.answer.seen.stage = stage::wait;
+    x.permit = co_await self.permission(c, where);
+}
+
+template <class State>
+asio::awaitable<void> acquire(State& self, typename State::server& at, exchange_on<State>& x,
+                              std::source_location where)
+{
+    call& c = x.the_call();
+    c.answer.seen.stage = stage::wait;
+    self.make_room(at);
+    x.lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
 }
 
 // What a request comes to: the whole response, or one whose body the caller reads.
@@ -110,18 +123,15 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, request asked,
     auto& x = made.exchange();
     call& c = x.the_call();
     const auto at = self->prepare(c, executor);
-    if (self->asks_for_authorization(c)) {
-        c.authorization = co_await c.settings->options->authorization(at->origin);
-        check_authorization(c.authorization);
-    }
-    if (self->needs_permission()) {
-        c.answer.seen.stage = stage::wait;
-        x.permit = co_await self->permission(c, where);
-    }
+    using timer = typename State::timer_type;
+    if (self->asks_for_authorization(c))
+        co_await within_total<timer>(c, authorize(c));
+    if (self->needs_permission())
+        co_await within_total<timer>(c, permit(*self, x, where));
     for (;;) {
         x.lease = x.take_idle(at->pool, executor, where);
         if (!x.lease)
-            co_await acquire_slowly(*self, *at, c, x.lease, where);
+            co_await within_total<timer>(c, acquire(*self, *at, x, where));
         std::exception_ptr failed;
         try {
             co_await x.exchange();

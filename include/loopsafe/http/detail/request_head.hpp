@@ -45,6 +45,16 @@ inline void check_fields(const fields& headers)
     }
 }
 
+// What comes after a body comes too late to say whom it is for or where it ends (RFC 9110, 6.5.1).
+inline void check_trailers(const fields& trailers)
+{
+    check_fields(trailers);
+    for (const std::string_view name : {"host", "authorization", "trailer"}) {
+        if (trailers.contains(name))
+            refuse(errc::framing_field, "trailer field " + std::string(name));
+    }
+}
+
 inline void check_authorization(std::string_view given)
 {
     if (!all_are(field_char, given))
@@ -58,8 +68,11 @@ inline void check_request(const request& r)
     if (r.method == "CONNECT")
         refuse(errc::bad_method, "method CONNECT: it asks a proxy for a tunnel, which is not done "
                                  "here");
-    if (!r.headers.empty())
-        check_fields(r.headers);
+    if (r.headers.empty())
+        return;
+    check_fields(r.headers);
+    if (r.headers.count("host") > 1)
+        refuse(errc::framing_field, "field Host twice (RFC 9112, 3.2)");
 }
 
 inline void write_number(std::string& out, std::uint64_t n, int base = 10)

@@ -102,13 +102,26 @@ private:
         return used;
     }
 
+    // RFC 9112, 9.3: it goes before keep-alive, which Beast looks for alone in HTTP/1.0.
+    static bool says_close(const fields& headers)
+    {
+        bool close = false;
+        for (const auto [name, value] : headers) {
+            if (equal_ignoring_case(name, "connection"))
+                for_each_member(value, [&](std::string_view member) {
+                    close = close || equal_ignoring_case(member, "close");
+                });
+        }
+        return close;
+    }
+
     // RFC 9112, 6.3
     void decide()
     {
         const bool bodiless = head_.status == 204 || head_.status == 304;
         const bool chunked = parser_->is_chunked();
         const bool sized = parser_->has_length();
-        keep_alive_ = parser_->keep_alive();
+        keep_alive_ = parser_->keep_alive() && !(head_.http_1_0 && says_close(head_.headers));
         if (sized)
             length_ = left_ = parser_->length();
         if (to_head_ || bodiless) {

@@ -4,6 +4,8 @@
 
 #include <loopsafe/http/detail/text.hpp>
 
+#include <algorithm>
+
 namespace loopsafe::http {
 namespace detail {
 
@@ -55,8 +57,10 @@ inline void fields::append(std::string_view name, std::string_view value)
 {
     const entry added{{text_.size(), name.size()}, {text_.size() + name.size(), value.size()}};
     entries_.reserve(entries_.size() == entries_.capacity() ? 2 * entries_.size() + 4 : 0);
-    text_.append(name);
-    text_.append(value);
+    std::string both; // they may be views of this text
+    both.reserve(name.size() + value.size());
+    both.append(name).append(value);
+    text_ += both;
     entries_.push_back(added);
 }
 
@@ -81,9 +85,28 @@ inline void fields::set(std::string_view name, std::string_view value)
 
 inline std::size_t fields::erase(std::string_view name) noexcept
 {
-    return std::erase_if(entries_, [&](const entry& each) {
+    const auto removed = std::erase_if(entries_, [&](const entry& each) {
         return detail::equal_ignoring_case(view(each.name), name);
     });
+    if (removed != 0)
+        compact();
+    return removed;
+}
+
+// Moves what is left to the front: parts stand in the text in their order.
+inline void fields::compact() noexcept
+{
+    std::size_t end = 0;
+    const auto move = [&](part& p) {
+        std::char_traits<char>::move(text_.data() + end, text_.data() + p.at, p.size);
+        p.at = end;
+        end += p.size;
+    };
+    for (auto& each : entries_) {
+        move(each.name);
+        move(each.value);
+    }
+    text_.erase(end);
 }
 
 inline std::optional<std::string_view> fields::find(std::string_view name) const noexcept
@@ -93,6 +116,14 @@ inline std::optional<std::string_view> fields::find(std::string_view name) const
             return view(each.value);
     }
     return std::nullopt;
+}
+
+inline std::size_t fields::count(std::string_view name) const noexcept
+{
+    return static_cast<std::size_t>(
+        std::count_if(entries_.begin(), entries_.end(), [&](const entry& each) {
+            return detail::equal_ignoring_case(view(each.name), name);
+        }));
 }
 
 } // namespace loopsafe::http
