@@ -18,6 +18,8 @@
 
 namespace loopsafe::http::detail {
 
+namespace asio = boost::asio;
+
 // What is bound to a request is bound to its context.
 inline void require_same(const context_ref& home, const asio::any_io_executor& asking,
                          const char* resource, const char* operation,

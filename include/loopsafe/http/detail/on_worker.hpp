@@ -17,6 +17,8 @@
 
 namespace loopsafe::http::detail {
 
+namespace asio = boost::asio;
+
 // An exchange whose connection is used on worker threads only. A step that is under way may outlive
 // its caller, so whatever it touches it shares.
 template <class State>
