@@ -3,13 +3,16 @@
 #define LOOPSAFE_TESTS_BENCH_STEPPING_HPP
 
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 // Counts exactly, where time is too noisy: the body runs in a child process, which this one stops
 // after every instruction, or at every system call, from one mark that the body sets to the next.
@@ -37,8 +40,26 @@ inline int wait_for(pid_t child)
     return status;
 }
 
+// An instruction that repeats itself stops once for each turn and counts once, as in callgrind.
+class place {
+public:
+    bool moved([[maybe_unused]] pid_t child)
+    {
+#if defined(__x86_64__)
+        const auto now = ::ptrace(PTRACE_PEEKUSER, child, offsetof(struct user, regs.rip), nullptr);
+        return std::exchange(last_, now) != now;
+#else
+        return true;
+#endif
+    }
+
+private:
+    long last_ = 0;
+};
+
 inline tally follow(pid_t child, event what)
 {
+    place at;
     constexpr int call_stop = SIGTRAP | 0x80;
     bool counting = false;
     tally seen;
@@ -49,10 +70,11 @@ inline tally follow(pid_t child, event what)
         switch (const int signal = WSTOPSIG(status)) {
         case SIGUSR1:
             counting = !counting;
+            at = place();
             seen.spans += counting ? 1 : 0;
             break;
         case SIGSTOP: ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD); break;
-        case SIGTRAP:
+        case SIGTRAP: seen.events += counting && at.moved(child) ? 1 : 0; break;
         case call_stop: seen.events += counting ? 1 : 0; break;
         default: deliver = signal;
         }
