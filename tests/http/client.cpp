@@ -485,6 +485,30 @@ TEST_CASE("http: a body that follows the answer to HEAD is no answer to the next
     CHECK(peer.connections() == 2);
 }
 
+TEST_CASE("http: a URL that only begins like the last one is looked at whole")
+{
+    http_peer peer([](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request())
+            c.write(answer(text.substr(0, text.find(" HTTP"))));
+    });
+    asio::io_context context(1);
+    http::client client{context};
+    const auto get = [&](const std::string& rest) {
+        return run_on(context, watch(client.get(peer.url(rest))));
+    };
+    CHECK(get("/a").answer.body == "GET /a");
+    CHECK(get("/b?c#d").answer.body == "GET /b?c");
+    CHECK(get("?c").answer.body == "GET /?c");
+    CHECK(get("#d").answer.body == "GET /");
+    CHECK(get("").answer.body == "GET /");
+    for (const std::string wrong : {"/a b", "/a\r\nX: y", "@other/", "0000/", "x/"}) {
+        CAPTURE(wrong);
+        CHECK(get(wrong).ec == errc::bad_url);
+    }
+    CHECK(get("/again").evidence.reused);
+    CHECK(peer.connections() == 1);
+}
+
 TEST_CASE("http: names are looked up, unless the caller knows better")
 {
     http_peer peer(http_peer::always(answer("ok")));

@@ -57,6 +57,7 @@ public:
     // One origin, and the connections to it.
     struct server {
         http::origin origin;
+        std::string url;        // of the origin
         std::string host_field; // "Host: ...", as a line
         pool_type pool;
         std::uint64_t last_used = 0;
@@ -227,6 +228,8 @@ private:
     std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
     {
         const std::string_view text = c.asked.url;
+        if (auto at = same_as_latest(text, c.target))
+            return at;
         auto parts = split_url(text);
         if (!parts.wrong.empty() && settings_->base && is_relative(text)) {
             parts.target = text.substr(0, text.find('#'));
@@ -239,12 +242,22 @@ private:
         if (parts.wrong.empty()) {
             const std::lock_guard lock(mutex_);
             require_open();
-            if (latest_ != nullptr && equal()(parts.origin, latest_->origin))
-                return latest_;
             if (const auto found = servers_.find(parts.origin); found != servers_.end())
                 return use(found->second);
         }
         return add_server(checked_origin(parts, text), executor);
+    }
+
+    // The next request likely goes where the last one went, and is written in the same way.
+    std::shared_ptr<server> same_as_latest(std::string_view text, std::string_view& target) const
+    {
+        const std::lock_guard lock(mutex_);
+        if (latest_ == nullptr || closed_ || !text.starts_with(latest_->url))
+            return nullptr;
+        const auto rest = text.substr(latest_->url.size());
+        target = leading(target_char, rest);
+        const bool whole = target.size() == rest.size() || rest[target.size()] == '#';
+        return whole && rest.starts_with('/') ? latest_ : nullptr;
     }
 
     std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)
@@ -254,12 +267,14 @@ private:
             tls = std::make_shared<const loopsafe::detail::tls_settings>(
                 options_->tls.server_name.empty() ? of.host : options_->tls.server_name,
                 shared_tls());
-        const auto name = "http " + of.to_string();
+        auto own_url = of.to_string();
+        const auto name = "http " + own_url;
         auto limits = pool_options();
         limits.name = name;
         auto host_field = "Host: " + of.authority() + "\r\n";
         connector_type how({of, options_, std::move(tls)});
-        auto made = std::make_shared<server>(server{std::move(of), std::move(host_field),
+        auto made = std::make_shared<server>(server{std::move(of), std::move(own_url),
+                                                    std::move(host_field),
                                                     make_pool(std::move(how), limits, executor)});
         std::shared_ptr<server> unused; // ends without the lock
         const std::lock_guard lock(mutex_);

@@ -90,7 +90,7 @@ public:
         decoder_.emplace(*c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
         out_.clear();
         write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
-        if (c.settings->options->on_event)
+        if (is_watched(c))
             tell(c, {.what = event::kind::acquired,
                      .origin = *c.origin,
                      .reused = seen.reused,
@@ -195,7 +195,8 @@ private:
     static constexpr std::size_t small_body = 8 * 1024; // is copied behind the head
     static constexpr std::size_t body_step = 64 * 1024; // at least, of a body of known length
 
-    void tell(const call& c, event what) const noexcept { tell_hook(*c.settings->options, what); }
+    static bool is_watched(const call& c) noexcept { return !!c.settings->options->on_event; }
+    static void tell(const call& c, event what) noexcept { tell_hook(*c.settings->options, what); }
 
     [[noreturn]] void fail(call& c, error_code ec)
     {
@@ -373,7 +374,8 @@ private:
         auto& seen = c.answer.seen;
         if (n != 0 && seen.bytes_received == 0) {
             seen.stage = stage::head;
-            tell(c, {.what = event::kind::first_byte, .origin = *c.origin});
+            if (is_watched(c))
+                tell(c, {.what = event::kind::first_byte, .origin = *c.origin});
         }
         in_.commit(n);
         seen.bytes_received += n;
@@ -424,8 +426,9 @@ private:
         c.answer.body.resize(c.streamed ? 0 : filled_);
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
-        ended_ = clock::now();
         const auto hint = keep_alive_hint(c.answer.headers);
+        if (hint || is_watched(c))
+            ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
         clean_ = decoder_->keeps_alive() && body_ended_ && !c.refused_more && !c.settings->closes &&
                  in_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
@@ -438,7 +441,7 @@ private:
     // Once for each exchange.
     void leave(call& c) noexcept
     {
-        if (std::exchange(c.begun, false))
+        if (std::exchange(c.begun, false) && is_watched(c))
             tell(c, {.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
     }
 
