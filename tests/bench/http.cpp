@@ -18,6 +18,7 @@
 #include <string_view>
 #include <sys/prctl.h>
 #include <thread>
+#include <valgrind/callgrind.h>
 
 namespace {
 
@@ -37,6 +38,19 @@ constexpr std::string_view answer = "HTTP/1.1 200 OK\r\n"
                                     "Content-Length: 13\r\n"
                                     "\r\n"
                                     "Hello, World!";
+
+// Where the server listens.
+struct ports {
+    unsigned short plain = 0;
+    unsigned short secure = 0;
+
+    std::string url(bool tls) const
+    {
+        return tls ? "https://127.0.0.1:" + std::to_string(secure) + '/'
+                   : "http://127.0.0.1:" + std::to_string(plain) + '/';
+    }
+    tcp::endpoint endpoint() const { return {asio::ip::address_v4::loopback(), plain}; }
+};
 
 // A process of its own, so that what it does is not counted. Each caller has a thread.
 class server {
@@ -62,12 +76,7 @@ public:
         ::waitpid(process_, nullptr, 0);
     }
 
-    std::string url(bool secure) const
-    {
-        return secure ? "https://127.0.0.1:" + std::to_string(secure_.local_endpoint().port()) + '/'
-                      : "http://127.0.0.1:" + std::to_string(endpoint().port()) + '/';
-    }
-    tcp::endpoint endpoint() const { return plain_.local_endpoint(); }
+    ports at() const { return {plain_.local_endpoint().port(), secure_.local_endpoint().port()}; }
 
 private:
     static void accept(tcp::acceptor& at, SSL_CTX* tls)
@@ -136,7 +145,7 @@ asio::awaitable<void> requests(Get get, Begin begin, End end)
 template <class PoolPolicy, class ExecutionPolicy>
 struct ours {
     template <class Begin, class End>
-    static asio::awaitable<void> talk(const server& s, bool secure, Begin begin, End end)
+    static asio::awaitable<void> talk(const ports& s, bool secure, Begin begin, End end)
     {
         using client_type = http::basic_client<PoolPolicy, ExecutionPolicy>;
         typename client_type::options with;
@@ -170,7 +179,7 @@ constexpr asio::use_awaitable_t<executor_type> direct{};
 // Row D of the research: a socket and an awaitable on the context's own executor, Beast's messages.
 struct by_messages {
     template <class Begin, class End>
-    static awaitable_type talk(const server& s, bool, Begin begin, End end)
+    static awaitable_type talk(const ports& s, bool, Begin begin, End end)
     {
         asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
         socket.connect(s.endpoint());
@@ -195,7 +204,7 @@ struct by_messages {
 // Row S: a request that is text already, and a loop of one's own over Beast's parser.
 struct by_parser {
     template <class Begin, class End>
-    static awaitable_type talk(const server& s, bool, Begin begin, End end)
+    static awaitable_type talk(const ports& s, bool, Begin begin, End end)
     {
         asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
         socket.connect(s.endpoint());
@@ -226,7 +235,7 @@ struct by_parser {
 };
 
 template <class Subject, class Begin, class End>
-void talk(const server& s, bool secure, Begin begin, End end)
+void talk(const ports& s, bool secure, Begin begin, End end)
 {
     asio::io_context context(1);
     auto work = Subject::talk(s, secure, begin, end);
@@ -237,61 +246,108 @@ void talk(const server& s, bool secure, Begin begin, End end)
     context.run();
 }
 
-template <class Subject>
-double events(const server& s, bool secure, event what)
+// A way to ask, by a number that a second process of this program can be told.
+struct subject {
+    const char* name;
+    void (*under_callgrind)(const ports&, bool secure);
+    double (*system_calls)(const ports&, bool secure);
+    double (*allocations)(const ports&, bool secure);
+    bool one_thread;
+};
+
+void toggle()
 {
-    const auto seen =
-        static_cast<double>(count(what, [&] { talk<Subject>(s, secure, mark, mark); }));
-    return seen / counted / (what == event::system_calls ? 2 : 1); // it stops before and after
+    CALLGRIND_TOGGLE_COLLECT;
 }
 
 template <class Subject>
-double allocations(const server& s, bool secure)
+constexpr subject make(const char* name, bool one_thread = true)
 {
-    std::optional<heap::watch> watching;
-    long allocated = -1;
-    talk<Subject>(
-        s, secure, [&] { watching.emplace(); },
-        [&] {
-            allocated = heap::allocations;
-            watching.reset();
-        });
-    return static_cast<double>(allocated) / counted;
+    return {name, [](const ports& s, bool secure) { talk<Subject>(s, secure, toggle, toggle); },
+            [](const ports& s, bool secure) {
+                const auto seen =
+                    count(event::system_calls, [&] { talk<Subject>(s, secure, mark, mark); });
+                return static_cast<double>(seen) / counted / 2; // it stops before and after
+            },
+            [](const ports& s, bool secure) {
+                std::optional<heap::watch> watching;
+                long allocated = -1;
+                talk<Subject>(
+                    s, secure, [&] { watching.emplace(); },
+                    [&] {
+                        allocated = heap::allocations;
+                        watching.reset();
+                    });
+                return static_cast<double>(allocated) / counted;
+            },
+            one_thread};
 }
 
-template <class Subject>
-void rows(const server& s, bool secure, const std::string& name, double by_hand, bool limited)
+using namespace loopsafe;
+constexpr std::array subjects{
+    make<by_messages>("Beast's messages"),
+    make<by_parser>("Beast's parser"),
+    make<ours<keep_alive_pool, on_context>>("keep_alive_pool, on_context"),
+    make<ours<null_pool, on_context>>("null_pool, on_context"),
+    make<ours<per_context_pool, on_context>>("per_context_pool, on_context"),
+    make<ours<keep_alive_pool, thread_offload>>("keep_alive_pool, thread_offload", false),
+    make<ours<null_pool, thread_offload>>("null_pool, thread_offload", false),
+};
+
+// In user space, as callgrind counts them, of the calling thread.
+double instructions(std::size_t which, bool secure, const ports& s)
 {
-    using limit = std::optional<double>;
-    row("instructions of a GET, " + name, events<Subject>(s, secure, event::instructions),
-        "instructions", by_hand);
-    if (limited)
-        row("instructions of a GET, at most", events<Subject>(s, secure, event::instructions),
-            "instructions", 0, 12500);
-    row("allocations of a GET, " + name, allocations<Subject>(s, secure), "allocations", 0,
-        limited ? limit(6) : limit());
-    row("system calls of a GET, " + name, events<Subject>(s, secure, event::system_calls), "calls",
-        0, limited ? limit(4.1) : limit());
+    const auto command =
+        "valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file=/dev/null "
+        "/proc/" +
+        std::to_string(::getpid()) + "/exe " + std::to_string(which) + ' ' +
+        (secure ? "1 " : "0 ") + std::to_string(s.plain) + ' ' + std::to_string(s.secure) + " 2>&1";
+    std::FILE* const out = ::popen(command.c_str(), "r");
+    double seen = -1;
+    for (std::array<char, 512> line{}; std::fgets(line.data(), line.size(), out) != nullptr;) {
+        constexpr std::string_view label = "Collected :";
+        const std::string text(line.data());
+        if (const auto at = text.find(label); at != std::string::npos)
+            seen = std::stod(text.substr(at + label.size()));
+    }
+    require(::pclose(out) == 0 && seen > 0);
+    return seen / counted;
 }
 
 } // namespace
 
-int main()
+int main(int words, char** word)
 {
-    const server s;
-    const auto messages = events<by_messages>(s, false, event::instructions);
-    const auto parser = events<by_parser>(s, false, event::instructions);
-    row("instructions of a GET by Beast's messages, beside the research", messages, "instructions",
-        14000);
-    row("instructions of a GET by Beast's parser, beside the research", parser, "instructions",
-        8800);
-    for (const bool secure : {false, true}) {
-        const std::string over = secure ? ", TLS" : ", plain";
-        using namespace loopsafe;
-        rows<ours<keep_alive_pool, on_context>>(s, secure, "keep_alive_pool, on_context" + over,
-                                                parser, !secure);
-        rows<ours<null_pool, on_context>>(s, secure, "null_pool, on_context" + over, parser, false);
-        rows<ours<per_context_pool, on_context>>(s, secure, "per_context_pool, on_context" + over,
-                                                 parser, false);
+    const auto number = [&](int i) { return static_cast<unsigned short>(std::stoi(word[i])); };
+    if (words == 5) {
+        subjects.at(number(1)).under_callgrind({number(3), number(4)}, number(2) == 1);
+        return 0;
     }
+    const server running;
+    const auto s = running.at();
+    constexpr std::array researched{14000.0, 8800.0};
+    for (std::size_t i = 0; i != researched.size(); ++i)
+        row(std::string("a GET by ") + subjects[i].name + ", beside the research",
+            instructions(i, false, s), "instructions", researched[i]);
+    const auto by_hand = instructions(1, false, s);
+    for (const bool secure : {false, true}) {
+        for (std::size_t i = researched.size(); i != subjects.size(); ++i) {
+            const auto& one = subjects[i];
+            const bool limited = i == researched.size() && !secure;
+            const std::string name =
+                std::string("a GET, ") + one.name + (secure ? ", TLS" : ", plain");
+            const auto most = [&](double limit) {
+                return limited ? std::optional<double>(limit) : std::nullopt;
+            };
+            const auto used = instructions(i, secure, s);
+            row(name + ", beside Beast's parser by hand", used, "instructions", by_hand);
+            if (limited)
+                row(name, used, "instructions", 0, 12500);
+            if (one.one_thread) { // with workers, most of it happens elsewhere
+                row(name, one.allocations(s, secure), "allocations", 0, most(6));
+                row(name, one.system_calls(s, secure), "system calls", 0, most(4.1));
+            }
+        }
+    }
+    return 0;
 }
