@@ -146,6 +146,7 @@ need() {
         nginx-light) PATH=$PATH:/usr/sbin type -P nginx ;;
         apache2-bin) PATH=$PATH:/usr/sbin type -P apache2 ;;
         nodejs) command -v node ;;
+        libclang-rt-*) dpkg -s "$package" ;;
         python3-venv) python3 -c 'import venv, ensurepip' ;;
         *) command -v "$package" ;;
         esac >/dev/null 2>&1 || missing+=("$package")
