@@ -222,15 +222,13 @@ struct timed {
 
 TEST_CASE("http: each stage has its deadline, and none is early")
 {
-    timed* here = nullptr;
     timed t(
-        [&here](http_peer::caller& c) {
+        [](http_peer::caller& c) {
             c.read_request();
-            here->peer.note("asked " + std::to_string(c.number()));
+            c.peer().note("asked " + std::to_string(c.number()));
             c.read_until("go"); // never comes
         },
         [](auto& o) { o.timeouts.gap = 1s; });
-    here = &t;
     t.begin({"GET", "/"});
     run_until(t.context, [&] { return t.client->stats().leased == 1; });
     t.await_note("asked 0");
@@ -257,14 +255,12 @@ TEST_CASE("http: each stage has its deadline, and none is early")
 
 TEST_CASE("http: what the caller does meanwhile is no time of the server's")
 {
-    timed* here = nullptr;
-    timed t([&here](http_peer::caller& c) {
+    timed t([](http_peer::caller& c) {
         for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
             c.write(answer("0123456789"));
-            here->peer.note("answered");
+            c.peer().note("answered");
         }
     });
-    here = &t;
     bool paused = false;
     bool done = false;
     loopsafe::testing::manual_clock::timer pause(t.context);
@@ -302,15 +298,13 @@ TEST_CASE("http: what the caller does meanwhile is no time of the server's")
 
 TEST_CASE("http: the time for all counts from first to last, also where nothing is sent yet")
 {
-    timed* here = nullptr;
     timed t(
-        [&here](http_peer::caller& c) {
+        [](http_peer::caller& c) {
             c.read_request();
-            here->peer.note("asked");
+            c.peer().note("asked");
             c.await_end();
         },
         [](auto& o) { o.max_total = 1; });
-    here = &t;
     asio::co_spawn(t.context, t.client->get("/"), [](const std::exception_ptr&, response) {});
     run_until(t.context, [&] { return t.client->stats().leased == 1; });
     request quick("GET", "/");
@@ -335,15 +329,13 @@ TEST_CASE("http: the time for all counts from first to last, also where nothing 
 
 TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one comes sooner")
 {
-    timed* here = nullptr;
-    timed t([&here](http_peer::caller& c) {
+    timed t([](http_peer::caller& c) {
         for (int i = 0; !c.read_request().empty(); ++i) {
-            here->peer.note("asked " + std::to_string(i));
+            c.peer().note("asked " + std::to_string(i));
             if (i < 2)
                 c.write(answer("ok"));
         }
     });
-    here = &t;
     CHECK(t.get().answer.body == "ok"); // waits until 30 s
     t.pass(900ms);
     CHECK(t.get().answer.body == "ok");
@@ -395,20 +387,18 @@ TEST_CASE("http: a connection is not used again after its time")
 TEST_CASE("http: an idle connection that its peer has closed, or spoken on, is not used again")
 {
     for (const bool speaks : {false, true}) {
-        timed* here = nullptr;
         timed t([&](http_peer::caller& c) {
             c.read_request();
             c.write(answer("ok"));
             if (c.number() == 0) {
-                here->peer.await_note("answered");
+                c.peer().await_note("answered");
                 if (speaks)
                     c.write("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n");
                 c.close();
-                here->peer.note("gone");
+                c.peer().note("gone");
             }
             c.await_end();
         });
-        here = &t;
         CHECK(t.get().answer.body == "ok");
         t.peer.note("answered");
         t.peer.await_note("gone");
@@ -427,15 +417,13 @@ TEST_CASE("http: an idle connection that its peer has closed, or spoken on, is n
 TEST_CASE(
     "http: waiting for a connection has a deadline of its own, and is no error of the server's")
 {
-    timed* here = nullptr;
     timed t(
-        [&here](http_peer::caller& c) {
+        [](http_peer::caller& c) {
             c.read_request();
-            here->peer.note("asked");
+            c.peer().note("asked");
             c.await_end();
         },
         [](auto& o) { o.max_per_origin = 1; });
-    here = &t;
     t.begin({"GET", "/"});
     run_until(t.context, [&] { return t.client->stats().leased == 1; });
     t.await_note("asked");
@@ -459,20 +447,18 @@ TEST_CASE(
 
 TEST_CASE("http: a body that follows the answer to HEAD is no answer to the next request")
 {
-    http_peer* here = nullptr;
-    http_peer peer([&here](http_peer::caller& c) {
+    http_peer peer([](http_peer::caller& c) {
         for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
             if (!text.starts_with("HEAD")) {
                 c.write(answer("right"));
                 continue;
             }
             c.write("HTTP/1.1 200 OK\r\nContent-Length: 43\r\n\r\n");
-            here->await_note("answered");
+            c.peer().await_note("answered");
             c.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong");
-            here->note("said more");
+            c.peer().note("said more");
         }
     });
-    here = &peer;
     asio::io_context context(1);
     http::client client{context};
     CHECK(run_on(context, client.head(peer.url())).headers["content-length"] == "43");
@@ -507,6 +493,44 @@ TEST_CASE("http: a URL that only begins like the last one is looked at whole")
     }
     CHECK(get("/again").evidence.reused);
     CHECK(peer.connections() == 1);
+}
+
+TEST_CASE("http: where all servers together have too many connections, the oldest idle ones go")
+{
+    http_peer first(http_peer::always(answer("ok")));
+    http_peer second(http_peer::always(answer("ok")));
+    http_peer third(http_peer::always(answer("ok")));
+    asio::io_context context(1);
+    http::client::options with;
+    with.max_total = 2;
+    http::client client{context, with};
+    for (auto* peer : {&first, &second, &third})
+        CHECK(run_on(context, client.get(peer->url())).body == "ok");
+    CHECK(client.stats().idle == 2);
+    CHECK(run_on(context, client.get(third.url())).seen.reused);
+    CHECK(run_on(context, client.get(second.url())).seen.reused);
+    CHECK(!run_on(context, client.get(first.url())).seen.reused);
+    CHECK(client.stats().idle == 2);
+}
+
+TEST_CASE("http: a client that goes everywhere does not remember everything")
+{
+    http_peer peer([](http_peer::caller& c) {
+        c.read_request();
+        c.write(answer("ok", "Connection: close\r\n"));
+    });
+    asio::io_context context(1);
+    http::client::options with;
+    with.resolve = [](std::string_view) {
+        return std::vector{asio::ip::address(asio::ip::address_v4::loopback())};
+    };
+    http::client client{context, with};
+    const auto port = ':' + std::to_string(peer.endpoint().port()) + '/';
+    constexpr std::size_t servers = 1100;
+    for (std::size_t i = 0; i != servers; ++i)
+        CHECK(run_on(context, client.get("http://h" + std::to_string(i) + port)).body == "ok");
+    CHECK(client.stats().connects < servers); // what was forgotten is not counted
+    CHECK(client.stats().connects >= 1000);
 }
 
 TEST_CASE("http: names are looked up, unless the caller knows better")

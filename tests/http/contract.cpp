@@ -2,10 +2,6 @@
 // What every client does, whatever happens to its connections and wherever its requests run; in the
 // clear and over TLS, beside a peer that does what it is told. Real servers: servers.cpp.
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-
 #include <http/support.hpp>
 #include <support/descriptors.hpp>
 
@@ -358,34 +354,18 @@ TEST_CASE_TEMPLATE("http contract: a server that does not listen", T, CLIENTS)
 TEST_CASE_TEMPLATE(
     "http contract: a request that is cancelled ends, and takes its connection along", T, CLIENTS)
 {
-    linked_as<T>* here = nullptr;
-    linked_as<T> l([&here](http_peer::caller& c) {
+    linked_as<T> l([](http_peer::caller& c) {
         const auto text = c.read_request();
         if (text.find(" /stalls ") != std::string::npos) {
-            here->peer.note("asked");
+            c.peer().note("asked");
             c.await_end();
         } else {
             c.write(answer("ok"));
             c.await_end();
         }
     });
-    here = &l;
-    asio::cancellation_signal signal;
-    std::optional<seen> ended;
-    asio::co_spawn(
-        *l.context, watch(l.client->get("/stalls")),
-        asio::bind_cancellation_slot(signal.slot(), [&](const std::exception_ptr& e, seen s) {
-            if (e != nullptr)
-                s.ec = asio::error::operation_aborted;
-            ended = std::move(s);
-        }));
-    std::thread waits([&] {
-        l.peer.await_note("asked");
-        asio::post(*l.context, [&] { signal.emit(asio::cancellation_type::terminal); });
-    });
-    run_until(*l.context, [&] { return ended.has_value(); });
-    waits.join();
-    CHECK(ended->ec == asio::error::operation_aborted);
+    const auto ended = l.send_and_cancel({"GET", "/stalls"}, "asked");
+    CHECK(ended.ec == asio::error::operation_aborted);
     CHECK(l.client->stats().leased == 0);
     CHECK(l.client->stats().idle == 0);
     CHECK(l.get("/").answer.body == "ok");
@@ -516,13 +496,11 @@ TEST_CASE_TEMPLATE("http contract: a context that dies takes its request along, 
 {
     const auto before = open_descriptors();
     {
-        linked_as<T>* here = nullptr;
-        linked_as<T> l([&here](http_peer::caller& c) {
+        linked_as<T> l([](http_peer::caller& c) {
             c.read_request();
-            here->peer.note("asked");
+            c.peer().note("asked");
             c.await_end();
         });
-        here = &l;
         {
             asio::io_context dies;
             auto client = is_offloaded(T::what) || T::what != combination::keep_alive_on_context

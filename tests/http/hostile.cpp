@@ -292,12 +292,10 @@ TEST_CASE("http hostile: a server that does not accept, or does not read")
         CHECK(mute.ec == errc::timed_out);
         CHECK(mute.evidence.stage == stage::tls);
 
-        http_peer* here = nullptr;
-        http_peer deaf([&here](http_peer::caller& c) {
+        http_peer deaf([](http_peer::caller& c) {
             c.read_until("\r\n\r\n");
-            here->await_note("done"); // its end would come after what it does not read
+            c.peer().await_note("done"); // its end would come after what it does not read
         });
-        here = &deaf;
         const auto stalled = run_on(
             context, watch(client->send({"POST", deaf.url(), std::string(50'000'000, 'x')})));
         CHECK(stalled.ec == errc::timed_out);

@@ -2,10 +2,6 @@
 // When a request is sent a second time: every way in which a connection breaks, after every amount
 // of evidence, for every kind of request. What the server has received must agree.
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-
 #include <atomic>
 #include <http/support.hpp>
 #include <sstream>
@@ -103,25 +99,8 @@ public:
             r.timeouts.emplace();
             r.timeouts->first_byte = r.timeouts->gap = 20ms;
         }
-        if (row_.how != breaks::cancel)
-            return linked_.send(std::move(r));
-
-        asio::cancellation_signal signal;
-        std::optional<seen> ended;
-        asio::co_spawn(*linked_.context, watch(linked_.client->send(std::move(r))),
-                       asio::bind_cancellation_slot(signal.slot(),
-                                                    [&](const std::exception_ptr& error, seen s) {
-                                                        if (error != nullptr)
-                                                            s.ec = asio::error::operation_aborted;
-                                                        ended = std::move(s);
-                                                    }));
-        std::thread cancels([&] {
-            linked_.peer.await_note("asked");
-            asio::post(*linked_.context, [&] { signal.emit(asio::cancellation_type::terminal); });
-        });
-        run_until(*linked_.context, [&] { return ended.has_value(); });
-        cancels.join();
-        return *ended;
+        return row_.how == breaks::cancel ? linked_.send_and_cancel(std::move(r), "asked")
+                                          : linked_.send(std::move(r));
     }
 
     // How often the server has begun to read it.
@@ -300,18 +279,16 @@ TEST_CASE(
     "http replay: what the maker of a body throws is the caller's, and no reason to try again")
 {
     int made = 0;
-    http_peer* here = nullptr;
-    linked l(combination::keep_alive_on_context, false, [&here](http_peer::caller& c) {
+    linked l(combination::keep_alive_on_context, false, [](http_peer::caller& c) {
         c.read_request();
         c.write(answer("first"));
         if (c.number() == 0) {
             c.reset();
-            here->note("gone");
+            c.peer().note("gone");
         } else {
             c.await_end();
         }
     });
-    here = &l.peer;
     CHECK(l.get("/").ec == error_code());
     l.peer.await_note("gone");
     const auto make = [&made](http::body_writer& out) -> asio::awaitable<void> {

@@ -5,6 +5,10 @@
 #include <loopsafe/http.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -12,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <support/http_peer.hpp>
+#include <thread>
 #include <unit/support.hpp>
 #include <utility>
 
@@ -125,6 +130,27 @@ public:
 
     seen send(request what) { return run_on(*context, watch(client->send(std::move(what)))); }
     seen get(std::string url) { return send({"GET", std::move(url)}); }
+
+    /// Cancels the request when the peer has noted that.
+    seen send_and_cancel(request what, const std::string& when)
+    {
+        asio::cancellation_signal signal;
+        std::optional<seen> ended;
+        asio::co_spawn(
+            *context, watch(client->send(std::move(what))),
+            asio::bind_cancellation_slot(signal.slot(), [&](const std::exception_ptr& e, seen s) {
+                if (e != nullptr)
+                    s.ec = asio::error::operation_aborted;
+                ended = std::move(s);
+            }));
+        std::thread cancels([&] {
+            peer.await_note(when);
+            asio::post(*context, [&] { signal.emit(asio::cancellation_type::terminal); });
+        });
+        run_until(*context, [&] { return ended.has_value(); });
+        cancels.join();
+        return std::move(*ended);
+    }
 
     http_peer peer;
     mortal_context context;

@@ -34,17 +34,18 @@ public:
     /// One connection.
     class caller {
     public:
-        caller(boost::asio::ip::tcp::socket accepted, SSL_CTX* tls, int which)
-            : socket_(std::move(accepted)), number_(which)
+        caller(http_peer& peer, boost::asio::ip::tcp::socket accepted, int which)
+            : peer_(peer), socket_(std::move(accepted)), number_(which)
         {
             socket_.set_option(boost::asio::ip::tcp::no_delay(true));
-            if (tls == nullptr)
+            if (peer_.tls_ == nullptr)
                 return;
-            ssl_.reset(SSL_new(tls));
+            ssl_.reset(SSL_new(peer_.tls_.get()));
             certificates::require(SSL_set_fd(ssl_.get(), socket_.native_handle()) == 1);
             ready_ = SSL_accept(ssl_.get()) == 1;
         }
 
+        http_peer& peer() noexcept { return peer_; }
         bool ready() const noexcept { return ready_; }
         int number() const noexcept { return number_; } ///< from 0, in the order of accepting
         boost::asio::ip::tcp::socket& socket() noexcept { return socket_; }
@@ -160,6 +161,7 @@ public:
             return got > 0;
         }
 
+        http_peer& peer_;
         boost::asio::ip::tcp::socket socket_;
         std::unique_ptr<SSL, loopsafe::detail::c_deleter<&SSL_free>> ssl_;
         std::string buffer_;
@@ -260,7 +262,7 @@ private:
             }
             callers_.emplace_back([this, number, s = std::move(socket)]() mutable {
                 {
-                    caller next(std::move(s), tls_.get(), number);
+                    caller next(*this, std::move(s), number);
                     if (next.ready())
                         script_(next);
                 }

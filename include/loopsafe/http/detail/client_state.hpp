@@ -10,7 +10,6 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>

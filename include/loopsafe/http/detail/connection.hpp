@@ -2,11 +2,10 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
 
-#include <loopsafe/http/detail/buffer.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/keep_alive_hint.hpp>
 #include <loopsafe/http/detail/lazy_deadline.hpp>
-#include <loopsafe/http/detail/response_decoder.hpp>
+#include <loopsafe/http/detail/receiver.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/http/detail/transport.hpp>
 
@@ -20,7 +19,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -83,11 +81,8 @@ public:
         seen.bytes_sent = seen.bytes_received = 0;
         c.failure = {};
         c.failed = c.refused_more = c.done = false;
-        c.answer.trailers.clear();
-        c.answer.body.clear();
-        filled_ = 0;
         encrypted_before_ = transport_.encrypted_bytes_sent();
-        decoder_.emplace(*c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
+        received_.begin(c);
         out_.clear();
         write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
         if (is_watched(c))
@@ -149,51 +144,36 @@ public:
         if (c.failed)
             fail(c, c.failure);
         std::size_t got = 0;
-        while (got == 0 && !decoder_->done() && to.size() != 0) {
-            if (!in_.empty()) {
-                got = copy_out(c, to);
+        while (got == 0 && !received_.done() && to.size() != 0) {
+            if (!received_.empty()) {
+                error_code ec;
+                got = received_.copy_out(to, ec);
+                if (ec)
+                    fail(c, ec);
                 continue;
             }
-            const bool direct = decoder_->plain_left() != 0;
-            const auto room =
-                direct ? asio::buffer(to, static_cast<std::size_t>(std::min<std::uint64_t>(
-                                              decoder_->plain_left(), to.size())))
-                       : in_.prepare();
+            const auto room = received_.room(to);
             set_deadline(c, c.times->gap);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
-            if (direct && !ec) {
-                c.answer.seen.bytes_received += n;
-                decoder_->skip(n);
-                got = n;
-            } else {
-                came_in_stream(c, ec, n);
-            }
+            got = came(c, ec, n);
         }
-        if (decoder_->done())
-            end(c);
-        else
-            rest(c);
+        pause(c);
         co_return got;
     }
 
     // Drops the rest of a body, where it is here already.
     void drain(call& c)
     {
-        while (decoder_->head_done() && !decoder_->done() && !in_.empty() && !c.failed) {
-            error_code ec;
-            in_.consume(decoder_->put(in_.data(), ec).used);
-            if (ec)
-                return;
-        }
-        if (decoder_->done())
+        if (!c.failed)
+            received_.drain();
+        if (received_.done())
             end(c);
         leave(c);
     }
 
 private:
     static constexpr std::size_t small_body = 8 * 1024; // is copied behind the head
-    static constexpr std::size_t body_step = 64 * 1024; // at least, of a body of known length
 
     static bool is_watched(const call& c) noexcept { return !!c.settings->options->on_event; }
     static void tell(const call& c, event what) noexcept { tell_hook(*c.settings->options, what); }
@@ -254,22 +234,22 @@ private:
         }
         out_.clear();
         if (!then_read) {
-            rest(c);
+            pause(c);
             co_return;
         }
         if (c.answer.seen.bytes_received == 0)
             c.answer.seen.stage = stage::first_byte;
         while (!advance(c)) {
-            const auto room = where_to_read(c);
+            error_code too_large;
+            const auto room = received_.room(c, too_large);
+            if (too_large)
+                fail(c, too_large);
             set_deadline(c, c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             came(c, ec, n);
         }
-        if (decoder_->done())
-            end(c);
-        else
-            rest(c);
+        pause(c);
     }
 
     // Takes in what comes while the request is still being sent. After a final response, or the
@@ -277,8 +257,7 @@ private:
     asio::awaitable<void> listen(call& c)
     {
         set_deadline(c, c.times->gap);
-        const auto room = in_.prepare();
-        direct_ = false;
+        const auto room = received_.room();
         const auto [ec, n] =
             co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
         if (ec) {
@@ -288,13 +267,19 @@ private:
             c.failure = is_end(ec) ? how_it_ended(c) : ec;
             co_return;
         }
-        arrived(c, n);
+        came(c, ec, n);
         advance(c);
-        c.refused_more = decoder_->head_done();
+        c.refused_more = received_.head_done();
     }
 
     // What the caller does meanwhile is no time of the server's.
-    void rest(const call& c) { deadline_.set(c.due ? time_point(*c.due) : time_point::max()); }
+    void pause(call& c)
+    {
+        if (received_.done())
+            end(c);
+        else
+            deadline_.set(c.due ? time_point(*c.due) : time_point::max());
+    }
 
     // False where the server has gone: it may have said why before.
     bool wrote(call& c, const error_code& ec, std::size_t n)
@@ -309,67 +294,18 @@ private:
         return false;
     }
 
-    // Makes what it can of what has come. True: there is no more to read for now.
+    // True: there is no more to read for now.
     bool advance(call& c)
     {
-        while (!in_.empty() && !decoder_->done() && !(c.streamed && decoder_->head_done())) {
-            const bool in_head = !decoder_->head_done();
-            error_code ec;
-            const auto step = decoder_->put(in_.data(), ec);
-            if (!ec && !step.body.empty())
-                ec = collect(c, step.body);
-            in_.consume(step.used);
-            if (in_head && decoder_->head_done()) {
-                c.answer.seen.stage = stage::body;
-                c.length = decoder_->length();
-            }
-            if (ec)
-                fail(c, ec);
-            if (in_head && !decoder_->head_done())
-                return false; // it wants the rest of a head
-        }
-        return decoder_->done() || (c.streamed && decoder_->head_done());
+        error_code ec;
+        const bool enough = received_.advance(c, ec);
+        if (ec)
+            fail(c, ec);
+        return enough;
     }
 
-    error_code collect(call& c, std::string_view part)
-    {
-        auto& body = c.answer.body;
-        if (part.size() > c.most->body_bytes - filled_)
-            return errc::body_too_large;
-        body.resize(filled_); // it may have been made larger, for a read straight into it
-        body.append(part);
-        filled_ += part.size();
-        return {};
-    }
-
-    // Straight into the body where it is large, else into the buffer.
-    asio::mutable_buffer where_to_read(call& c)
-    {
-        const auto left = decoder_->plain_left();
-        direct_ = !c.streamed && left > buffer::least && in_.empty();
-        if (!direct_)
-            return in_.prepare();
-        if (left > c.most->body_bytes - filled_)
-            fail(c, errc::body_too_large);
-        auto& body = c.answer.body;
-        if (body.size() == filled_)
-            body.resize(filled_ + static_cast<std::size_t>(
-                                      std::min<std::uint64_t>(left, std::max(filled_, body_step))));
-        return asio::buffer(body.data() + filled_, body.size() - filled_);
-    }
-
-    void came(call& c, const error_code& ec, std::size_t n)
-    {
-        if (ec || !direct_) {
-            came_in_stream(c, ec, n);
-        } else {
-            c.answer.seen.bytes_received += n;
-            filled_ += n;
-            decoder_->skip(n);
-        }
-    }
-
-    void arrived(call& c, std::size_t n)
+    // How many bytes the reader of a body has now.
+    std::size_t came(call& c, const error_code& ec, std::size_t n)
     {
         auto& seen = c.answer.seen;
         if (n != 0 && seen.bytes_received == 0) {
@@ -377,21 +313,15 @@ private:
             if (is_watched(c))
                 tell(c, {.what = event::kind::first_byte, .origin = *c.origin});
         }
-        in_.commit(n);
-        seen.bytes_received += n;
-    }
-
-    void came_in_stream(call& c, const error_code& ec, std::size_t n)
-    {
-        arrived(c, n);
         if (!ec)
-            return;
+            return received_.came(c, n);
         if (!is_end(ec) || deadline_.expired())
             fail(c, c.failure ? c.failure : ec);
         error_code wrong;
-        decoder_->end_of_stream(wrong);
+        received_.end_of_stream(wrong);
         if (wrong || ec != asio::error::eof)
-            fail(c, c.failure && c.answer.seen.bytes_received == 0 ? c.failure : how_it_ended(c));
+            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : how_it_ended(c));
+        return 0;
     }
 
     // TLS that ends without a good-bye may have been cut off (RFC 9112, 9.8).
@@ -404,34 +334,21 @@ private:
         return c.answer.seen.bytes_received != 0 ? errc::incomplete : errc::no_response;
     }
 
-    std::size_t copy_out(call& c, asio::mutable_buffer to)
-    {
-        error_code ec;
-        const auto given = in_.data().substr(0, to.size());
-        const auto step = decoder_->put(given, ec);
-        if (!step.body.empty())
-            std::memcpy(to.data(), step.body.data(), step.body.size());
-        in_.consume(step.used);
-        if (ec)
-            fail(c, ec);
-        return step.body.size();
-    }
-
     // The response is complete. What came with it and belongs to nothing makes the next one
     // suspect.
     void end(call& c)
     {
         if (std::exchange(c.done, true))
             return;
-        c.answer.body.resize(c.streamed ? 0 : filled_);
+        received_.end(c);
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
         const auto hint = keep_alive_hint(c.answer.headers);
         if (hint || is_watched(c))
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
-        clean_ = decoder_->keeps_alive() && body_ended_ && !c.refused_more && !c.settings->closes &&
-                 in_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
+        clean_ = received_.keeps_alive() && body_ended_ && !c.refused_more && !c.settings->closes &&
+                 received_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
                  !deadline_.expired();
         used_ = true;
         suspect_ = c.asked.method == "HEAD"; // a body that must not be there may follow
@@ -447,16 +364,13 @@ private:
 
     transport transport_;
     lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it goes first
-    buffer in_;
+    receiver received_;
     std::string out_;
-    std::optional<response_decoder> decoder_;
-    std::size_t filled_ = 0; // of the body, which may have room for more
     std::optional<std::uint64_t> left_to_write_;
     std::uint64_t encrypted_before_ = 0;
     time_point ended_{};
     time_point welcome_until_ = time_point::max();
-    bool used_ = false;   // one has ended well
-    bool direct_ = false; // the read under way goes into the body
+    bool used_ = false; // one has ended well
     bool body_ended_ = true;
     bool suspect_ = false;
     bool clean_ = true;
