@@ -29,9 +29,9 @@ FLOORS = {
     3: """
         clock_reading.hpp close_reason.hpp connector.hpp pool_clock.hpp pool_error.hpp
         execution.hpp pool_mutex.hpp pool_policy.hpp pool_stats.hpp
-        keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
+        carry_over_pool.hpp keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
         detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
-        detail/pool_core_whole.hpp
+        detail/pool_core_whole.hpp detail/pool_parking.hpp
         worker_options.hpp worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
         detail/blocked_signals.hpp detail/completion.hpp detail/offloaded_call.hpp
         detail/fork_generation.hpp detail/thread_end.hpp
@@ -43,11 +43,12 @@ FLOORS = {
         detail/offloaded_connector.hpp detail/offloaded_lease.hpp
         detail/deadline.hpp detail/serial_executor.hpp
         detail/unwinding.hpp
-        detail/pool_acquire.hpp detail/pool_release.hpp detail/pool_shelves.hpp
+        detail/pool_acquire.hpp detail/pool_carry.hpp detail/pool_release.hpp detail/pool_shelves.hpp
         detail/pool_state.hpp detail/pool_ticket.hpp detail/pool_whole.hpp
     """,
     5: """
         tcp.hpp impl/tcp.hpp detail/stream_op.hpp detail/tcp_probe.hpp
+        detail/mute_descriptor.hpp detail/parked_socket.hpp
         tls.hpp tls/*
         http.hpp http/*
         postgres.hpp postgres/*

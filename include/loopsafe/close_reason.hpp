@@ -20,10 +20,17 @@ enum class close_reason {
     invalidated,    ///< `invalidate()`
     pool_closed,    ///< `close()`, or the pool was destroyed
     context_died,   ///< the context of the connection was destroyed
-    forked          ///< it belongs to the parent process
+    forked,         ///< it belongs to the parent process
+
+    // of `carry_over_pool`
+    not_released,    ///< its context died, and its last lease ended without `release()`
+    not_detached,    ///< its context died, and the connector could not take it out of there
+    not_attached,    ///< the connector could not put it into the context that asked next
+    too_many_parked, ///< `max_parked`
+    parked_dropped   ///< `drop_parked()`
 };
 
-inline constexpr std::size_t close_reason_count = 11;
+inline constexpr std::size_t close_reason_count = 16;
 
 } // namespace loopsafe
 

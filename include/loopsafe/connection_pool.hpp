@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONNECTION_POOL_HPP
 #define LOOPSAFE_CONNECTION_POOL_HPP
 
+#include <loopsafe/carry_over_pool.hpp>
 #include <loopsafe/execution.hpp>
 #include <loopsafe/keep_alive_pool.hpp>
 #include <loopsafe/lease.hpp>
@@ -63,6 +64,9 @@ class connection_pool<Connector, PoolPolicy, on_context> {
                   "the connector does not meet the concept loopsafe::connector");
     static_assert(pool_policy<PoolPolicy>,
                   "the policy does not meet the concept loopsafe::pool_policy");
+    static_assert(!carries_over<PoolPolicy> || can_carry<Connector>,
+                  "carry_over_pool needs a connector that meets the concept loopsafe::can_carry, "
+                  "with detach() and attach(); with this one use per_context_pool or null_pool");
     using state = detail::pool_state<Connector, PoolPolicy>;
 
 public:
@@ -147,8 +151,16 @@ public:
     lease_type try_acquire(const Executor& executor,
                            std::source_location where = std::source_location::current()) noexcept;
 
-    /// Closes every idle connection now, and every leased one when it comes back.
+    /// Closes every idle or parked connection now, and every leased one when it comes back.
     void invalidate() noexcept { state_->invalidate(); }
+
+    /// Closes every connection that waits for a context, as before a snapshot of the process is
+    /// taken. Needs no running context and does not wait. Thread safety: any thread.
+    void drop_parked() noexcept
+        requires carries_over<PoolPolicy>
+    {
+        state_->drop_parked(close_reason::parked_dropped);
+    }
 
     /// Says that the process may have been frozen: idle connections must pass the connector's probe
     /// before they are used again.
@@ -174,7 +186,8 @@ public:
     /// Sets what is told of connects, failures, closes, refusals and time-outs.
     ///
     /// The hook is called on the thread where it happens, with no lock held; what it throws is
-    /// dropped. It is not called while a context is destroyed.
+    /// dropped. It is not called while a context is destroyed, except with `carry_over_pool` for
+    /// what becomes of the connections that were idle there; it must not use that context.
     /// Preconditions: nobody uses the pool yet.
     void on_event(std::function<void(const pool_event&)> hook)
     {

@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <concepts>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -74,6 +75,35 @@ template <class C>
 concept can_abandon = requires(const C& c, typename C::connection_type& connection) {
     { c.abandon(connection) } noexcept;
 };
+
+/// Its connections can be carried from a context that dies to the next one (`carry_over_pool`).
+///
+/// * `using handle_type = ...;` holds what is left of a connection outside of any context. It moves
+///   without throwing, and closes the connection when it is destroyed, on whatever thread.
+/// * `c.detach(connection)` takes it out of its context, which is being destroyed. Nothing is
+///   pending on it. Empty: that cannot be done. The connection is destroyed afterwards.
+/// * `c.attach(handle, executor)` puts it into the context of `executor`, which runs the caller. It
+///   does not wait. Where it throws, the connection is closed.
+/// * Where `abandon(connection)` exists, `abandon(handle)` does the same.
+///
+/// `static constexpr bool frames_messages = true;` says that `is_clean()` knows where messages end.
+/// Without it, a connection is carried only if its last lease ended in `lease::release()`.
+template <class C>
+concept can_carry =
+    requires { typename C::handle_type; } &&
+    std::is_nothrow_move_constructible_v<typename C::handle_type> &&
+    std::is_nothrow_destructible_v<typename C::handle_type> &&
+    requires(const C& c, typename C::connection_type& connection, typename C::handle_type& handle,
+             const boost::asio::any_io_executor& executor) {
+        { c.detach(connection) } noexcept -> std::same_as<std::optional<typename C::handle_type>>;
+        { c.attach(std::move(handle), executor) } -> std::same_as<typename C::connection_type>;
+        requires !can_abandon<C> || requires {
+            { c.abandon(handle) } noexcept;
+        };
+    };
+
+template <class C>
+concept frames_messages = requires { requires C::frames_messages; };
 
 } // namespace loopsafe
 

@@ -34,9 +34,12 @@ template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_null_pool;
 template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_per_context_pool;
+template <class Mutex = pool_mutex, class Clock = pool_clock>
+struct basic_carry_over_pool;
 using keep_alive_pool = basic_keep_alive_pool<>;
 using null_pool = basic_null_pool<>;
 using per_context_pool = basic_per_context_pool<>;
+using carry_over_pool = basic_carry_over_pool<>;
 class worker_threads;
 class offload_error;
 enum class on_cancel;
@@ -88,6 +91,7 @@ struct timeouts;
 struct event;
 struct single_use_client_options;
 struct client_options;
+struct carried_client_options;
 template <class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class basic_client;
 using client = basic_client<>;

@@ -45,7 +45,8 @@ struct basic_keep_alive_pool {
     static constexpr bool limit_per_context = true;
     static constexpr const char* advice =
         "make the pool inside the context that uses it, or choose null_pool (a new connection each "
-        "time) or per_context_pool (each context keeps its own)";
+        "time), per_context_pool (each context keeps its own) or carry_over_pool (the next context "
+        "gets what the last one leaves)";
 };
 
 static_assert(pool_policy<keep_alive_pool>);

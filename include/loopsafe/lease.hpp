@@ -35,7 +35,7 @@ public:
         return *this;
     }
     explicit lease(typename state::loan of) noexcept : slot_(of.slot_) {} // for pools
-    ~lease() { end(true); }
+    ~lease() { end(detail::lease_end::destroyed); }
 
     /// The connection.
     ///
@@ -55,11 +55,12 @@ public:
     explicit operator bool() const noexcept { return slot_ != nullptr && state::usable(*slot_); }
 
     /// Gives the connection back now. A promise that it is between messages: for connections that
-    /// cannot know this themselves. The lease is empty afterwards.
-    void release() noexcept { end(true); }
+    /// cannot know this themselves, which `carry_over_pool` carries only then. The lease is empty
+    /// afterwards.
+    void release() noexcept { end(detail::lease_end::released); }
 
     /// Closes the connection instead of giving it back. The lease is empty afterwards.
-    void discard() noexcept { end(false); }
+    void discard() noexcept { end(detail::lease_end::discarded); }
 
     /// The context that acquired it, or an empty reference.
     context_ref home() const noexcept
@@ -70,10 +71,10 @@ public:
     void swap(lease& other) noexcept { std::swap(slot_, other.slot_); }
 
 private:
-    void end(bool keep) noexcept
+    void end(detail::lease_end how) noexcept
     {
         if (slot_ != nullptr)
-            state::give_back(*std::exchange(slot_, nullptr), keep);
+            state::give_back(*std::exchange(slot_, nullptr), how);
     }
 
     typename state::slot* slot_ = nullptr;

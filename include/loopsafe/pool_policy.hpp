@@ -18,10 +18,19 @@ namespace loopsafe {
 
 /// What a pool tells its hook, see `connection_pool::on_event`.
 struct pool_event {
-    enum class kind { connected, connect_failed, closed, refused, acquire_timed_out };
+    enum class kind {
+        connected,
+        connect_failed,
+        closed,
+        refused,
+        acquire_timed_out,
+        parked,  ///< `carry_over_pool` took it out of its dying context, for the next one
+        adopted, ///< it is in the next context
+        dropped  ///< it was parked, and is closed
+    };
 
     kind what;
-    close_reason reason = {};      ///< for `closed`
+    close_reason reason = {};      ///< for `closed` and `dropped`
     std::string_view pool;         ///< the name in the options
     std::exception_ptr error = {}; ///< for `connect_failed`
 };
@@ -41,6 +50,11 @@ concept states_its_rules = requires {
 /// A connection is kept only for its own context, so what keeps must also count for each context.
 template <class P>
 concept counts_what_it_keeps = !P::keeps_idle || P::limit_per_context;
+
+/// `P::carries_over`, where it is there and true: idle connections leave a context that dies and
+/// wait, parked, for the next one that asks. It has no home, and counts for each context.
+template <class P>
+concept carries_over = requires { requires P::carries_over; };
 
 /// `typename P::mutex_type` has `lock()` and `unlock()`.
 template <class P>
@@ -79,7 +93,8 @@ concept gives_advice = requires {
 
 /// What happens to a connection after use, and which contexts may share it.
 template <class P>
-concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> && names_a_mutex<P> &&
+concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> &&
+                      (!carries_over<P> || (P::keeps_idle && !P::has_home)) && names_a_mutex<P> &&
                       names_a_clock<P> && names_its_options<P> && gives_advice<P>;
 
 } // namespace loopsafe

@@ -3,6 +3,8 @@
 #define LOOPSAFE_TCP_HPP
 
 #include <loopsafe/connector.hpp>
+#include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/detail/parked_socket.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/detail/stream_op.hpp>
 #include <loopsafe/detail/tcp_probe.hpp>
@@ -10,6 +12,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -103,11 +106,13 @@ private:
 /// Makes TCP connections to one endpoint, or to a host and a service by name.
 ///
 /// A bare TCP connection cannot know where its messages end, so a lease that ends with no operation
-/// pending or failed counts as clean. `discard()` one that ends in mid-message.
+/// pending or failed counts as clean. `discard()` one that ends in mid-message. `carry_over_pool`
+/// carries only those whose last lease ended in `release()`.
 /// Thread safety: safe.
 class tcp_connector {
 public:
     using connection_type = tcp_stream;
+    using handle_type = detail::parked_socket<tcp_stream::next_layer_type>;
 
     explicit tcp_connector(boost::asio::ip::tcp::endpoint endpoint) : target_(std::move(endpoint))
     {
@@ -133,6 +138,27 @@ public:
     {
         return detail::seems_alive(stream.next_layer().native_handle());
     }
+
+    std::optional<handle_type> detach(tcp_stream& stream) const noexcept
+    {
+        return handle_type::take_from(stream.next_layer());
+    }
+
+    tcp_stream attach(handle_type&& handle, const boost::asio::any_io_executor& executor,
+                      std::source_location where = std::source_location::current()) const
+    {
+        tcp_stream::next_layer_type socket(executor);
+        handle.give_to(socket);
+        return tcp_stream(std::move(socket), where);
+    }
+
+    /// In a forked child: what follows concerns neither the parent's connection nor its context.
+    void abandon(tcp_stream& stream) const noexcept
+    {
+        if (stream.next_layer().is_open())
+            detail::mute_descriptor(stream.next_layer().native_handle());
+    }
+    void abandon(handle_type&) const noexcept {}
 
 private:
     struct host_and_service {

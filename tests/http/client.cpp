@@ -33,7 +33,8 @@ using timed_client =
 constexpr const char* cure =
     "\n  cure:  make the client inside the context that uses it, or choose "
     "http::basic_client<null_pool> (a new connection each time), <per_context_pool> (each context "
-    "keeps its own) or <keep_alive_pool, thread_offload> (any context)";
+    "keeps its own), <carry_over_pool> (the next context gets what the last one leaves) or "
+    "<keep_alive_pool, thread_offload> (any context)";
 constexpr const char* stream_cure = "\n  cure:  use it in the context that sent the request; to "
                                     "take a response elsewhere, read all "
                                     "of it with send()";

@@ -58,6 +58,8 @@ std::unique_ptr<any_client> make_client(combination what, asio::io_context& home
         return std::make_unique<client_of<http::basic_client<null_pool>>>(with);
     case combination::per_context_on_context:
         return std::make_unique<client_of<http::basic_client<per_context_pool>>>(with);
+    case combination::carry_over_on_context:
+        return std::make_unique<client_of<http::basic_client<carry_over_pool>>>(with);
     case combination::keep_alive_offloaded:
         return std::make_unique<client_of<http::basic_client<keep_alive_pool, thread_offload>>>(
             with);

@@ -21,6 +21,8 @@ using null = of<combination::null_on_context, false>;
 using null_tls = of<combination::null_on_context, true>;
 using per_context = of<combination::per_context_on_context, false>;
 using per_context_tls = of<combination::per_context_on_context, true>;
+using carry_over = of<combination::carry_over_on_context, false>;
+using carry_over_tls = of<combination::carry_over_on_context, true>;
 using keep_alive_offloaded = of<combination::keep_alive_offloaded, false>;
 using keep_alive_offloaded_tls = of<combination::keep_alive_offloaded, true>;
 using null_offloaded = of<combination::null_offloaded, false>;
@@ -52,14 +54,17 @@ TYPE_TO_STRING(null);
 TYPE_TO_STRING(null_tls);
 TYPE_TO_STRING(per_context);
 TYPE_TO_STRING(per_context_tls);
+TYPE_TO_STRING(carry_over);
+TYPE_TO_STRING(carry_over_tls);
 TYPE_TO_STRING(keep_alive_offloaded);
 TYPE_TO_STRING(keep_alive_offloaded_tls);
 TYPE_TO_STRING(null_offloaded);
 TYPE_TO_STRING(null_offloaded_tls);
 
 #define CLIENTS                                                                                    \
-    keep_alive, keep_alive_tls, null, null_tls, per_context, per_context_tls,                      \
-        keep_alive_offloaded, keep_alive_offloaded_tls, null_offloaded, null_offloaded_tls
+    keep_alive, keep_alive_tls, null, null_tls, per_context, per_context_tls, carry_over,          \
+        carry_over_tls, keep_alive_offloaded, keep_alive_offloaded_tls, null_offloaded,            \
+        null_offloaded_tls
 
 TEST_CASE_TEMPLATE("http contract: a request is answered, whole", T, CLIENTS)
 {

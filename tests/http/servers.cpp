@@ -319,6 +319,7 @@ void check_all(const char* server, bool secure, combination what)
     SERVER_TEST(server, protocol, secure, keep_alive_on_context, "keep_alive_pool, on_context")    \
     SERVER_TEST(server, protocol, secure, null_on_context, "null_pool, on_context")                \
     SERVER_TEST(server, protocol, secure, per_context_on_context, "per_context_pool, on_context")  \
+    SERVER_TEST(server, protocol, secure, carry_over_on_context, "carry_over_pool, on_context")    \
     SERVER_TEST(server, protocol, secure, keep_alive_offloaded, "keep_alive_pool, thread_offload") \
     SERVER_TEST(server, protocol, secure, null_offloaded, "null_pool, thread_offload")
 

@@ -38,14 +38,15 @@ enum class combination {
     keep_alive_on_context,
     null_on_context,
     per_context_on_context,
+    carry_over_on_context,
     keep_alive_offloaded,
     null_offloaded
 };
 
 inline constexpr combination all_combinations[] = {
-    combination::keep_alive_on_context, combination::null_on_context,
-    combination::per_context_on_context, combination::keep_alive_offloaded,
-    combination::null_offloaded};
+    combination::keep_alive_on_context,  combination::null_on_context,
+    combination::per_context_on_context, combination::carry_over_on_context,
+    combination::keep_alive_offloaded,   combination::null_offloaded};
 
 inline const char* name_of(combination c)
 {
@@ -53,6 +54,7 @@ inline const char* name_of(combination c)
     case combination::keep_alive_on_context: return "keep_alive_pool, on_context";
     case combination::null_on_context: return "null_pool, on_context";
     case combination::per_context_on_context: return "per_context_pool, on_context";
+    case combination::carry_over_on_context: return "carry_over_pool, on_context";
     case combination::keep_alive_offloaded: return "keep_alive_pool, thread_offload";
     case combination::null_offloaded: return "null_pool, thread_offload";
     }

@@ -89,6 +89,7 @@ struct postgres_world {
 using keep_alive_postgres = contract<keep_alive, postgres_world>;
 using null_postgres = contract<null, postgres_world>;
 using per_context_postgres = contract<per_context, postgres_world>;
+using carry_over_postgres = contract<carry_over, postgres_world>;
 using keep_alive_postgres_offloaded =
     contract<keep_alive, postgres_world, loopsafe::thread_offload>;
 using null_postgres_offloaded = contract<null, postgres_world, loopsafe::thread_offload>;
@@ -100,11 +101,12 @@ using namespace postgres_worlds;
 TYPE_TO_STRING(keep_alive_postgres);
 TYPE_TO_STRING(null_postgres);
 TYPE_TO_STRING(per_context_postgres);
+TYPE_TO_STRING(carry_over_postgres);
 TYPE_TO_STRING(keep_alive_postgres_offloaded);
 TYPE_TO_STRING(null_postgres_offloaded);
 
 #define LOOPSAFE_TESTS_POOLS                                                                       \
-    keep_alive_postgres, null_postgres, per_context_postgres, keep_alive_postgres_offloaded,       \
-        null_postgres_offloaded
+    keep_alive_postgres, null_postgres, per_context_postgres, carry_over_postgres,                 \
+        keep_alive_postgres_offloaded, null_postgres_offloaded
 
 #include <unit/pool_contract_cases.hpp>

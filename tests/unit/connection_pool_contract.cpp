@@ -54,9 +54,11 @@ struct tcp_world {
 using keep_alive_scripted = contract<keep_alive, scripted_world>;
 using null_scripted = contract<null, scripted_world>;
 using per_context_scripted = contract<per_context, scripted_world>;
+using carry_over_scripted = contract<carry_over, scripted_world>;
 using keep_alive_tcp = contract<keep_alive, tcp_world>;
 using null_tcp = contract<null, tcp_world>;
 using per_context_tcp = contract<per_context, tcp_world>;
+using carry_over_tcp = contract<carry_over, tcp_world>;
 using keep_alive_scripted_offloaded =
     contract<keep_alive, scripted_world, loopsafe::thread_offload>;
 using null_scripted_offloaded = contract<null, scripted_world, loopsafe::thread_offload>;
@@ -70,17 +72,19 @@ using namespace unit_worlds;
 TYPE_TO_STRING(keep_alive_scripted);
 TYPE_TO_STRING(null_scripted);
 TYPE_TO_STRING(per_context_scripted);
+TYPE_TO_STRING(carry_over_scripted);
 TYPE_TO_STRING(keep_alive_tcp);
 TYPE_TO_STRING(null_tcp);
 TYPE_TO_STRING(per_context_tcp);
+TYPE_TO_STRING(carry_over_tcp);
 TYPE_TO_STRING(keep_alive_scripted_offloaded);
 TYPE_TO_STRING(null_scripted_offloaded);
 TYPE_TO_STRING(keep_alive_tcp_offloaded);
 TYPE_TO_STRING(null_tcp_offloaded);
 
 #define LOOPSAFE_TESTS_POOLS                                                                       \
-    keep_alive_scripted, null_scripted, per_context_scripted, keep_alive_tcp, null_tcp,            \
-        per_context_tcp, keep_alive_scripted_offloaded, null_scripted_offloaded,                   \
-        keep_alive_tcp_offloaded, null_tcp_offloaded
+    keep_alive_scripted, null_scripted, per_context_scripted, carry_over_scripted, carry_over_tcp, \
+        keep_alive_tcp, null_tcp, per_context_tcp, keep_alive_scripted_offloaded,                  \
+        null_scripted_offloaded, keep_alive_tcp_offloaded, null_tcp_offloaded
 
 #include <unit/pool_contract_cases.hpp>

@@ -33,6 +33,11 @@ std::function<void(const pool_event&)> record(names& events)
             break;
         case pool_event::kind::refused: text = "refused"; break;
         case pool_event::kind::acquire_timed_out: text = "timed out"; break;
+        case pool_event::kind::parked: text = "parked"; break;
+        case pool_event::kind::adopted: text = "adopted"; break;
+        case pool_event::kind::dropped:
+            text = "dropped " + std::to_string(static_cast<int>(e.reason));
+            break;
         }
         events.push_back(std::string(e.pool) + ' ' + text);
     };
@@ -44,8 +49,9 @@ std::string closed_because(close_reason why)
 }
 
 constexpr const char* cure = "\n  cure:  make the pool inside the context that uses it, or choose "
-                             "null_pool (a new connection each time) or per_context_pool (each "
-                             "context keeps its own)";
+                             "null_pool (a new connection each time), per_context_pool (each "
+                             "context keeps its own) or carry_over_pool (the next context gets "
+                             "what the last one leaves)";
 
 TEST_CASE("a pool refuses another living context, saying which contexts met and what to do")
 {

@@ -27,6 +27,7 @@ struct contract {
 
     static constexpr bool offloads = std::same_as<Execution, loopsafe::thread_offload>;
     static constexpr bool has_home = Policy::has_home && !offloads;
+    static constexpr bool carries = loopsafe::carries_over<Policy> && !offloads;
 
     explicit contract(typename Policy::options limits = {})
     {

@@ -26,6 +26,7 @@ using outcome = connect_script::outcome;
 
 using keep_alive = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>;
 using per_context = loopsafe::basic_per_context_pool<loopsafe::pool_mutex, manual_clock>;
+using carry_over = loopsafe::basic_carry_over_pool<loopsafe::pool_mutex, manual_clock>;
 using null = loopsafe::basic_null_pool<loopsafe::pool_mutex, manual_clock>;
 
 template <class Policy>

@@ -36,6 +36,7 @@ struct tls_world {
 using keep_alive_tls = contract<keep_alive, tls_world>;
 using null_tls = contract<null, tls_world>;
 using per_context_tls = contract<per_context, tls_world>;
+using carry_over_tls = contract<carry_over, tls_world>;
 using keep_alive_tls_offloaded = contract<keep_alive, tls_world, loopsafe::thread_offload>;
 using null_tls_offloaded = contract<null, tls_world, loopsafe::thread_offload>;
 
@@ -46,10 +47,12 @@ using namespace unit_tls_worlds;
 TYPE_TO_STRING(keep_alive_tls);
 TYPE_TO_STRING(null_tls);
 TYPE_TO_STRING(per_context_tls);
+TYPE_TO_STRING(carry_over_tls);
 TYPE_TO_STRING(keep_alive_tls_offloaded);
 TYPE_TO_STRING(null_tls_offloaded);
 
 #define LOOPSAFE_TESTS_POOLS                                                                       \
-    keep_alive_tls, null_tls, per_context_tls, keep_alive_tls_offloaded, null_tls_offloaded
+    keep_alive_tls, null_tls, per_context_tls, carry_over_tls, keep_alive_tls_offloaded,           \
+        null_tls_offloaded
 
 #include <unit/pool_contract_cases.hpp>

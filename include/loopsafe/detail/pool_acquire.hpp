@@ -151,6 +151,11 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
     using timer = typename clock::timer;
     const auto now = read_clock();
     close_expired(t.at(), now);
+    bool probed = false;
+    if constexpr (carries) {
+        drop_expired(now);
+        probed = t.connection_slot() == nullptr && adopt(t, executor, now);
+    }
     if (t.connection_slot() == nullptr) {
         auto fresh = std::make_unique<slot>(t.at());
         const lock_guard lock(mutex_);
@@ -164,7 +169,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             const lock_guard lock(mutex_);
             found = core_.judge(s, now);
         }
-        if (found.what == pool_core::verdict::probe && !connector_.probe(*s.connection))
+        if (found.what == pool_core::verdict::probe && !probed && !connector_.probe(*s.connection))
             found = {pool_core::verdict::close, close_reason::probe_failed};
         if constexpr (can_reset<Connector>) {
             if (found.what != pool_core::verdict::close && connector_.needs_reset(*s.connection)) {

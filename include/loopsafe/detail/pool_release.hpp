@@ -18,11 +18,14 @@ bool still_at(const context_ref& home, const Connection& connection) noexcept
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::give_back(slot& s, bool keep) noexcept
+void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
 {
+    const bool keep = how != lease_end::discarded;
     // A lease that ends in unwinding may have stopped in mid-message.
     const bool clean = keep && !unwinding();
     auto& pool = shelf_of(s).pool;
+    if constexpr (carries && !frames_messages<Connector>)
+        s.released = how == lease_end::released;
     if (!clean || !pool.put_back(s))
         pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
 }

@@ -33,8 +33,24 @@ auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* co
     if constexpr (Policy::has_home) {
         return context == home_address_ ? home_shelf_ : nullptr;
     } else {
-        const auto found = by_context_.find(context);
-        return found == by_context_.end() ? nullptr : found->second;
+        if (context != latest_context_) {
+            const auto found = by_context_.find(context);
+            if (found == by_context_.end())
+                return nullptr;
+            latest_context_ = context;
+            latest_shelf_ = found->second;
+        }
+        return latest_shelf_;
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::forget(const asio::execution_context* context) noexcept
+{
+    by_context_.erase(context);
+    if (latest_context_ == context) {
+        latest_context_ = nullptr;
+        latest_shelf_ = nullptr;
     }
 }
 
@@ -133,6 +149,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
 {
     intrusive_list<pool_slot> evicted;
+    pool_slot* carried = nullptr;
     asio::any_io_executor executor;
     {
         const lock_guard lock(mutex_);
@@ -140,10 +157,14 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
         if constexpr (Policy::has_home)
             home_shelf_ = nullptr; // from now on another context may have the address
         else
-            by_context_.erase(context_access::state(s.home)->address);
+            forget(context_access::state(s.home)->address);
+        if constexpr (carries)
+            carried = pool_parking::take_idle(s);
         core_.context_died(s, evicted);
         executor.swap(s.executor);
     }
+    if constexpr (carries)
+        park_all(carried);
     destroy_all(evicted, s, close_reason::context_died);
 }
 
@@ -210,7 +231,7 @@ void pool_state<Connector, Policy>::leave_context(unique_lock& lock, shelf& s) n
     asio::any_io_executor executor;
     executor.swap(s.executor);
     if constexpr (!Policy::has_home)
-        by_context_.erase(home->address);
+        forget(home->address);
     lock.unlock();
     executor = {};
     s.registry.detach(s);

@@ -7,6 +7,7 @@
 #include <loopsafe/detail/fork_generation.hpp>
 #include <loopsafe/detail/located_executor.hpp>
 #include <loopsafe/detail/pool_core.hpp>
+#include <loopsafe/detail/pool_parking.hpp>
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/pool_error.hpp>
 #include <loopsafe/pool_policy.hpp>
@@ -16,6 +17,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -62,8 +64,26 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
         rules.max_lifetime = limit(o.max_lifetime);
         rules.probe_after = limit(o.probe_after);
     }
+    if constexpr (requires { o.max_parked; }) {
+        if (o.max_parked == 0)
+            refuse_option("max_parked must be at least 1; a pool that carries nothing over is "
+                          "per_context_pool");
+    }
     return rules;
 }
+
+// How a lease ended.
+enum class lease_end : std::uint8_t { destroyed, released, discarded };
+
+// What the slot of a pool that carries connections over has besides.
+template <class Connector>
+struct carried_slot {
+    std::optional<typename Connector::handle_type> handle; // while parked
+    bool released = true; // whoever used it last has promised that it is between messages
+};
+struct nothing {
+    explicit nothing(std::size_t = 0) noexcept {}
+};
 
 // What a pool, its leases, its acquirers and its contexts share. It lives until the last of them
 // is gone, and counts them under its own lock.
@@ -76,9 +96,12 @@ public:
     using lease_type = lease<Connector, Policy>;
 
     static constexpr bool has_home = Policy::has_home;
+    static constexpr bool carries = carries_over<Policy>;
 
-    struct slot : pool_slot {
-        using pool_slot::pool_slot;
+    struct slot : pool_slot,
+                  std::conditional_t<carries, std::type_identity<carried_slot<Connector>>,
+                                     std::type_identity<nothing>>::type {
+        explicit slot(pool_shelf& s) noexcept : pool_slot(s) {}
         std::optional<connection_type> connection;
     };
 
@@ -103,7 +126,8 @@ public:
         : connector_(std::move(how)),
           options_(limits),
           name_(limits.name),
-          core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context))
+          core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
+          parking_(most_parked(options_))
     {
         watch_forks();
     }
@@ -138,7 +162,7 @@ public:
                                         std::optional<std::chrono::milliseconds> timeout,
                                         std::source_location where);
 
-    static void give_back(slot& s, bool keep) noexcept;
+    static void give_back(slot& s, lease_end how) noexcept;
     static bool usable(const slot& s) noexcept;
     [[noreturn]] static void throw_expired(const slot* s);
     static context_ref home_of(const slot& s) noexcept { return shelf_of(s).home; }
@@ -146,6 +170,7 @@ public:
     void invalidate() noexcept;
     void thaw() noexcept;
     void close() noexcept;
+    void drop_parked(close_reason why) noexcept;
     void abandon_handle() noexcept; // the pool object is destroyed
     asio::awaitable<void> drain(hold h, asio::any_io_executor executor,
                                 std::chrono::milliseconds limit, std::source_location where);
@@ -165,7 +190,16 @@ private:
 
     static shelf& shelf_of(const pool_slot& s) noexcept { return static_cast<shelf&>(*s.shelf); }
 
+    static std::size_t most_parked([[maybe_unused]] const options_type& o) noexcept
+    {
+        if constexpr (carries)
+            return o.max_parked;
+        else
+            return 0;
+    }
+
     shelf* find_shelf(const asio::execution_context* context) noexcept; // under the lock
+    void forget(const asio::execution_context* context) noexcept;       // under the lock
     template <class Use>
     shelf& use_shelf(const asio::any_io_executor& executor, const char* operation,
                      const std::source_location& where, Use use);
@@ -186,6 +220,17 @@ private:
     void leave_context(unique_lock& lock, shelf& s) noexcept;
     void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
     void close_expired(shelf& s, const clock_reading& now) noexcept;
+
+    // Where the policy carries connections over.
+    void park_all(pool_slot* idle) noexcept;
+    std::optional<close_reason> reason_to_drop(const slot& s,
+                                               const clock_reading& now) const noexcept;
+    std::optional<close_reason> detach(slot& s, const clock_reading& now) noexcept;
+    bool adopt(ticket& t, const asio::any_io_executor& executor, const clock_reading& now);
+    std::optional<close_reason> attach(slot& s, const asio::any_io_executor& executor) noexcept;
+    void drop_expired(const clock_reading& now) noexcept;
+    void drop_one(slot& s, close_reason why) noexcept;
+    void destroy_parked(slot& s, close_reason why) noexcept;
 
     asio::awaitable<void> wait_for_turn(ticket& t, asio::any_io_executor executor,
                                         std::optional<std::chrono::milliseconds> timeout,
@@ -215,13 +260,18 @@ private:
 
     typename Policy::mutex_type mutex_;
     pool_core core_;
+    [[no_unique_address]] std::conditional_t<carries, pool_parking, nothing> parking_;
     std::unordered_map<const asio::execution_context*, shelf*> by_context_;
+    const asio::execution_context* latest_context_ =
+        nullptr; // the next caller likely is there, too
+    shelf* latest_shelf_ = nullptr;
     std::shared_ptr<const std::string> last_connect_error_;
 };
 
 } // namespace loopsafe::detail
 
 #include <loopsafe/detail/pool_acquire.hpp>
+#include <loopsafe/detail/pool_carry.hpp>
 #include <loopsafe/detail/pool_release.hpp>
 #include <loopsafe/detail/pool_shelves.hpp>
 #include <loopsafe/detail/pool_ticket.hpp>

@@ -49,6 +49,8 @@ void pool_state<Connector, Policy>::close() noexcept
         sync_forks();
         core_.close();
     }
+    if constexpr (carries)
+        drop_parked(close_reason::pool_closed);
     close_idle(close_reason::pool_closed);
 }
 
@@ -80,6 +82,8 @@ void pool_state<Connector, Policy>::invalidate() noexcept
         sync_forks();
         core_.invalidate();
     }
+    if constexpr (carries)
+        drop_parked(close_reason::invalidated);
     close_idle(close_reason::invalidated);
 }
 
@@ -127,7 +131,10 @@ template <class Connector, class Policy>
 pool_stats pool_state<Connector, Policy>::stats()
 {
     const lock_guard lock(mutex_);
-    return core_.stats();
+    auto now = core_.stats();
+    if constexpr (carries)
+        parking_.add_to(now);
+    return now;
 }
 
 template <class Connector, class Policy>

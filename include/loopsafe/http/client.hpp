@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_CLIENT_HPP
 #define LOOPSAFE_HTTP_CLIENT_HPP
 
+#include <loopsafe/carry_over_pool.hpp>
 #include <loopsafe/detail/located_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/execution.hpp>
@@ -69,8 +70,8 @@ concept response_reader = std::invocable<F&, incoming_response&> &&
 ///
 /// With `keep_alive_pool` and `on_context` a client has a home, and refuses every other context.
 /// With `null_pool` (one connection for each request), `per_context_pool` (each context keeps its
-/// own) or `thread_offload` (requests run on worker threads) it needs none, and may sit at
-/// namespace scope.
+/// own), `carry_over_pool` (the next context gets what the last one leaves) or `thread_offload`
+/// (requests run on worker threads) it needs none, and may sit at namespace scope.
 ///
 /// What is the same for all of them:
 ///
@@ -99,9 +100,9 @@ class basic_client {
                   "each context means nothing: use keep_alive_pool or null_pool");
 
 public:
-    /// With `null_pool` there are no options for what is kept.
-    using options =
-        std::conditional_t<PoolPolicy::keeps_idle, client_options, single_use_client_options>;
+    /// With `null_pool` there are no options for what is kept, and only with `carry_over_pool` for
+    /// what is carried over.
+    using options = client_options_for<PoolPolicy>;
 
     /// A client whose home is the context of `home`: an `io_context`, a `thread_pool`, or an
     /// executor of one.
@@ -199,8 +200,13 @@ public:
         return send({"DELETE", std::move(url)}, where);
     }
 
-    /// Closes every idle connection now, and every other when its request has ended.
+    /// Closes every idle or parked connection now, and every other when its request has ended.
     void invalidate() noexcept;
+
+    /// Closes every connection that waits for a context, as before a snapshot of the process is
+    /// taken. Thread safety: any thread.
+    void drop_parked() noexcept
+        requires carries_over<PoolPolicy>;
 
     /// Refuses every request from now on, those that wait for a connection included
     /// (`pool_closed`), and closes idle connections. Requests under way end as they would have.

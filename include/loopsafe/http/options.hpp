@@ -2,9 +2,11 @@
 #ifndef LOOPSAFE_HTTP_OPTIONS_HPP
 #define LOOPSAFE_HTTP_OPTIONS_HPP
 
+#include <loopsafe/close_reason.hpp>
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/limits.hpp>
 #include <loopsafe/http/url.hpp>
+#include <loopsafe/pool_policy.hpp>
 #include <loopsafe/tls/options.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -15,6 +17,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace loopsafe::http {
@@ -28,7 +31,10 @@ struct event {
         acquired,   ///< a request has a connection
         first_byte, ///< of its response
         replayed,   ///< it is sent a second time
-        returned    ///< it has let go of its connection
+        returned,   ///< it has let go of its connection
+        parked,     ///< `carry_over_pool`: an idle connection has left its dying context
+        adopted,    ///< and is in the next one
+        dropped     ///< and is closed, since it could not or must not be used again
     };
 
     kind what;
@@ -36,6 +42,7 @@ struct event {
     bool reused = false;                    ///< for `acquired`: another request came before
     std::chrono::nanoseconds idle_for = {}; ///< for `acquired`, where reused
     bool kept = false;                      ///< for `returned`: the connection can serve another
+    close_reason reason = {};               ///< for `dropped`
 };
 
 /// What every client can be told. A class with a constructor, since GCC 12 destroys aggregates
@@ -91,6 +98,20 @@ struct client_options : single_use_client_options {
     /// A connection idle for longer is looked at before it is used again.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
 };
+
+/// And one that carries them over to the next context.
+struct carried_client_options : client_options {
+    carried_client_options() {}
+
+    /// Connections to one server at most that wait for a context; where one more comes, the one
+    /// parked longest is closed. More than 0.
+    std::size_t max_parked_per_origin = 100;
+};
+
+template <class PoolPolicy>
+using client_options_for = std::conditional_t<
+    carries_over<PoolPolicy>, carried_client_options,
+    std::conditional_t<PoolPolicy::keeps_idle, client_options, single_use_client_options>>;
 
 } // namespace loopsafe::http
 

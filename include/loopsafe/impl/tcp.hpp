@@ -51,7 +51,7 @@ tcp_connector::connect(boost::asio::any_io_executor executor, std::source_locati
     co_return tcp_stream(std::move(socket), where);
 }
 
-static_assert(connector<tcp_connector>);
+static_assert(connector<tcp_connector> && can_abandon<tcp_connector> && can_carry<tcp_connector>);
 
 } // namespace loopsafe
 

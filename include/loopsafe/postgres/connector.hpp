@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -64,6 +65,9 @@ struct connector_options {
 class connector {
 public:
     using connection_type = connection;
+    using handle_type = detail::parked_session;
+
+    static constexpr bool frames_messages = true;
 
     /// Takes a connection string or URI, as libpq does; service file, environment (PGHOST, ...)
     /// and password file are honoured, and so is TLS as libpq offers it (`sslmode`, ...).
@@ -104,8 +108,16 @@ public:
     /// Brings the session to the state of a new one. Complexity: one round trip.
     boost::asio::awaitable<void> reset(connection& conn) const;
 
+    /// The session, with its settings and prepared statements as they are, outside of any context.
+    std::optional<handle_type> detach(connection& conn) const noexcept;
+
+    /// Errors: the reactor's, and running out of descriptors, as `system_error`.
+    connection attach(handle_type&& handle, const boost::asio::any_io_executor& executor,
+                      std::source_location where = std::source_location::current()) const;
+
     /// In a forked child: closes the descriptor, and the parent's peer hears nothing of it.
     void abandon(connection& conn) const noexcept;
+    void abandon(handle_type& handle) const noexcept { handle.abandon(); }
 
 private:
     struct shared {
@@ -132,6 +144,7 @@ static_assert(std::is_trivially_copyable_v<connector_options>);
 static_assert(loopsafe::connector<connector>);
 static_assert(can_reset<connector>);
 static_assert(can_abandon<connector>);
+static_assert(can_carry<connector>);
 
 } // namespace loopsafe::postgres
 

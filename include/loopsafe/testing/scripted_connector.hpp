@@ -14,6 +14,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace loopsafe::testing {
@@ -47,9 +48,13 @@ public:
     std::atomic<int> probes{0};
     std::atomic<int> resets{0};
     std::atomic<int> abandoned{0};
+    std::atomic<int> detached{0};
+    std::atomic<int> attached{0};
     std::atomic<bool> peer_alive{true}; ///< what probes answer
     std::atomic<bool> reset_works{true};
     std::atomic<bool> wants_reset{false}; ///< whether connections that were used need a reset
+    std::atomic<bool> detach_works{true};
+    std::atomic<bool> attach_works{true};
 
     int open() const noexcept { return opened - closed; }
 
@@ -64,32 +69,49 @@ class scripted_connection {
 public:
     scripted_connection(std::shared_ptr<connect_script> script,
                         const boost::asio::any_io_executor& executor)
-        : script_(std::move(script)), number_(++script_->opened), timer_(executor)
+        : scripted_connection(opened(std::move(script)), executor)
     {
     }
+
     scripted_connection(scripted_connection&& other) noexcept
-        : clean(other.clean),
-          script_(std::move(other.script_)),
-          number_(other.number_),
-          timer_(std::move(other.timer_))
+        : clean(other.clean), opened_(std::move(other.opened_)), timer_(std::move(other.timer_))
     {
     }
     scripted_connection& operator=(scripted_connection&&) = delete;
-    ~scripted_connection()
-    {
-        if (script_ != nullptr)
-            ++script_->closed;
-    }
 
     /// 1 for the first connection of the script, and so on.
-    int number() const noexcept { return number_; }
+    int number() const noexcept { return opened_.number; }
     boost::asio::steady_timer& timer() noexcept { return timer_; }
 
     bool clean = true; ///< what `is_clean` answers
 
 private:
-    std::shared_ptr<connect_script> script_;
-    int number_;
+    friend class scripted_connector;
+
+    // What is counted, and carried from one context to the next.
+    struct opened {
+        explicit opened(std::shared_ptr<connect_script> s)
+            : script(std::move(s)), number(++script->opened)
+        {
+        }
+        opened(opened&&) noexcept = default;
+        opened& operator=(opened&&) = delete;
+        ~opened()
+        {
+            if (script != nullptr)
+                ++script->closed;
+        }
+
+        std::shared_ptr<connect_script> script;
+        int number;
+    };
+
+    scripted_connection(opened&& by, const boost::asio::any_io_executor& executor)
+        : opened_(std::move(by)), timer_(executor)
+    {
+    }
+
+    opened opened_;
     boost::asio::steady_timer timer_;
 };
 
@@ -97,6 +119,9 @@ private:
 class scripted_connector {
 public:
     using connection_type = scripted_connection;
+    using handle_type = scripted_connection::opened;
+
+    static constexpr bool frames_messages = true;
 
     explicit scripted_connector(std::shared_ptr<connect_script> script) : script_(std::move(script))
     {
@@ -138,14 +163,33 @@ public:
         co_return;
     }
 
+    std::optional<handle_type> detach(scripted_connection& connection) const noexcept
+    {
+        ++script_->detached;
+        if (!script_->detach_works)
+            return std::nullopt;
+        return std::move(connection.opened_);
+    }
+
+    scripted_connection attach(handle_type&& handle,
+                               const boost::asio::any_io_executor& executor) const
+    {
+        ++script_->attached;
+        if (!script_->attach_works)
+            throw boost::system::system_error(boost::asio::error::no_descriptors, "scripted");
+        return scripted_connection(std::move(handle), executor);
+    }
+
     void abandon(scripted_connection&) const noexcept { ++script_->abandoned; }
+    void abandon(handle_type&) const noexcept { ++script_->abandoned; }
 
 private:
     std::shared_ptr<connect_script> script_;
 };
 
 static_assert(connector<scripted_connector>);
-static_assert(can_reset<scripted_connector> && can_abandon<scripted_connector>);
+static_assert(can_reset<scripted_connector> && can_abandon<scripted_connector> &&
+              can_carry<scripted_connector>);
 
 } // namespace loopsafe::testing
 

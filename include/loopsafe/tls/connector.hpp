@@ -3,7 +3,9 @@
 #define LOOPSAFE_TLS_CONNECTOR_HPP
 
 #include <loopsafe/connector.hpp>
+#include <loopsafe/detail/mute_descriptor.hpp>
 #include <loopsafe/tcp.hpp>
+#include <loopsafe/tls/detail/parked_tls.hpp>
 #include <loopsafe/tls/error.hpp>
 #include <loopsafe/tls/options.hpp>
 #include <loopsafe/tls/stream.hpp>
@@ -12,6 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 
@@ -21,11 +24,12 @@ namespace loopsafe {
 ///
 /// A bare TLS connection cannot know where its messages end, so a lease that ends with no operation
 /// pending or failed, and nothing left unread, counts as clean. `discard()` one that ends in
-/// mid-message.
+/// mid-message. `carry_over_pool` carries only those whose last lease ended in `release()`.
 /// Thread safety: safe; copies share what they know, sessions included.
 class tls_connector {
 public:
     using connection_type = tls_stream;
+    using handle_type = detail::parked_tls;
 
     /// The host is what the server must prove, unless `tls_options::server_name` is another.
     ///
@@ -61,12 +65,27 @@ public:
                                      stream.channel_->engine.takes_only_housekeeping());
     }
 
+    std::optional<handle_type> detach(tls_stream& stream) const noexcept
+    {
+        return handle_type::take_from(*stream.channel_);
+    }
+
+    tls_stream attach(handle_type&& handle, const boost::asio::any_io_executor& executor,
+                      std::source_location where = std::source_location::current()) const
+    {
+        return tls_stream(handle.attach(executor), context_of(executor, where));
+    }
+
     /// In a forked child: the parent's peer hears nothing when the connection is closed.
     void abandon(tls_stream& stream) const noexcept
     {
-        if (stream.channel_)
+        if (stream.channel_) {
             stream.channel_->engine.mute();
+            if (stream.channel_->socket.is_open())
+                detail::mute_descriptor(stream.channel_->socket.native_handle());
+        }
     }
+    void abandon(handle_type& handle) const noexcept { handle.mute(); }
 
 private:
     std::shared_ptr<const detail::tls_settings> settings_;
@@ -80,7 +99,7 @@ private:
 namespace loopsafe {
 
 static_assert(connector<tls_connector>);
-static_assert(can_abandon<tls_connector>);
+static_assert(can_abandon<tls_connector> && can_carry<tls_connector>);
 
 } // namespace loopsafe
 

@@ -45,8 +45,7 @@ public:
     using pool_type = connection_pool<connector_type, PoolPolicy, ExecutionPolicy>;
     using lease_type = typename pool_type::lease_type;
     using connection_type = connection<timer>;
-    using options_type =
-        std::conditional_t<PoolPolicy::keeps_idle, client_options, single_use_client_options>;
+    using options_type = client_options_for<PoolPolicy>;
     using permit = typename permit_pool::lease_type;
     using timer_type = timer;
 
@@ -117,7 +116,8 @@ public:
                 home_, executor, "http::client", operation, where,
                 "make the client inside the context that uses it, or choose "
                 "http::basic_client<null_pool> (a new connection each time), <per_context_pool> "
-                "(each context keeps its own) or <keep_alive_pool, thread_offload> (any context)"));
+                "(each context keeps its own), <carry_over_pool> (the next context gets what the "
+                "last one leaves) or <keep_alive_pool, thread_offload> (any context)"));
         }
     }
 
@@ -154,15 +154,18 @@ public:
     // Idle connections count, too, and are what can be spared.
     void make_room(const server& wanted) noexcept
     {
-        if (!permits_ || wanted.pool.stats().idle != 0)
+        if (!permits_)
+            return;
+        if (const auto now = wanted.pool.stats(); now.idle + now.parked != 0)
             return;
         const std::lock_guard lock(mutex_);
         std::size_t open = 0;
         server* oldest = nullptr;
         for (const auto& [key, each] : servers_) {
             const auto now = each->pool.stats();
-            open += now.idle + now.leased + now.connecting;
-            if (now.idle != 0 && (oldest == nullptr || each->last_used < oldest->last_used))
+            open += now.idle + now.leased + now.connecting + now.parked;
+            if (now.idle + now.parked != 0 &&
+                (oldest == nullptr || each->last_used < oldest->last_used))
                 oldest = each.get();
         }
         if (open >= options_->max_total && oldest != nullptr)
@@ -176,6 +179,13 @@ public:
         const std::lock_guard lock(mutex_);
         for (const auto& [key, each] : servers_)
             each->pool.invalidate();
+    }
+
+    void drop_parked() noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [key, each] : servers_)
+            each->pool.drop_parked();
     }
 
     void close() noexcept
@@ -275,6 +285,12 @@ private:
         auto made = std::make_shared<server>(server{std::move(of), std::move(own_url),
                                                     std::move(host_field),
                                                     make_pool(std::move(how), limits, executor)});
+        if constexpr (carries_over<PoolPolicy>) {
+            if (options_->on_event)
+                made->pool.on_event([known = options_, of = made->origin](const pool_event& e) {
+                    tell_parking(*known, of, e);
+                });
+        }
         std::shared_ptr<server> unused; // ends without the lock
         const std::lock_guard lock(mutex_);
         require_open();
@@ -289,6 +305,22 @@ private:
     {
         one->last_used = ++uses_;
         return latest_ = one;
+    }
+
+    static void tell_parking(const options_type& known, const origin& of, const pool_event& e)
+    {
+        switch (e.what) {
+        case pool_event::kind::parked:
+            tell_hook(known, {.what = event::kind::parked, .origin = of});
+            break;
+        case pool_event::kind::adopted:
+            tell_hook(known, {.what = event::kind::adopted, .origin = of});
+            break;
+        case pool_event::kind::dropped:
+            tell_hook(known, {.what = event::kind::dropped, .origin = of, .reason = e.reason});
+            break;
+        default: break;
+        }
     }
 
     static bool uses_defaults(const tls_options& o) noexcept
@@ -347,6 +379,8 @@ private:
             limits.lifetime_jitter = o.lifetime_jitter;
             limits.probe_after = o.probe_after;
         }
+        if constexpr (carries_over<PoolPolicy>)
+            limits.max_parked = o.max_parked_per_origin;
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
                                         PoolPolicy::limit_per_context);
         return limits;

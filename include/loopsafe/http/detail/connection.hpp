@@ -47,6 +47,38 @@ public:
     }
 
     void mute() noexcept { transport_.mute(); }
+
+    // What is left between two contexts. Preconditions: is_clean().
+    struct parked {
+        transport::parked carrier;
+        time_point ended;
+        time_point welcome_until;
+        bool used;
+        bool suspect;
+
+        void mute() noexcept
+        {
+            if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&carrier))
+                secure->mute();
+        }
+    };
+
+    std::optional<parked> detach() noexcept
+    {
+        auto carrier = transport_.detach();
+        if (!carrier)
+            return std::nullopt;
+        return parked{*std::move(carrier), ended_, welcome_until_, used_, suspect_};
+    }
+
+    connection(parked& from, const asio::any_io_executor& executor)
+        : connection(transport::attach(from.carrier, executor), executor)
+    {
+        ended_ = from.ended;
+        welcome_until_ = from.welcome_until;
+        used_ = from.used;
+        suspect_ = from.suspect;
+    }
     bool is_used() const noexcept { return used_; }
 
     // Since the last response ended.

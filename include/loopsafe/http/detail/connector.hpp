@@ -26,6 +26,9 @@ template <class Timer>
 class connector {
 public:
     using connection_type = std::unique_ptr<connection<Timer>>;
+    using handle_type = typename connection<Timer>::parked;
+
+    static constexpr bool frames_messages = true;
 
     struct target {
         http::origin origin;
@@ -60,6 +63,13 @@ public:
     bool is_clean(const connection_type& c) const noexcept { return c->is_clean(); }
     bool probe(connection_type& c) const noexcept { return c->probe(); }
     void abandon(connection_type& c) const noexcept { c->mute(); }
+
+    std::optional<handle_type> detach(connection_type& c) const noexcept { return c->detach(); }
+    connection_type attach(handle_type&& from, const asio::any_io_executor& executor) const
+    {
+        return std::make_unique<connection<Timer>>(from, executor);
+    }
+    void abandon(handle_type& from) const noexcept { from.mute(); }
 
 private:
     struct steps {

@@ -2,8 +2,11 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_TRANSPORT_HPP
 #define LOOPSAFE_HTTP_DETAIL_TRANSPORT_HPP
 
+#include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/detail/parked_socket.hpp>
 #include <loopsafe/detail/tcp_probe.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
+#include <loopsafe/tls/detail/parked_tls.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
@@ -13,7 +16,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
+#include <variant>
 
 namespace loopsafe::http::detail {
 
@@ -83,10 +88,32 @@ public:
     // Nothing is left in memory that came before.
     bool is_drained() const noexcept { return !secure_ || secure_->engine.is_quiet(); }
 
+    // In a forked child.
     void mute() noexcept
     {
         if (secure_)
             secure_->engine.mute();
+        loopsafe::detail::mute_descriptor(native_handle());
+    }
+
+    // What is left outside of any context.
+    using parked =
+        std::variant<loopsafe::detail::parked_socket<socket>, loopsafe::detail::parked_tls>;
+
+    std::optional<parked> detach() noexcept
+    {
+        if (secure_)
+            return loopsafe::detail::parked_tls::take_from(*secure_);
+        return loopsafe::detail::parked_socket<socket>::take_from(plain_);
+    }
+
+    static transport attach(parked& from, const asio::any_io_executor& executor)
+    {
+        if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))
+            return transport(executor, secure->attach(executor));
+        socket plain(executor);
+        std::get<loopsafe::detail::parked_socket<socket>>(from).give_to(plain);
+        return transport(std::move(plain));
     }
 
 private:

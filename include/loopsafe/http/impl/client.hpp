@@ -50,6 +50,13 @@ void basic_client<PoolPolicy, ExecutionPolicy>::invalidate() noexcept
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
+void basic_client<PoolPolicy, ExecutionPolicy>::drop_parked() noexcept
+    requires carries_over<PoolPolicy>
+{
+    state_->drop_parked();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::close() noexcept
 {
     state_->close();
@@ -73,6 +80,7 @@ pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
         sum.leased += one.leased;
         sum.connecting += one.connecting;
         sum.waiting += one.waiting;
+        sum.parked += one.parked;
         sum.acquired += one.acquired;
         sum.reused += one.reused;
         sum.connects += one.connects;
@@ -80,6 +88,9 @@ pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
         sum.refused += one.refused;
         sum.acquire_timeouts += one.acquire_timeouts;
         sum.queue_full += one.queue_full;
+        sum.times_parked += one.times_parked;
+        sum.adopted += one.adopted;
+        sum.dropped += one.dropped;
         for (std::size_t i = 0; i != sum.closed_because.size(); ++i)
             sum.closed_because[i] += one.closed_because[i];
     }

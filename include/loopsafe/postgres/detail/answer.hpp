@@ -57,7 +57,8 @@ inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() != asio::cancellation_type::none)
         throw error(asio::error::operation_aborted, at, {}, where);
-    co_await s.socket.descriptor().async_wait(ready, asio::redirect_error(asio::use_awaitable, ec));
+    co_await s.socket->descriptor().async_wait(ready,
+                                               asio::redirect_error(asio::use_awaitable, ec));
     if (!ec && s.closed())
         ec = asio::error::operation_aborted;
     if (ec)

@@ -43,19 +43,19 @@ inline asio::awaitable<void> drive(session& s, stage& at)
 {
     auto* const handle = s.handle();
     for (auto polled = PGRES_POLLING_WRITING; polled != PGRES_POLLING_OK;) {
-        if (const auto ec = s.socket.watch(PQsocket(handle)))
+        if (const auto ec = s.socket->watch(PQsocket(handle)))
             throw error(ec, at, {});
         const auto ready = polled == PGRES_POLLING_READING
                                ? asio::posix::descriptor_base::wait_read
                                : asio::posix::descriptor_base::wait_write;
-        co_await s.socket.descriptor().async_wait(ready, asio::use_awaitable);
+        co_await s.socket->descriptor().async_wait(ready, asio::use_awaitable);
         errno = 0;
         polled = PQconnectPoll(handle);
         if (polled == PGRES_POLLING_FAILED)
             throw broken(handle, at, errc::connection_failed);
         at = stage_of(PQstatus(handle));
     }
-    if (const auto ec = s.socket.watch(PQsocket(handle)))
+    if (const auto ec = s.socket->watch(PQsocket(handle)))
         throw error(ec, at, {});
 }
 

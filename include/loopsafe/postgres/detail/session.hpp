@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace loopsafe::postgres::detail {
@@ -24,8 +25,9 @@ class session {
 public:
     session(const asio::any_io_executor& executor, const context_ref& home,
             std::shared_ptr<const notice_handler> handler)
-        : notices(std::move(handler)), socket(executor, home), home_(home)
+        : notices(std::move(handler))
     {
+        enter(executor, home);
     }
 
     ~session() { close(); }
@@ -41,8 +43,22 @@ public:
     // libpq is in non-blocking mode: it says good-bye if the socket takes it, and does not wait.
     void close() noexcept
     {
-        socket.close();
+        if (socket)
+            socket->close();
         handle_.reset();
+    }
+
+    // From here to enter() it belongs to no context. Preconditions: no operation is in progress.
+    void leave() noexcept
+    {
+        socket.reset();
+        home_ = {};
+    }
+
+    void enter(const asio::any_io_executor& executor, const context_ref& home)
+    {
+        socket.emplace(executor, home);
+        home_ = home;
     }
 
     // In a forked child: the good-bye, and what TLS adds to it, must not reach the parent's peer.
@@ -50,8 +66,9 @@ public:
     {
         if (closed())
             return;
-        socket.mute();
-        if (!mute_descriptor(PQsocket(handle_.get())))
+        if (socket)
+            socket->mute();
+        if (!loopsafe::detail::mute_descriptor(PQsocket(handle_.get())))
             (void)handle_.release(); // out of descriptors: better leaked than heard
         close();
     }
@@ -62,7 +79,7 @@ public:
     }
 
     notice_sink notices;
-    watched_socket socket;
+    std::optional<watched_socket> socket; // while it is in a context
     prepared_statements statements;
 
     bool busy = false;    // an operation is in progress
@@ -75,6 +92,33 @@ public:
 private:
     context_ref home_;
     connection_handle handle_;
+};
+
+// A session outside of any context.
+class parked_session {
+public:
+    explicit parked_session(std::shared_ptr<session> s) noexcept : session_(std::move(s))
+    {
+        session_->leave();
+    }
+
+    // Errors: those of the reactor; `bad_alloc`. The session is then good for nothing but closing.
+    std::shared_ptr<session> attach(const asio::any_io_executor& executor, const context_ref& home)
+    {
+        session_->enter(executor, home);
+        if (const auto ec = session_->socket->watch(PQsocket(session_->handle())))
+            throw boost::system::system_error(ec, "postgres attach");
+        return std::move(session_);
+    }
+
+    void abandon() noexcept
+    {
+        if (session_ != nullptr)
+            session_->abandon();
+    }
+
+private:
+    std::shared_ptr<session> session_;
 };
 
 } // namespace loopsafe::postgres::detail

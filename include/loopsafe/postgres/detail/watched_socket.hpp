@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 
+#include <loopsafe/detail/mute_descriptor.hpp>
 #include <loopsafe/residents.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,17 +18,6 @@
 namespace loopsafe::postgres::detail {
 
 namespace asio = boost::asio;
-
-// Puts something that nobody listens to in the place of a descriptor.
-inline bool mute_descriptor(int descriptor) noexcept
-{
-    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (nowhere < 0)
-        return false;
-    const bool replaced = descriptor < 0 || ::dup3(nowhere, descriptor, O_CLOEXEC) >= 0;
-    ::close(nowhere);
-    return replaced;
-}
 
 // Waits for libpq's socket through a duplicate of it. libpq closes its own whenever it likes, in
 // the middle of a call; the reactor would be left with a number that means something else by then.
@@ -86,7 +76,7 @@ public:
     void mute() noexcept
     {
         if (number_ >= 0)
-            orphaned_ = !mute_descriptor(number_);
+            orphaned_ = !loopsafe::detail::mute_descriptor(number_);
     }
 
 private:

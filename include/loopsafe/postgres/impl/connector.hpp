@@ -105,6 +105,18 @@ inline boost::asio::awaitable<void> connector::discard_all(std::shared_ptr<detai
     s->used = false;
 }
 
+inline std::optional<connector::handle_type> connector::detach(connection& conn) const noexcept
+{
+    return handle_type(std::move(conn.session_));
+}
+
+inline connection connector::attach(handle_type&& handle,
+                                    const boost::asio::any_io_executor& executor,
+                                    std::source_location where) const
+{
+    return connection(handle.attach(executor, context_of(executor, where)));
+}
+
 inline void connector::abandon(connection& conn) const noexcept
 {
     if (conn.session_ != nullptr)

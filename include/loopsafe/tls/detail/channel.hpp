@@ -31,6 +31,13 @@ struct tls_channel {
         settings->prepare(engine.handle());
     }
 
+    // A connection whose handshake is done.
+    tls_channel(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> known,
+                tls_engine&& speaking) noexcept
+        : settings(std::move(known)), socket(std::move(connected)), engine(std::move(speaking))
+    {
+    }
+
     ~tls_channel() { close(); }
 
     // The descriptor may be another's from now on, so the engine must not be used any more.

@@ -15,6 +15,7 @@
 #include <limits>
 #include <new>
 #include <sys/socket.h>
+#include <utility>
 
 namespace loopsafe::detail {
 
@@ -45,8 +46,17 @@ public:
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         SSL_set_read_ahead(ssl_.get(), 1);
     }
-    tls_engine(const tls_engine&) = delete;
-    tls_engine& operator=(const tls_engine&) = delete;
+    // It goes from one owner of the descriptor to the next. What is left is good for nothing.
+    tls_engine(tls_engine&& other) noexcept
+        : ssl_(std::move(other.ssl_)),
+          descriptor_(other.descriptor_),
+          bytes_sent_(other.bytes_sent_),
+          failed_(other.failed_),
+          muted_(other.muted_)
+    {
+        BIO_set_data(SSL_get_rbio(ssl_.get()), this);
+    }
+    tls_engine& operator=(tls_engine&&) = delete;
 
     SSL* handle() const noexcept { return ssl_.get(); }
 
@@ -77,7 +87,7 @@ public:
     // Says good-bye, if that takes no waiting and the peer could understand it.
     void say_goodbye() noexcept
     {
-        if (!failed_ && !muted_ && SSL_is_init_finished(handle()) == 1) {
+        if (ssl_ != nullptr && !failed_ && !muted_ && SSL_is_init_finished(handle()) == 1) {
             ERR_clear_error();
             SSL_shutdown(handle());
             ERR_clear_error();
