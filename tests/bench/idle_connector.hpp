@@ -23,9 +23,10 @@ struct idle_connector {
 };
 
 // No limit that has to look at a clock.
-inline loopsafe::kept_connection_options timeless(std::size_t max_size = 8)
+template <class Options = loopsafe::kept_connection_options>
+Options timeless(std::size_t max_size = 8)
 {
-    loopsafe::kept_connection_options options;
+    Options options;
     options.max_size = max_size;
     options.idle_timeout = options.max_lifetime = options.probe_after = loopsafe::never;
     return options;

@@ -50,10 +50,11 @@ inline asio::awaitable<void> marked(asio::awaitable<void> loop)
 }
 
 // A pool with one warm connection, on a context of its own.
-template <class Policy>
+template <class Policy, class Connector = idle_connector>
 struct warm_pool {
-    explicit warm_pool(typename Policy::options options)
-        : pool(context, idle_connector{}, std::move(options))
+    using pool_type = loopsafe::connection_pool<Connector, Policy>;
+
+    explicit warm_pool(typename Policy::options options) : pool(make(context, options))
     {
         run(context, acquire_and_release(pool, 100));
     }
@@ -65,8 +66,16 @@ struct warm_pool {
         return nanoseconds;
     }
 
+    static pool_type make(asio::io_context& context, const typename Policy::options& options)
+    {
+        if constexpr (Policy::has_home)
+            return pool_type(context, Connector{}, options);
+        else
+            return pool_type(Connector{}, options);
+    }
+
     asio::io_context context{1};
-    loopsafe::connection_pool<idle_connector, Policy> pool;
+    pool_type pool;
 };
 
 inline double time_empty(int calls)
@@ -91,11 +100,11 @@ double instructions(MakeLoop make_loop)
            calls;
 }
 
-template <class Policy>
+template <class Policy, class Connector = idle_connector>
 double instructions_of(typename Policy::options options)
 {
     return instructions([&](auto step) {
-        warm_pool<Policy> warm(options);
+        warm_pool<Policy, Connector> warm(options);
         step(warm.context, [&](int calls) { return acquire_and_release(warm.pool, calls); });
     });
 }

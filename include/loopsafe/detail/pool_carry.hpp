@@ -5,6 +5,7 @@
 #ifndef LOOPSAFE_DETAIL_POOL_CARRY_HPP
 #define LOOPSAFE_DETAIL_POOL_CARRY_HPP
 
+#include <loopsafe/detail/pool_release.hpp>
 #include <loopsafe/detail/pool_ticket.hpp>
 
 namespace loopsafe::detail {
@@ -67,7 +68,8 @@ auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) no
         if (const auto why = reason_to_drop(s, now))
             return why;
     }
-    if (!connector_.is_clean(std::as_const(*s.connection)))
+    if (!still_at(shelf_of(s).home, *s.connection) ||
+        !connector_.is_clean(std::as_const(*s.connection)))
         return close_reason::dirty;
     if (!frames_messages<Connector> && !s.released)
         return close_reason::not_released;
