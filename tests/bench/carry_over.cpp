@@ -20,10 +20,6 @@ struct bare_connector : idle_connector {
 
 int main()
 {
-    const auto timeless_carried = timeless<loopsafe::carried_connection_options>();
-    row("carry_over_pool, acquire + release",
-        instructions_of<carry_over_pool, bare_connector>(timeless_carried), "instructions",
-        instructions_of<keep_alive_pool, bare_connector>(timeless()), 1.05);
     row("carry_over_pool, acquire + release, default options",
         instructions_of<carry_over_pool, bare_connector>({}), "instructions",
         instructions_of<keep_alive_pool, bare_connector>({}), 1.05);

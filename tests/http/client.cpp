@@ -612,6 +612,7 @@ TEST_CASE("http: the hook is told what happens, and what it throws is dropped")
         case http::event::kind::first_byte: told.emplace_back("first byte"); break;
         case http::event::kind::replayed: told.emplace_back("replayed"); break;
         case http::event::kind::returned: told.emplace_back(e.kept ? "returned" : "closed"); break;
+        default: told.emplace_back("?"); // of other policies
         }
         throw std::runtime_error("dropped");
     };

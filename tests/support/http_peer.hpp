@@ -218,6 +218,13 @@ public:
         return accepted_;
     }
 
+    bool is_secure() const noexcept { return tls_ != nullptr; }
+    /// As OpenSSL counts them for the server.
+    int handshakes() const
+    {
+        return tls_ ? static_cast<int>(SSL_CTX_sess_accept_good(tls_.get())) : 0;
+    }
+
     /// What the test and its peer tell each other.
     void note(std::string what)
     {
