@@ -336,6 +336,21 @@ TEST_CASE_TEMPLATE("an allocation that fails in a TCP connect loses nothing", Po
         fail_every_allocation<world_type>({.name = "connecting"}, how);
 }
 
+TEST_CASE("an allocation that fails in adopting loses nothing, and parking needs none")
+{
+    using world_type = world<loopsafe::carry_over_pool, tcp_peer>;
+    const auto park = [](world_type& w) {
+        std::optional<asio::io_context> context(std::in_place, 1);
+        w.pool->async_acquire(context->get_executor(),
+                              [](error_code, auto lease) { lease.release(); });
+        context->run();
+        CHECK(heap::allocations_of([&] { context.reset(); }) == 0);
+        REQUIRE(w.pool->stats().parked == 1);
+    };
+    for (const auto how : {form::coroutine, form::token})
+        fail_every_allocation<world_type>({.name = "adopting", .prepare = park}, how);
+}
+
 TEST_CASE_TEMPLATE("an allocation that fails in async_close loses nothing", Policy,
                    loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
 {
