@@ -5,6 +5,8 @@
 
 #include <fstream>
 #include <postgres/support.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace {
 
@@ -76,6 +78,124 @@ TEST_CASE("carried: a thousand contexts make one session, or a thousand")
 TEST_CASE("carried: a thousand contexts over TLS make one handshake, or a thousand")
 {
     one_or_a_thousand("carried_tls", "require");
+}
+
+// No further descriptors for as long as it lives.
+class descriptors_exhausted {
+public:
+    descriptors_exhausted()
+    {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        const int next = ::dup(0);
+        ::close(next);
+        const ::rlimit none{static_cast<::rlim_t>(next), before_.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    }
+    descriptors_exhausted(const descriptors_exhausted&) = delete;
+    ~descriptors_exhausted() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    ::rlimit before_{};
+};
+
+TEST_CASE("carried: a session that finds no descriptor in the next context is closed and counted")
+{
+    using loopsafe::close_reason;
+    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
+        pg::connector(server())};
+    const auto ask = [&]() -> asio::awaitable<int> {
+        auto lease = co_await pool.acquire();
+        const auto rows = co_await lease->query("select 42");
+        co_return rows[0][0].template as<int>();
+    };
+    REQUIRE(run(ask) == 42);
+    REQUIRE(pool.stats().parked == 1);
+    const auto before = open_descriptors();
+    {
+        asio::io_context context;
+        asio::steady_timer reactor(context); // and all that it wants to open
+        {
+            const descriptors_exhausted none;
+            CHECK_THROWS_AS(run_on(context, ask), pg::error);
+        }
+        CHECK(pool.stats().closed(close_reason::not_attached) == 1);
+        CHECK(pool.stats().dropped == 1);
+        CHECK(pool.stats().parked == 0);
+        CHECK(run_on(context, ask) == 42);
+    }
+    CHECK(pool.stats().connects == 2);
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("carried: what a session has set for itself does not reach its next user")
+{
+    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
+        pg::connector(server())};
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        co_await lease->execute("set application_name = 'somebody'");
+    });
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        const auto rows = co_await lease->query("show application_name");
+        CHECK(rows[0][0].template as<std::string>() == "loopsafe");
+    });
+    CHECK(pool.stats().connects == 1);
+}
+
+TEST_CASE("carried: a session in a transaction, in an error or in the middle of a query is not")
+{
+    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
+        pg::connector(server())};
+    const auto in_a_context_that_dies = [&](const char* text, int handlers) {
+        asio::io_context context;
+        asio::co_spawn(
+            context,
+            [](auto& p, const char* sql) -> asio::awaitable<void> {
+                auto lease = co_await p.acquire();
+                co_await lease->query(sql);
+            }(pool, text),
+            [](const std::exception_ptr&) {});
+        if (handlers == 0)
+            context.run();
+        while (handlers-- != 0 && pool.stats().leased == 0)
+            context.run_one();
+    };
+    in_a_context_that_dies("begin", 0);
+    CHECK(pool.stats().closed(loopsafe::close_reason::dirty) == 1);
+    in_a_context_that_dies("select 1 / 0", 0);
+    CHECK(pool.stats().closed(loopsafe::close_reason::dirty) == 2);
+    in_a_context_that_dies("select pg_sleep(60)", 1000);
+    CHECK(pool.stats().closed(loopsafe::close_reason::context_died) == 1);
+    CHECK(pool.stats().times_parked == 0);
+    in_a_context_that_dies("select 1", 0);
+    CHECK(pool.stats().parked == 1);
+}
+
+TEST_CASE("carried: a session that the server has ended while it was parked is dropped")
+{
+    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
+        pg::connector(server())};
+    int victim = 0;
+    int descriptor = -1;
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        victim = lease->backend_pid();
+        descriptor = PQsocket(lease->native_handle());
+    });
+    loopsafe::connection_pool<pg::connector, loopsafe::null_pool> other{pg::connector(server())};
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await other.acquire();
+        co_await lease->query("select pg_terminate_backend($1)", victim);
+    });
+    ::pollfd told{descriptor, POLLIN, 0};
+    REQUIRE(::poll(&told, 1, -1) == 1);
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        CHECK(lease->backend_pid() != victim);
+    });
+    CHECK(pool.stats().closed(loopsafe::close_reason::probe_failed) == 1);
+    CHECK(pool.stats().connects == 2);
 }
 
 } // namespace

@@ -335,6 +335,35 @@ TEST_CASE("a closed pool parks nothing, nor does one that is gone")
     CHECK(f.script->open() == 0);
 }
 
+TEST_CASE("a pool that is closed, or told to forget, while a context dies parks nothing more")
+{
+    fixture f;
+    f.use(3);
+    auto why = close_reason::pool_closed;
+    SUBCASE("closed")
+    {
+        f.pool->on_event([&](const pool_event& e) {
+            if (e.what == pool_event::kind::parked)
+                f.pool->close();
+        });
+    }
+    SUBCASE("invalidated")
+    {
+        why = close_reason::invalidated;
+        f.pool->on_event([&](const pool_event& e) {
+            if (e.what == pool_event::kind::parked)
+                f.pool->invalidate();
+        });
+    }
+    f.context.die();
+    CHECK(f.stats().times_parked == 1);
+    CHECK(f.stats().parked == 0);
+    CHECK(f.stats().closed(why) == 3);
+    CHECK(f.script->detached == 1);
+    CHECK(f.script->open() == 0);
+    CHECK(adds_up(f.stats()));
+}
+
 TEST_CASE("a session that needs a reset has it after it was carried over, too")
 {
     fixture f;

@@ -154,7 +154,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
     bool probed = false;
     if constexpr (carries) {
         drop_expired(now);
-        probed = t.connection_slot() == nullptr && adopt(t, executor, now);
+        probed = t.connection_slot() == nullptr && adopt(t, executor);
     }
     if (t.connection_slot() == nullptr) {
         auto fresh = std::make_unique<slot>(t.at());

@@ -81,24 +81,20 @@ auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) no
     return std::nullopt;
 }
 
-// Into the context that runs this. True where the ticket has a connection now.
+// Into the context that runs this. True where the ticket has a connection now. What is too old, or
+// not this process's, was dropped before.
 template <class Connector, class Policy>
-bool pool_state<Connector, Policy>::adopt(ticket& t, const asio::any_io_executor& executor,
-                                          const clock_reading& now)
+bool pool_state<Connector, Policy>::adopt(ticket& t, const asio::any_io_executor& executor)
 {
     for (;;) {
         slot* s = nullptr;
-        std::optional<close_reason> why;
         {
             const lock_guard lock(mutex_);
-            sync_forks();
             s = static_cast<slot*>(parking_.take());
-            if (s == nullptr)
-                return false;
-            why = reason_to_drop(*s, now);
         }
-        if (!why)
-            why = attach(*s, executor);
+        if (s == nullptr)
+            return false;
+        const auto why = attach(*s, executor);
         {
             const lock_guard lock(mutex_);
             if (why) {

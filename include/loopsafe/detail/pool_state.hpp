@@ -226,7 +226,7 @@ private:
     std::optional<close_reason> reason_to_drop(const slot& s,
                                                const clock_reading& now) const noexcept;
     std::optional<close_reason> detach(slot& s, const clock_reading& now) noexcept;
-    bool adopt(ticket& t, const asio::any_io_executor& executor, const clock_reading& now);
+    bool adopt(ticket& t, const asio::any_io_executor& executor);
     std::optional<close_reason> attach(slot& s, const asio::any_io_executor& executor) noexcept;
     void drop_expired(const clock_reading& now) noexcept;
     void drop_one(slot& s, close_reason why) noexcept;
