@@ -183,6 +183,13 @@ int main(int argc, char** argv)
         [](int& answered) { loopsafe::run([&] { return six_queries(shelves, answered); }); },
         [] { return shelves.stats(); });
 
+    static loopsafe::connection_pool<connector, loopsafe::carry_over_pool> carried{
+        connector_for("zombie_carried")};
+    five_starts(
+        "carry_over_pool, fresh contexts", "zombie_carried", 2, true, false,
+        [](int& answered) { loopsafe::run([&] { return six_queries(carried, answered); }); },
+        [] { return carried.stats(); });
+
     // And so do these, whose connections belong to worker threads instead of a context.
     using loopsafe::thread_offload;
     static loopsafe::connection_pool<connector, loopsafe::keep_alive_pool, thread_offload> workers{
