@@ -17,6 +17,7 @@ using loopsafe::tcp_connector;
 using strict_pool = loopsafe::connection_pool<tcp_connector>;
 using null_pool = loopsafe::connection_pool<tcp_connector, loopsafe::null_pool>;
 using shelf_pool = loopsafe::connection_pool<tcp_connector, loopsafe::per_context_pool>;
+using carry_pool = loopsafe::connection_pool<tcp_connector, loopsafe::carry_over_pool>;
 
 // The peer's context is not run: the kernel accepts for it.
 asio::io_context peer_context;
@@ -29,6 +30,7 @@ asio::awaitable<void> two_calls(Pool& pool)
     for (int call = 0; call < 2; ++call) {
         try {
             auto lease = co_await pool.acquire();
+            lease.release(); // bare TCP is carried over only then
         } catch (const loopsafe::context_error&) {
         }
     }
@@ -79,6 +81,13 @@ int main()
         for (int invocation = 0; invocation < 3; ++invocation)
             loopsafe::run([&] { return two_calls(pool); });
         row("worker with a loop per invocation", "a fresh one each time", "`null_pool`", pool);
+    }
+    {
+        carry_pool pool{to_peer};
+        for (int invocation = 0; invocation < 3; ++invocation)
+            loopsafe::run([&] { return two_calls(pool); });
+        row("worker with a loop per invocation", "a fresh one each time", "`carry_over_pool`",
+            pool);
     }
     {
         shelf_pool pool{to_peer};
