@@ -9,6 +9,7 @@
 #include <boost/asio/write.hpp>
 
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -18,6 +19,7 @@ using asio::ip::tcp;
 struct line_client {
     loopsafe::tcp_stream stream;
     std::string input = {};
+    bool asked = false; // and not yet answered
 
     asio::awaitable<std::string> read_line()
     {
@@ -30,9 +32,12 @@ struct line_client {
 
     asio::awaitable<std::string> ask(std::string line)
     {
+        asked = true;
         line += '\n';
         co_await asio::async_write(stream, asio::buffer(line), asio::use_awaitable);
-        co_return co_await read_line();
+        auto answer = co_await read_line();
+        asked = false;
+        co_return answer;
     }
 };
 
@@ -53,17 +58,35 @@ public:
     }
     bool is_clean(const line_client& client) const noexcept
     {
-        return client.stream.is_clean() && client.input.empty();
+        return client.stream.is_clean() && client.input.empty() && !client.asked;
     }
     bool probe(line_client& client) const noexcept { return tcp_.probe(client.stream); }
+
+    // With these, carry_over_pool can take a connection from one context to the next: what is left
+    // of a clean one in between is what is left of its stream.
+    using handle_type = loopsafe::tcp_connector::handle_type;
+    static constexpr bool frames_messages = true; // is_clean() knows where they end
+
+    std::optional<handle_type> detach(line_client& client) const noexcept
+    {
+        return tcp_.detach(client.stream);
+    }
+    line_client attach(handle_type&& handle, const asio::any_io_executor& executor) const
+    {
+        return line_client{tcp_.attach(std::move(handle), executor)};
+    }
+
+    // In a forked child.
+    void abandon(line_client& client) const noexcept { tcp_.abandon(client.stream); }
+    void abandon(handle_type& handle) const noexcept { tcp_.abandon(handle); }
 
 private:
     loopsafe::tcp_connector tcp_;
 };
 
-static_assert(loopsafe::connector<line_connector>);
+static_assert(loopsafe::connector<line_connector> && loopsafe::can_carry<line_connector>);
 
-void serve_one(tcp::acceptor& acceptor) // greets, then echoes lines
+void serve_next(tcp::acceptor& acceptor) // greets, then echoes lines
 {
     auto peer = acceptor.accept();
     asio::write(peer, asio::buffer("ready\n", 6));
@@ -77,20 +100,35 @@ void serve_one(tcp::acceptor& acceptor) // greets, then echoes lines
     }
 }
 
+template <class Pool>
+asio::awaitable<void> ask(Pool& pool, const char* line)
+{
+    auto lease = co_await pool.acquire();
+    const auto answer = co_await lease->ask(line);
+    std::printf("%s\n", answer.c_str());
+}
+
 int main()
 {
     asio::io_context server;
     tcp::acceptor acceptor(server, {asio::ip::address_v4::loopback(), 0});
-    std::thread serving([&] { serve_one(acceptor); });
+    std::thread serving([&] {
+        serve_next(acceptor);
+        serve_next(acceptor);
+    });
+    const line_connector how(acceptor.local_endpoint());
 
     loopsafe::run([&]() -> asio::awaitable<void> {
-        loopsafe::connection_pool<line_connector> pool{co_await asio::this_coro::executor,
-                                                       line_connector(acceptor.local_endpoint())};
-        for (const char* line : {"one", "two", "three"}) {
-            auto lease = co_await pool.acquire();
-            const auto answer = co_await lease->ask(line);
-            std::printf("%s\n", answer.c_str());
-        }
+        loopsafe::connection_pool<line_connector> pool{co_await asio::this_coro::executor, how};
+        for (const char* line : {"one", "two", "three"})
+            co_await ask(pool, line);
     });
+    {
+        loopsafe::connection_pool<line_connector, loopsafe::carry_over_pool> pool{how};
+        for (const char* line : {"four", "five", "six"})
+            loopsafe::run([&] { return ask(pool, line); }); // a context each
+        std::printf("%zu connection for three contexts\n",
+                    static_cast<std::size_t>(pool.stats().connects));
+    }
     serving.join();
 }

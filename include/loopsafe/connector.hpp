@@ -84,7 +84,9 @@ concept can_abandon = requires(const C& c, typename C::connection_type& connecti
 ///   pending on it. Empty: that cannot be done. The connection is destroyed afterwards.
 /// * `c.attach(handle, executor)` puts it into the context of `executor`, which runs the caller. It
 ///   does not wait. Where it throws, the connection is closed.
-/// * Where `abandon(connection)` exists, `abandon(handle)` does the same.
+/// * Where `abandon(connection)` exists, `abandon(handle)` does the same. A connection of sockets
+///   needs both: a socket that was assign()ed a descriptor is taken off Asio's epoll set when it
+///   closes, which a forked child shares with its parent. `tcp_connector` shows how.
 ///
 /// `static constexpr bool frames_messages = true;` says that `is_clean()` knows where messages end.
 /// Without it, a connection is carried only if its last lease ended in `lease::release()`.
