@@ -254,6 +254,31 @@ TEST_CASE("http: each stage has its deadline, and none is early")
     CHECK(t.client->stats().idle == 0);
 }
 
+TEST_CASE("http: a head that the socket does not take at once arrives whole, or its time passes")
+{
+    constexpr std::size_t size = 4'000'000; // more than the socket holds
+    http_peer peer([](http_peer::caller& c) {
+        const auto head = c.read_until("\r\n\r\n");
+        c.write(answer(std::to_string(std::count(head.begin(), head.end(), '~'))));
+    });
+    http_peer deaf([](http_peer::caller& c) { c.peer().await_note("done"); });
+    asio::io_context context(1);
+    http::client client{context};
+    http::request asked{"GET", peer.url()};
+    asked.headers.add("x", std::string(size, '~'));
+    http::request lost{"GET", deaf.url()};
+    lost.headers.add("x", std::string(4 * size, '~'));
+    lost.timeouts.emplace();
+    lost.timeouts->write = 50ms;
+    CHECK(run_on(context, client.send(std::move(asked))).body == std::to_string(size));
+    const auto ask = [&] { run_on(context, client.send(std::move(lost))); };
+    const auto failed = thrown_by<http::error>(ask);
+    deaf.note("done");
+    CHECK(failed.code() == http::errc::timed_out);
+    CHECK(failed.seen().stage == stage::write);
+    CHECK(failed.seen().bytes_sent > 0);
+}
+
 TEST_CASE("http: what the caller does meanwhile is no time of the server's")
 {
     timed t([](http_peer::caller& c) {

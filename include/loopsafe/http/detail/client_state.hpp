@@ -129,10 +129,13 @@ public:
         c.settings = settings_;
         c.most = &o.limits;
         c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
-        if (const auto now = timer::clock_type::now().time_since_epoch();
-            c.times->total <
-            std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now))
-            c.due = now + c.times->total;
+        if (c.times->total != never) {
+            const auto now = timer::clock_type::now().time_since_epoch();
+            const auto most =
+                std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now);
+            if (c.times->total < most)
+                c.due = now + c.times->total;
+        }
         auto at = find_server(c, executor);
         c.host_field = at->host_field;
         c.origin = &at->origin;

@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace loopsafe::http::detail {
@@ -249,10 +250,16 @@ private:
     {
         std::string_view head = out_;
         while (!head.empty() || !body.empty()) {
-            set_deadline(c, c.times->write);
-            const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
-            const auto [ec, n] =
-                co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            error_code ec = asio::error::would_block;
+            std::size_t n = 0;
+            if (then_read && body.empty()) // the read waits for others to have their turn
+                n = transport_.write_now(asio::buffer(head), ec);
+            if (ec == asio::error::would_block) {
+                set_deadline(c, c.times->write);
+                const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
+                std::tie(ec, n) =
+                    co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            }
             if (!wrote(c, ec, n))
                 break;
             const auto of_head = std::min(n, head.size());

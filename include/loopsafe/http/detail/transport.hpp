@@ -10,13 +10,16 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <sys/socket.h>
 #include <utility>
 #include <variant>
 
@@ -69,6 +72,21 @@ public:
                     self->plain_.async_write_some(buffers, std::move(handler));
             },
             token, this, from);
+    }
+
+    // What the operating system takes at once; `would_block` where only waiting can tell.
+    std::size_t write_now(asio::const_buffer from, error_code& ec) noexcept
+    {
+        const auto n = secure_ ? -1
+                               : ::send(native_handle(), from.data(), from.size(),
+                                        MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0) {
+            ec = {};
+            return static_cast<std::size_t>(n);
+        }
+        const bool waits = secure_ || errno == EAGAIN || errno == EINTR;
+        ec = waits ? asio::error::would_block : error_code(errno, boost::system::system_category());
+        return 0;
     }
 
     // What the operating system has taken, where that is not what was written.
