@@ -3,14 +3,11 @@
 // and TLS, beside the loops that one would write by hand on Beast.
 #include "../support/certificates.hpp"
 #include "../support/heap.hpp"
+#include "http_peers.hpp"
 #include "measure.hpp"
 #include "stepping.hpp"
 
 #include <loopsafe/http.hpp>
-
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 
 #include <array>
 #include <cstring>
@@ -23,21 +20,10 @@
 namespace {
 
 using namespace bench;
-using asio::ip::tcp;
-namespace beast = boost::beast;
-namespace beast_http = boost::beast::http;
 namespace http = loopsafe::http;
 
 constexpr int counted = 50;
 constexpr int warm_up = 20;
-constexpr std::string_view answer = "HTTP/1.1 200 OK\r\n"
-                                    "Server: x/1.0\r\n"
-                                    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-                                    "Content-Type: text/plain\r\n"
-                                    "Connection: keep-alive\r\n"
-                                    "Content-Length: 13\r\n"
-                                    "\r\n"
-                                    "Hello, World!";
 
 // Where the server listens.
 struct ports {
@@ -49,7 +35,6 @@ struct ports {
         return tls ? "https://127.0.0.1:" + std::to_string(secure) + '/'
                    : "http://127.0.0.1:" + std::to_string(plain) + '/';
     }
-    tcp::endpoint endpoint() const { return {asio::ip::address_v4::loopback(), plain}; }
 };
 
 // A process of its own, so that what it does is not counted. Each caller has a thread.
@@ -124,12 +109,6 @@ private:
     pid_t process_ = 0;
 };
 
-void require(bool well)
-{
-    if (!well)
-        throw std::runtime_error("the wrong response");
-}
-
 // Calls `begin` and `end` around the requests that count.
 template <class Get, class Begin, class End>
 asio::awaitable<void> requests(Get get, Begin begin, End end)
@@ -172,64 +151,18 @@ private:
     }
 };
 
-using executor_type = asio::io_context::executor_type;
-using awaitable_type = asio::awaitable<void, executor_type>;
-constexpr asio::use_awaitable_t<executor_type> direct{};
-
-// Row D of the research: a socket and an awaitable on the context's own executor, Beast's messages.
-struct by_messages {
+template <class Peer>
+struct by_hand {
     template <class Begin, class End>
     static awaitable_type talk(const ports& s, bool, Begin begin, End end)
     {
-        asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
-        socket.connect(s.endpoint());
-        socket.set_option(tcp::no_delay(true));
-        beast_http::request<beast_http::empty_body> request{beast_http::verb::get, "/", 11};
-        request.set(beast_http::field::host, "127.0.0.1:8080");
-        request.set(beast_http::field::user_agent, "mb/1");
-        request.set(beast_http::field::accept, "*/*");
-        beast::flat_buffer buffer;
-        for (int i = -warm_up; i != counted; ++i) {
-            if (i == 0)
-                begin();
-            co_await beast_http::async_write(socket, request, direct);
-            beast_http::response<beast_http::string_body> response;
-            co_await beast_http::async_read(socket, buffer, response, direct);
-            require(response.body().size() == 13);
-        }
-        end();
-    }
-};
-
-// Row S: a request that is text already, and a loop of one's own over Beast's parser.
-struct by_parser {
-    template <class Begin, class End>
-    static awaitable_type talk(const ports& s, bool, Begin begin, End end)
-    {
-        asio::basic_stream_socket<tcp, executor_type> socket(co_await asio::this_coro::executor);
-        socket.connect(s.endpoint());
-        socket.set_option(tcp::no_delay(true));
-        const std::string request = "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: "
-                                    "mb/1\r\nAccept: */*\r\n\r\n";
-        beast::flat_buffer buffer;
-        for (int i = -warm_up; i != counted; ++i) {
-            if (i == 0)
-                begin();
-            co_await asio::async_write(socket, asio::buffer(request), direct);
-            beast_http::response_parser<beast_http::string_body> parser;
-            parser.eager(true);
-            while (!parser.is_done()) {
-                if (buffer.size() != 0) {
-                    beast::error_code ec;
-                    buffer.consume(parser.put(buffer.data(), ec));
-                    require(!ec || ec == beast_http::error::need_more);
-                    if (parser.is_done())
-                        break;
-                }
-                buffer.commit(co_await socket.async_read_some(buffer.prepare(8192), direct));
-            }
-            require(parser.get().body().size() == 13);
-        }
+        const page wanted{.port = s.plain};
+        Peer peer(co_await asio::this_coro::executor, wanted);
+        int left = warm_up;
+        co_await peer.requests(left);
+        begin();
+        left = counted;
+        co_await peer.requests(left);
         end();
     }
 };
@@ -285,8 +218,8 @@ constexpr subject make(const char* name, bool one_thread = true)
 
 using namespace loopsafe;
 constexpr std::array subjects{
-    make<by_messages>("Beast's messages"),
-    make<by_parser>("Beast's parser"),
+    make<by_hand<by_messages>>("Beast's messages"),
+    make<by_hand<by_parser>>("Beast's parser"),
     make<ours<keep_alive_pool, on_context>>("keep_alive_pool, on_context"),
     make<ours<null_pool, on_context>>("null_pool, on_context"),
     make<ours<per_context_pool, on_context>>("per_context_pool, on_context"),

@@ -27,22 +27,38 @@ void keep(T& x)
     asm volatile("" : : "r"(&x) : "memory");
 }
 
-// One JSON object. The limit is one of the ratio, or of the value where the baseline is zero.
+// What a ratio should not exceed, or fall short of.
+struct limit {
+    double bound;
+    bool at_least = false;
+};
+
+// One JSON object. Without a ratio, the limit is one of the value.
 inline void row(const std::string& name, double value, const char* unit, double baseline,
-                std::optional<double> limit = {})
+                std::optional<double> ratio, std::optional<limit> wanted)
 {
     std::printf("{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"baseline\": %.6g, ",
                 name.c_str(), value, unit, baseline);
-    if (baseline != 0.0)
-        std::printf("\"ratio\": %.4g", value / baseline);
+    if (ratio)
+        std::printf("\"ratio\": %.4g", *ratio);
     else
         std::printf("\"ratio\": null");
-    if (limit) {
-        const bool held = (baseline != 0.0 ? value / baseline : value) <= *limit;
-        std::printf(", \"limit\": %.4g, \"held\": %s", *limit, held ? "true" : "false");
+    if (wanted) {
+        const auto seen = ratio.value_or(value);
+        const bool held = wanted->at_least ? seen >= wanted->bound : seen <= wanted->bound;
+        std::printf(", \"%s\": %.4g, \"held\": %s", wanted->at_least ? "least" : "limit",
+                    wanted->bound, held ? "true" : "false");
     }
     std::printf("}\n");
     std::fflush(stdout);
+}
+
+inline void row(const std::string& name, double value, const char* unit, double baseline,
+                std::optional<double> most = {})
+{
+    row(name, value, unit, baseline,
+        baseline != 0.0 ? std::optional(value / baseline) : std::nullopt,
+        most ? std::optional(limit{*most}) : std::nullopt);
 }
 
 template <class Body>
@@ -77,6 +93,39 @@ std::vector<double> least(int calls, int turns, Subjects... subjects)
         ((best[i] = std::min(best[i], subjects(calls) / calls), ++i), ...);
     }
     return best;
+}
+
+inline double median(std::vector<double> of)
+{
+    const auto middle = of.begin() + static_cast<std::ptrdiff_t>(of.size() / 2);
+    std::nth_element(of.begin(), middle, of.end());
+    return *middle;
+}
+
+// Medians of pairs: which of the two comes first alternates. The ratio is that of the ratios of the
+// pairs, since what slows the machine down for a while slows both of a pair.
+struct pairs {
+    double value;
+    double baseline;
+    double ratio;
+};
+
+template <class Subject, class Beside>
+pairs alternate(int count, Subject subject, Beside beside)
+{
+    std::vector<double> values;
+    std::vector<double> baselines;
+    std::vector<double> ratios;
+    for (int i = 0; i != count; ++i) {
+        const bool first = i % 2 == 0;
+        const double before = first ? subject() : 0;
+        const double baseline = beside();
+        const double value = first ? before : subject();
+        values.push_back(value);
+        baselines.push_back(baseline);
+        ratios.push_back(value / baseline);
+    }
+    return {median(values), median(baselines), median(ratios)};
 }
 
 } // namespace bench

@@ -141,6 +141,8 @@ need() {
         doctest-dev) has_header doctest/doctest.h ;;
         libssl-dev) has_header openssl/ssl.h ;;
         libpq-dev) has_libpq ;;
+        libcurl4-openssl-dev) pkg-config --exists libcurl ;;
+        libcpp-httplib-dev) pkg-config --exists cpp-httplib ;;
         postgresql) "$tools/postgres_server" find ;;
         pgbouncer | haproxy) PATH=$PATH:/usr/sbin type -P "$package" ;;
         nginx-light) PATH=$PATH:/usr/sbin type -P nginx ;;
