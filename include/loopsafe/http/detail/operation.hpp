@@ -85,13 +85,15 @@ class outcome;
 template <class State>
 class outcome<State, response> {
 public:
-    explicit outcome(request& asked) : x_(asked) {}
+    explicit outcome(request& asked) : x_(std::make_unique<exchange_on<State>>(asked)) {}
 
-    exchange_on<State>& exchange() noexcept { return x_; }
-    response take(const asio::any_io_executor&) { return std::move(x_.the_call().answer); }
+    exchange_on<State>& exchange() noexcept { return *x_; }
+    response take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
 
 private:
-    exchange_on<State> x_;
+    // Not in the frame: one of more than 1020 bytes Asio does not keep for the next call, and to
+    // make place for it, it lets go of one that it has kept.
+    const std::unique_ptr<exchange_on<State>> x_;
 };
 
 template <class State>

@@ -84,8 +84,10 @@ public:
             ec = {};
             return static_cast<std::size_t>(n);
         }
-        const bool waits = secure_ || errno == EAGAIN || errno == EINTR;
-        ec = waits ? asio::error::would_block : error_code(errno, boost::system::system_category());
+        if (secure_ || errno == EAGAIN || errno == EINTR)
+            ec = asio::error::would_block;
+        else
+            ec.assign(errno, boost::system::system_category());
         return 0;
     }
 
