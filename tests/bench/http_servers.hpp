@@ -163,7 +163,9 @@ public:
 
 private:
     struct directory {
-        std::string path = (std::filesystem::temp_directory_path() / "loopsafe-bench.XXXXXX");
+        // Below build/, also where this process is killed and cannot remove it.
+        std::string path =
+            std::filesystem::read_symlink("/proc/self/exe").parent_path() / "nginx.XXXXXX";
         directory()
         {
             if (::mkdtemp(path.data()) == nullptr)
