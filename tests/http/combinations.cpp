@@ -15,9 +15,13 @@ namespace {
 template <class Client>
 class client_of final : public any_client {
 public:
-    template <class... Home>
-    explicit client_of(const http::single_use_client_options& with, Home&... home)
-        : client_(home..., options(with))
+    explicit client_of(const http::single_use_client_options& with) : client_(options(with)) {}
+    client_of(const http::single_use_client_options& with, asio::io_context& home)
+        : client_(home, options(with))
+    {
+    }
+    client_of(const http::single_use_client_options& with, loopsafe::worker_threads* workers)
+        : client_(options(with), workers)
     {
     }
 
@@ -48,7 +52,8 @@ private:
 } // namespace
 
 std::unique_ptr<any_client> make_client(combination what, asio::io_context& home,
-                                        const http::single_use_client_options& with)
+                                        const http::single_use_client_options& with,
+                                        loopsafe::worker_threads* workers)
 {
     using namespace loopsafe;
     switch (what) {
@@ -62,9 +67,10 @@ std::unique_ptr<any_client> make_client(combination what, asio::io_context& home
         return std::make_unique<client_of<http::basic_client<carry_over_pool>>>(with);
     case combination::keep_alive_offloaded:
         return std::make_unique<client_of<http::basic_client<keep_alive_pool, thread_offload>>>(
-            with);
+            with, workers);
     case combination::null_offloaded:
-        return std::make_unique<client_of<http::basic_client<null_pool, thread_offload>>>(with);
+        return std::make_unique<client_of<http::basic_client<null_pool, thread_offload>>>(with,
+                                                                                          workers);
     }
     throw std::logic_error("no such combination");
 }

@@ -85,9 +85,10 @@ public:
     asio::awaitable<response> get(std::string url) { return send({"GET", std::move(url)}); }
 };
 
-/// A client of that kind, for the context of `home`.
+/// A client of that kind, for the context of `home`, or on `workers`.
 std::unique_ptr<any_client> make_client(combination what, asio::io_context& home,
-                                        const http::single_use_client_options& with = {});
+                                        const http::single_use_client_options& with = {},
+                                        loopsafe::worker_threads* workers = nullptr);
 
 /// What a test sees of a request: the response, or the error.
 struct seen {
