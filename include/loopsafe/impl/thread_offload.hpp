@@ -121,11 +121,14 @@ struct offload_cancellation {
 struct offload_ending {
     offloaded_call& call;
     worker_core& core;
+    bool submitted = false;
 
     ~offload_ending()
     {
-        if (core.withdraw(call)) {
+        if (!submitted) {
             call.drop_function(); // whoever could still cancel the call keeps it, not what it holds
+        } else if (core.withdraw(call)) {
+            call.drop_function();
             call.drop_reference();
         } else if (!call.settled() && core.is_of_this_process(call))
             call.request_stop();
@@ -157,12 +160,18 @@ asio::awaitable<typename Call::result_type> perform(counted_ref<Call> call, work
     if (slot.is_connected())
         slot.template emplace<offload_cancellation>(counted_ref<offloaded_call>(*call), core,
                                                     cancelled);
-    const offload_ending at_the_end{*call, *core};
+    offload_ending at_the_end{*call, *core};
     const auto begin = [&](auto handler) {
         const auto keep_call = call; // on another thread the caller may have ended meanwhile
         const auto keep_core = core;
-        timer.async_wait(
-            asio::bind_cancellation_slot(asio::cancellation_slot(), std::move(handler)));
+        at_the_end.submitted = true;
+        try {
+            timer.async_wait(
+                asio::bind_cancellation_slot(asio::cancellation_slot(), std::move(handler)));
+        } catch (...) { // then nobody can have ended the caller
+            at_the_end.submitted = false;
+            throw;
+        }
         keep_core->submit(*keep_call);
     };
     co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,

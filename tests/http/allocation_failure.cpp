@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+// Each allocation of a request fails once. Nothing may be lost by it: the client has one connection
+// and one permit, and the next request needs both.
+
+#include <http/stepped.hpp>
+#include <support/heap.hpp>
+
+namespace {
+
+using namespace http_test;
+
+// How a request ended that met a failing allocation.
+enum class ending { succeeded, told_caller, left_run };
+
+bool tells_of_memory(const std::exception_ptr& error)
+{
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::bad_alloc&) {
+        return true;
+    } catch (const boost::system::system_error& e) {
+        return e.code() == boost::system::errc::not_enough_memory;
+    } catch (...) {
+        return false;
+    }
+}
+
+// How often an exception came out of the context.
+int run_with_failing(long which, stepped& w)
+{
+    int thrown = 0;
+    const heap::watch on(which);
+    try {
+        w.begin();
+    } catch (const std::bad_alloc&) {
+        ++thrown;
+    }
+    for (bool more = true; more && !w.ended;) {
+        try {
+            more = w.context->run_one_for(10s) != 0;
+        } catch (const std::bad_alloc&) { // a failure of a handler: the context goes on
+            ++thrown;
+        }
+    }
+    return thrown;
+}
+
+// One attempt, in which the allocation with this number fails.
+std::optional<ending> attempt(const situation& s, http_peer& peer,
+                              loopsafe::worker_threads& workers, bool one_thread, long which)
+{
+    const auto alive = heap::alive;
+    std::optional<ending> end;
+    {
+        stepped w(s, peer, &workers);
+        w.context->restart();
+        const auto thrown = run_with_failing(which, w);
+        const bool failed = heap::allocations > which;
+        CHECK(thrown <= (failed ? 1 : 0));
+        CHECK((w.ended || thrown == 1));
+        CHECK(!w.frame_lives());
+        if (failed)
+            end = !w.ended ? ending::left_run : w.error ? ending::told_caller : ending::succeeded;
+        if (w.ended && w.error == nullptr)
+            CHECK(w.got == w.target());
+        if (w.error != nullptr)
+            CHECK(tells_of_memory(w.error));
+        if (one_thread) { // else the worker may still be at it
+            CHECK(w.client->stats().leased == 0);
+            CHECK(w.client->stats().connecting == 0);
+        }
+        CHECK(w.client->stats().waiting == 0);
+        REQUIRE(w.ask("/after") == "/after");
+    }
+    if (one_thread) // what one takes another may give back
+        CHECK(heap::alive == alive);
+    return end;
+}
+
+void fail_every_allocation(const situation& s, const loopsafe::worker_options& threads)
+{
+    INFO(s.name());
+    http_peer peer(answer_errands, s.secure);
+    loopsafe::worker_threads workers(threads);
+    const auto fail = [&](long which) {
+        INFO("allocation ", which);
+        return attempt(s, peer, workers, threads.max_threads == 0, which);
+    };
+    fail(1'000'000); // what is made once is made
+    int told = 0;
+    long allocations = 0;
+    for (auto end = fail(0); end; end = fail(++allocations))
+        told += end == ending::told_caller ? 1 : 0;
+    CHECK(told > 10);
+    CHECK(workers.join(10s));
+}
+
+TEST_CASE("http: an allocation that fails in a request loses nothing")
+{
+    const auto before = open_descriptors();
+    for_each_situation([](const situation& s) {
+        // With no thread the functions run here, where their allocations fail, too.
+        fail_every_allocation(s, {.max_threads = 0});
+    });
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("http: an allocation that fails beside a worker loses nothing")
+{
+    const auto before = open_descriptors();
+    for (const auto task : all_errands) {
+        for (const bool secure : {false, true})
+            fail_every_allocation({combination::keep_alive_offloaded, secure, task}, {});
+    }
+    CHECK(open_descriptors() == before);
+}
+
+} // namespace
