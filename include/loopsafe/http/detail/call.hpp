@@ -3,6 +3,7 @@
 #define LOOPSAFE_HTTP_DETAIL_CALL_HPP
 
 #include <loopsafe/http/detail/request_head.hpp>
+#include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/http/response.hpp>
 
 #include <chrono>
@@ -18,6 +19,11 @@ struct call {
     explicit call(request& r) : asked(r) {}
     call(const call&) = delete;
     call& operator=(const call&) = delete;
+    ~call()
+    {
+        if (begun)
+            tell_hook(*settings->options, {.what = event::kind::returned, .origin = *origin});
+    }
 
     request& asked;
     std::string_view target;     // a part of asked.url

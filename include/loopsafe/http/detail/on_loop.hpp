@@ -6,7 +6,6 @@
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/open_response.hpp>
-#include <loopsafe/http/detail/tell_hook.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -43,12 +42,6 @@ public:
     explicit on_loop(request& asked) : call_(asked) {} // which must live as long
     on_loop(const on_loop&) = delete;
     on_loop& operator=(const on_loop&) = delete;
-    ~on_loop()
-    {
-        if (call_.begun)
-            tell_hook(*call_.settings->options,
-                      {.what = event::kind::returned, .origin = *call_.origin});
-    }
 
     call& the_call() noexcept { return call_; }
 
