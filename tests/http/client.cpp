@@ -19,6 +19,8 @@
 #include <boost/asio/write.hpp>
 
 #include <http/support.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -386,6 +388,34 @@ TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one 
     other.begin(std::move(quick));
     other.pass(1s);
     CHECK(other.end().ec == errc::timed_out);
+}
+
+TEST_CASE("http row 7: a deadline that passes in a forked child leaves the parent's request alone")
+{
+    timed t([](http_peer::caller& c) {
+        c.read_request();
+        c.peer().note("asked");
+        c.peer().await_note("forked");
+        c.write(answer("ok"));
+        c.await_end();
+    });
+    t.begin({"GET", "/"});
+    run_until(t.context, [&] { return t.client->stats().leased == 1; });
+    t.await_note("asked");
+    t.context.notify_fork(asio::execution_context::fork_prepare);
+    const auto child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        t.context.notify_fork(asio::execution_context::fork_child);
+        t.pass(31s);
+        ::_exit(0);
+    }
+    t.context.notify_fork(asio::execution_context::fork_parent);
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    t.peer.note("forked");
+    CHECK(t.end().answer.body == "ok");
 }
 
 TEST_CASE("http: a connection is not used again after its time")

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
 #define LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
 
+#include <loopsafe/detail/fork_generation.hpp>
 #include <loopsafe/http/detail/idle_wait.hpp>
 #include <loopsafe/pool_mutex.hpp>
 
@@ -9,6 +10,7 @@
 #include <boost/system/error_code.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <sys/socket.h>
@@ -95,12 +97,15 @@ private:
             return;
         }
         shared_->expired.store(true, std::memory_order_relaxed);
+        if (forks_ != loopsafe::detail::fork_generation.load(std::memory_order_relaxed))
+            return; // the parent's connection goes on
         ::shutdown(shared_->descriptor, SHUT_RDWR);
     }
 
     const idle_wait work_;
     Timer timer_;
     const std::shared_ptr<shared> shared_;
+    const std::uint64_t forks_ = loopsafe::detail::fork_generation.load(std::memory_order_relaxed);
     time_point waits_until_ = time_point::max();
 };
 
