@@ -2,6 +2,8 @@
 // What the functions of a caller do in the middle of a request: throw, destroy the client, or
 // nothing at all.
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <atomic>
 #include <http/stepped.hpp>
 
@@ -95,6 +97,25 @@ TEST_CASE("http: a client is destroyed by who makes a body, and by who reads one
         run_on(*other.context, other.client->with_response({"GET", "/download"}, reader));
         CHECK(all.size() == 4000);
         CHECK(other.client == nullptr);
+    }
+}
+
+TEST_CASE("http: who makes a body for ever is cancelled when the time for it all is over")
+{
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        linked l(what, false, answer_errands);
+        const auto maker = [](http::body_writer&) -> asio::awaitable<void> {
+            asio::steady_timer for_ever(co_await asio::this_coro::executor,
+                                        asio::steady_timer::time_point::max());
+            co_await for_ever.async_wait(asio::use_awaitable);
+        };
+        request r("POST", "/made", http::request_body::streamed(maker));
+        r.timeouts.emplace();
+        r.timeouts->total = 20ms;
+        CHECK(l.send(std::move(r)).ec == errc::timed_out);
+        CHECK(l.client->stats().leased == 0);
+        CHECK(l.get("/next").answer.body == "/next");
     }
 }
 

@@ -79,7 +79,7 @@ TEST_CASE(
     const authority a;
     const auto cases = certificate_cases(a);
     for (const auto what : with_and_without_worker) {
-        INFO(name_of(what));
+        INFO(std::string(name_of(what)));
         for (const auto& c : cases) {
             CAPTURE(c.what);
             const s_server server(a.presents(c.who, "server", {"-www"}));
@@ -109,7 +109,7 @@ TEST_CASE("http: openssl s_server with TLS 1.1 is refused, with 1.2 and an inter
     const auto chained = a.presents(certificates::make({}, &between), "chained",
                                     {"-www", "-cert_chain", a.file("between.pem")});
     for (const auto what : with_and_without_worker) {
-        INFO(name_of(what));
+        INFO(std::string(name_of(what)));
         asking client(what, a.trusted());
         const s_server refusing(old);
         const auto origin = origin_of(refusing, "localhost");
@@ -133,7 +133,7 @@ TEST_CASE("http: openssl s_server that wants a certificate serves whoever has on
     with_mine.certificate_file = mine[1];
     with_mine.private_key_file = mine[3];
     for (const auto what : with_and_without_worker) {
-        INFO(name_of(what));
+        INFO(std::string(name_of(what)));
         for (const auto& how : {late, early})
             serves(asking(what, with_mine).get(origin_of(s_server(how), "localhost")));
 
@@ -159,7 +159,7 @@ TEST_CASE("http: openssl s_server is killed: what has a length is whole, what en
     const authority a;
     const auto how = a.presents(a.issue({}));
     for (const auto what : with_and_without_worker) {
-        INFO(name_of(what));
+        INFO(std::string(name_of(what)));
         for (const bool has_length : {true, false}) {
             CAPTURE(has_length);
             s_server server(how);

@@ -17,7 +17,8 @@
 namespace loopsafe::http {
 
 /// A response whose body is still being received. It is lent to the function that
-/// `with_response()` was given, and belongs to the context that the request was begun on.
+/// `with_response()` was given, until that ends, and belongs to the context that the request was
+/// begun on. No call may be under way when the function ends.
 class incoming_response {
 public:
     incoming_response(const incoming_response&) = delete;

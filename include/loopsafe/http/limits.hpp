@@ -30,7 +30,8 @@ struct timeouts {
     std::chrono::milliseconds write = std::chrono::seconds(30);      ///< between bytes taken
     std::chrono::milliseconds first_byte = std::chrono::seconds(30); ///< after the request is sent
     std::chrono::milliseconds gap = std::chrono::seconds(30);        ///< between bytes received
-    std::chrono::milliseconds total = never;                         ///< from first to last
+    std::chrono::milliseconds total = never; ///< from first to last: who makes a body meanwhile is
+                                             ///< cancelled, who reads one is told when he reads on
 };
 
 } // namespace loopsafe::http

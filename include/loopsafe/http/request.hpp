@@ -17,8 +17,9 @@
 
 namespace loopsafe::http {
 
-/// Takes a body that is sent while it is being made. It is lent to the function that makes it, and
-/// belongs to the context that the request was begun on.
+/// Takes a body that is sent while it is being made. It is lent to the function that makes it,
+/// until that ends, and belongs to the context that the request was begun on. No call may be under
+/// way when the function ends.
 class body_writer {
 public:
     body_writer(const body_writer&) = delete;

@@ -6,6 +6,7 @@
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/open_response.hpp>
+#include <loopsafe/http/detail/within_total.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -128,7 +129,7 @@ asio::awaitable<void> on_loop<State>::upload()
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     writer to(*this, executor);
     try {
-        co_await call_.asked.body.make()(to);
+        co_await within_total<typename State::timer_type>(call_, call_.asked.body.make()(to));
     } catch (const error&) {
         throw;
     } catch (...) {

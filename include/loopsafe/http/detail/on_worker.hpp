@@ -4,6 +4,7 @@
 
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/open_response.hpp>
+#include <loopsafe/http/detail/within_total.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -130,7 +131,7 @@ asio::awaitable<void> on_worker<State>::upload()
     co_await lease.run(begin);
     writer to(*this);
     try {
-        co_await call_->asked.body.make()(to);
+        co_await within_total<typename State::timer_type>(*call_, call_->asked.body.make()(to));
     } catch (const error&) {
         throw;
     } catch (...) {

@@ -5,10 +5,12 @@
 #include <loopsafe/http/detail/client_state.hpp>
 #include <loopsafe/http/detail/on_loop.hpp>
 #include <loopsafe/http/detail/on_worker.hpp>
+#include <loopsafe/http/detail/within_total.hpp>
 #include <loopsafe/http/incoming.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -34,24 +36,6 @@ inline bool may_replay(const call& c) noexcept
         return false; // a deadline, a cancellation, memory
     return seen.bytes_sent == 0 || asked.replay == replay::safe || is_idempotent(asked.method) ||
            asked.headers.contains("idempotency-key");
-}
-
-// Ends the step where the time for all of them is over.
-template <class Timer>
-asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
-{
-    if (!c.due) {
-        co_await std::move(step);
-        co_return;
-    }
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto left = *c.due - Timer::clock_type::now().time_since_epoch();
-    const auto done = co_await loopsafe::detail::finish_within<Timer>(
-        executor, std::chrono::ceil<std::chrono::milliseconds>(left), std::move(step));
-    if (done.expired && done.error != nullptr)
-        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
-    if (done.error != nullptr)
-        std::rethrow_exception(done.error);
 }
 
 inline asio::awaitable<void> authorize(call& c)
@@ -158,12 +142,13 @@ asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::millisecon
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     self->require_home(executor, "async_close", where);
     self->close();
-    const auto until = std::chrono::steady_clock::now() + limit;
+    using std::chrono::milliseconds;
+    using timer = typename State::timer_type;
+    const auto begun = timer::clock_type::now();
     for (const auto& each : self->servers()) {
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        co_await each->pool.async_close(std::max(left, std::chrono::milliseconds::zero()),
-                                        asio::use_awaitable, where);
+        const auto passed = std::chrono::floor<milliseconds>(timer::clock_type::now() - begun);
+        const auto left = limit == never ? never : std::max(limit - passed, milliseconds::zero());
+        co_await each->pool.async_close(left, asio::use_awaitable, where);
     }
 }
 

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+// A client is closed while it is in the middle of everything, and its last permit is fought for.
+
+#include <atomic>
+#include <http/stepped.hpp>
+
+namespace {
+
+using namespace http_test;
+
+TEST_CASE("http: async_close at every point where a request waits lets it end, and waits for that")
+{
+    for (const auto what : all_combinations) {
+        for (const auto task : all_errands) {
+            const situation s{what, false, task};
+            INFO(s.name());
+            http_peer peer(answer_errands);
+            loopsafe::worker_threads workers;
+            int steps = 0;
+            for (bool through = false; !through; ++steps) {
+                CAPTURE(steps);
+                stepped w(s, peer, &workers);
+                w.begin();
+                through = !w.step(steps);
+                const bool had_connection = w.client->stats().leased == 1;
+                int closed = 0;
+                for (const auto limit : {loopsafe::never, 10'000ms})
+                    asio::co_spawn(*w.context, w.client->async_close(limit),
+                                   [&](const std::exception_ptr& e) {
+                                       CHECK(e == nullptr);
+                                       CHECK(w.client->stats().leased == 0);
+                                       ++closed;
+                                   });
+                run_until(*w.context, [&] { return w.ended && closed == 2; });
+                if (w.error != nullptr) {
+                    CHECK(!had_connection);
+                    CHECK(code_of(w.error) == loopsafe::errc::pool_closed);
+                } else {
+                    CHECK(w.got == w.target());
+                }
+                CHECK(w.client->stats().idle == 0);
+            }
+            CHECK(workers.join(10s));
+        }
+    }
+}
+
+TEST_CASE("http: close() from another thread while requests run lets them end or refuses them")
+{
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        http_peer peer(answer_errands);
+        loopsafe::worker_threads workers;
+        for (int round = 0; round != 20; ++round) {
+            stepped w(
+                {what, false, errand::get, true}, peer, &workers,
+                [](http::single_use_client_options& o) { o.max_per_origin = o.max_total = 3; });
+            int ended = 0;
+            for (int i = 0; i != 8; ++i)
+                asio::co_spawn(*w.context, run_errand(*w.client, all_errands[i % 3], "/x"),
+                               [&](const std::exception_ptr& e, const std::string& got) {
+                                   if (e != nullptr)
+                                       CHECK(code_of(e) == loopsafe::errc::pool_closed);
+                                   else
+                                       CHECK(got == "/x");
+                                   ++ended;
+                               });
+            std::thread closes([&] {
+                for (int i = 0; i != round * 3; ++i) {
+                    std::this_thread::yield();
+                    w.client->invalidate();
+                    w.client->stats();
+                }
+                w.client->close();
+            });
+            run_until(*w.context, [&] { return ended == 8; });
+            closes.join();
+            CHECK(w.client->stats().leased == 0);
+            CHECK(w.client->stats().idle == 0);
+            CHECK(w.client->stats().waiting == 0);
+        }
+        CHECK(workers.join(10s));
+    }
+}
+
+TEST_CASE("http: who waits for a permit or a connection is cancelled, and none of them is lost")
+{
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        http_peer peer(answer_errands);
+        http_peer other(answer_errands);
+        loopsafe::worker_threads workers;
+        for (int round = 0; round != 10; ++round) {
+            CAPTURE(round);
+            stepped w({what, false, errand::get}, peer, &workers,
+                      [&](http::single_use_client_options& o) { o.max_total = 1 + round % 2; });
+            constexpr int requests = 12;
+            std::array<asio::cancellation_signal, requests> signals;
+            std::array<bool, requests> ended{};
+            for (std::size_t i = 0; i != requests; ++i) {
+                const auto told = [&, i](const std::exception_ptr& e, const std::string& got) {
+                    if (e != nullptr)
+                        CHECK(code_of(e) == asio::error::operation_aborted);
+                    else
+                        CHECK(got.ends_with("/x"));
+                    ended[i] = true;
+                };
+                asio::co_spawn(
+                    *w.context,
+                    run_errand(*w.client, errand::get, i % 2 == 0 ? "/x" : other.url("/x")),
+                    asio::bind_cancellation_slot(signals[i].slot(), told));
+            }
+            w.step(requests + round);
+            for (std::size_t i = 0; i != requests; ++i) { // two of three, in another order
+                const auto which = (i * 7 + static_cast<std::size_t>(round)) % requests;
+                if (which % 3 != 0 && !ended[which])
+                    signals[which].emit(asio::cancellation_type::terminal);
+                w.step(i % 3 == 0 ? 1 : 0);
+            }
+            run_until(*w.context, [&] {
+                return std::all_of(ended.begin(), ended.end(), [](bool each) { return each; });
+            });
+            CHECK(w.client->stats().leased == 0);
+            CHECK(w.client->stats().waiting == 0);
+            CHECK(w.ask("/after") == "/after");
+        }
+        CHECK(workers.join(10s));
+    }
+}
+
+TEST_CASE("http: a storm of interim responses ends an upload")
+{
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        linked l(what, false, [](http_peer::caller& c) {
+            c.read_until("\r\n\r\n");
+            while (c.write("HTTP/1.1 102 Processing\r\n\r\n")) {}
+        });
+        const auto maker = [](http::body_writer& out) -> asio::awaitable<void> {
+            while (co_await out.write("some of it")) {}
+        };
+        CHECK(l.send({"POST", "/", http::request_body::streamed(maker)}).ec ==
+              errc::too_many_interim);
+        CHECK(l.client->stats().leased == 0);
+        l.client.reset();
+    }
+}
+
+} // namespace
