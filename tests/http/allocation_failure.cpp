@@ -99,6 +99,13 @@ TEST_CASE("http: an allocation that fails in a request loses nothing")
 {
     const auto before = open_descriptors();
     for_each_situation([](const situation& s) {
+        // What comes after the connection is the same for every pool; TLS takes its time.
+        const bool other_pool = s.what != combination::keep_alive_on_context &&
+                                s.what != combination::keep_alive_offloaded;
+        if (other_pool && (s.secure || s.task != errand::download))
+            return;
+        if (s.secure && (s.kept || s.task == errand::get))
+            return;
         // With no thread the functions run here, where their allocations fail, too.
         fail_every_allocation(s, {.max_threads = 0});
     });
