@@ -128,6 +128,28 @@ TEST_CASE("http: who waits for a permit or a connection is cancelled, and none o
     }
 }
 
+TEST_CASE("http: a server that has answered in the middle of a body is sent nothing more")
+{
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        linked l(what, false, [](http_peer::caller& c) {
+            c.read_until("first");
+            c.write(answer("no"));
+            c.peer().note("answered");
+            c.peer().note(c.await_end() ? "nothing more" : "more");
+        });
+        const auto maker = [&](http::body_writer& out) -> asio::awaitable<void> {
+            CHECK(co_await out.write("first"));
+            l.peer.await_note("answered");
+            CHECK(!co_await out.write("second"));
+        };
+        CHECK(l.send({"POST", "/", http::request_body::streamed(maker)}).answer.body == "no");
+        l.client.reset();
+        l.peer.await_ended(1);
+        CHECK(l.peer.notes().back() == "nothing more");
+    }
+}
+
 TEST_CASE("http: a storm of interim responses ends an upload")
 {
     for (const auto what : all_combinations) {

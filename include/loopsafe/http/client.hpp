@@ -86,7 +86,8 @@ concept response_reader = std::invocable<F&, incoming_response&> &&
 /// * Every stage has a deadline; see `timeouts`.
 ///
 /// Every request is destroyed safely with its context, in whatever stage. The client may be
-/// destroyed at any time: before, after or during its requests, and after its context.
+/// destroyed at any time: before, after or during its requests, and after its context. One that was
+/// moved from may be destroyed or assigned to.
 /// Thread safety: distinct objects safe. Shared objects safe too, except destruction and moving.
 template <class PoolPolicy, class ExecutionPolicy>
 class basic_client {

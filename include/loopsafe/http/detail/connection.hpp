@@ -146,7 +146,9 @@ public:
             co_await listen(c);
         if (!c.refused_more)
             co_await transact(c, part, false);
-        if (!left_to_write_)
+        if (c.refused_more)
+            out_.clear(); // a write to who has gone could cost what he said
+        else if (!left_to_write_)
             out_.append("\r\n"); // goes with the next
         co_return !c.refused_more;
     }
