@@ -14,7 +14,8 @@
 #include <loopsafe/keep_alive_pool.hpp>
 #include <loopsafe/null_pool.hpp>
 #include <loopsafe/per_context_pool.hpp>
-#include <loopsafe/pool_stats.hpp>
+#include <loopsafe/pool_error.hpp>
+#include <loopsafe/tls/error.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -36,6 +37,15 @@ namespace detail {
 
 template <class PoolPolicy, class ExecutionPolicy>
 class client_state;
+
+#if defined(LOOPSAFE_SEPARATE_COMPILATION)
+// Instantiated by <loopsafe/http/impl/src.hpp>, or here by <loopsafe/http/impl/client.hpp>.
+template <class PoolPolicy, class ExecutionPolicy>
+concept has_code =
+    std::same_as<PoolPolicy, keep_alive_pool> || std::same_as<PoolPolicy, null_pool> ||
+    std::same_as<PoolPolicy, per_context_pool> ||
+    requires { sizeof(client_state<PoolPolicy, ExecutionPolicy>); };
+#endif
 
 template <class F>
 using result_of_reader = typename std::invoke_result_t<F&, incoming_response&>::value_type;
@@ -99,6 +109,11 @@ class basic_client {
     static_assert(!offloaded || PoolPolicy::has_home || !PoolPolicy::keeps_idle,
                   "with thread_offload a connection belongs to no context, so that a shelf for "
                   "each context means nothing: use keep_alive_pool or null_pool");
+#if defined(LOOPSAFE_SEPARATE_COMPILATION)
+    static_assert(detail::has_code<PoolPolicy, ExecutionPolicy>,
+                  "only the library's own policies are compiled separately: for this one include "
+                  "<loopsafe/http/impl/client.hpp>");
+#endif
 
 public:
     /// With `null_pool` there are no options for what is kept, and only with `carry_over_pool` for
@@ -238,8 +253,18 @@ private:
     std::shared_ptr<state> state_;
 };
 
+#if defined(LOOPSAFE_SEPARATE_COMPILATION)
+extern template class basic_client<keep_alive_pool>;
+extern template class basic_client<null_pool>;
+extern template class basic_client<per_context_pool>;
+extern template class basic_client<keep_alive_pool, thread_offload>;
+extern template class basic_client<null_pool, thread_offload>;
+#endif
+
 } // namespace loopsafe::http
 
+#if !defined(LOOPSAFE_SEPARATE_COMPILATION)
 #include <loopsafe/http/impl/client.hpp>
+#endif
 
 #endif

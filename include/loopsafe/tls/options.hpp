@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TLS_OPTIONS_HPP
 #define LOOPSAFE_TLS_OPTIONS_HPP
 
-#include <openssl/ssl.h>
+#include <openssl/types.h>
 
 #include <functional>
 #include <string>

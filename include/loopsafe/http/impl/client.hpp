@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+/// What is behind `<loopsafe/http/client.hpp>`, which includes it, unless
+/// LOOPSAFE_SEPARATE_COMPILATION is defined. Then it is for those who give a client a policy of
+/// their own, such as `basic_keep_alive_pool<no_mutex>`.
 #ifndef LOOPSAFE_HTTP_IMPL_CLIENT_HPP
 #define LOOPSAFE_HTTP_IMPL_CLIENT_HPP
 
+#include <loopsafe/http/client.hpp>
 #include <loopsafe/http/detail/client_state.hpp>
 #include <loopsafe/http/detail/operation.hpp>
 
