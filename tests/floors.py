@@ -16,7 +16,7 @@ import compilation
 FLOORS = {
     0: """
         config.hpp fwd.hpp never.hpp error.hpp impl/error.hpp
-        detail/c_deleter.hpp detail/intrusive_list.hpp detail/safe_as_temporary.hpp
+        detail/c_deleter.hpp detail/intrusive_list.hpp detail/safe_as_temporary.hpp detail/share_new.hpp
     """,
     1: """
         context.hpp impl/context.hpp

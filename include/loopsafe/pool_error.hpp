@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POOL_ERROR_HPP
 #define LOOPSAFE_POOL_ERROR_HPP
 
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/error.hpp>
 #include <loopsafe/pool_stats.hpp>
 
@@ -75,7 +76,7 @@ inline std::string pool_report::to_string() const
 inline pool_error::pool_error(pool_report report) : system_error(make_error_code(report.code))
 {
     auto text = report.to_string();
-    shared_ = std::make_shared<const shared>(shared{std::move(report), std::move(text)});
+    shared_ = detail::share_new<shared>(shared{std::move(report), std::move(text)});
 }
 
 } // namespace loopsafe

@@ -3,6 +3,7 @@
 #define LOOPSAFE_DETAIL_IDENTITY_HPP
 
 #include <loopsafe/detail/context_state.hpp>
+#include <loopsafe/detail/share_new.hpp>
 
 #include <boost/config.hpp>
 
@@ -17,7 +18,7 @@ public:
     static inline asio::execution_context::id id;
 
     explicit identity(asio::execution_context& context)
-        : service(context), state_(std::make_shared<context_state>(context))
+        : service(context), state_(share_new<context_state>(context))
     {
     }
 

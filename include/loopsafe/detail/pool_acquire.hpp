@@ -4,6 +4,7 @@
 
 #include <loopsafe/detail/pool_state.hpp>
 #include <loopsafe/detail/pool_ticket.hpp>
+#include <loopsafe/detail/share_new.hpp>
 
 namespace loopsafe::detail {
 
@@ -15,9 +16,9 @@ inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& erro
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& e) {
-        return std::make_shared<const std::string>(e.what());
+        return share_new<const std::string>(e.what());
     } catch (...) {
-        return std::make_shared<const std::string>("not a std::exception");
+        return share_new<const std::string>("not a std::exception");
     }
 }
 

@@ -33,24 +33,25 @@ auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* co
     if constexpr (Policy::has_home) {
         return context == home_address_ ? home_shelf_ : nullptr;
     } else {
-        if (context != latest_context_) {
-            const auto found = by_context_.find(context);
-            if (found == by_context_.end())
+        auto& shelves = by_context_;
+        if (context != shelves.latest) {
+            const auto found = shelves.all.find(context);
+            if (found == shelves.all.end())
                 return nullptr;
-            latest_context_ = context;
-            latest_shelf_ = found->second;
+            shelves.latest = context;
+            shelves.latest_shelf = found->second;
         }
-        return latest_shelf_;
+        return shelves.latest_shelf;
     }
 }
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::forget(const asio::execution_context* context) noexcept
 {
-    by_context_.erase(context);
-    if (latest_context_ == context) {
-        latest_context_ = nullptr;
-        latest_shelf_ = nullptr;
+    by_context_.all.erase(context);
+    if (by_context_.latest == context) {
+        by_context_.latest = nullptr;
+        by_context_.latest_shelf = nullptr;
     }
 }
 
@@ -58,7 +59,7 @@ template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::add_shelf(std::unique_ptr<shelf> fresh) -> shelf&
 {
     if constexpr (!Policy::has_home)
-        by_context_.emplace(context_access::state(fresh->home)->address, fresh.get());
+        by_context_.all.emplace(context_access::state(fresh->home)->address, fresh.get());
     core_.add(*fresh);
     fresh->registry.attach(*fresh);
     return *fresh.release();

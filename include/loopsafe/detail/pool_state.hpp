@@ -261,10 +261,13 @@ private:
     typename Policy::mutex_type mutex_;
     pool_core core_;
     [[no_unique_address]] std::conditional_t<carries, pool_parking, nothing> parking_;
-    std::unordered_map<const asio::execution_context*, shelf*> by_context_;
-    const asio::execution_context* latest_context_ =
-        nullptr; // the next caller likely is there, too
-    shelf* latest_shelf_ = nullptr;
+    struct no_shelves {};
+    struct context_shelves {
+        std::unordered_map<const asio::execution_context*, shelf*> all;
+        const asio::execution_context* latest = nullptr; // the next caller likely is there, too
+        shelf* latest_shelf = nullptr;
+    };
+    std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;
     std::shared_ptr<const std::string> last_connect_error_;
 };
 

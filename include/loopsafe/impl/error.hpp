@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_IMPL_ERROR_HPP
 #define LOOPSAFE_IMPL_ERROR_HPP
 
+#include <loopsafe/detail/share_new.hpp>
+
 #include <string_view>
 #include <utility>
 
@@ -147,7 +149,7 @@ inline context_error::context_error(context_report report)
     : system_error(make_error_code(report.code))
 {
     auto text = report.to_string();
-    shared_ = std::make_shared<const shared>(shared{std::move(report), std::move(text)});
+    shared_ = detail::share_new<shared>(shared{std::move(report), std::move(text)});
 }
 
 } // namespace loopsafe

@@ -4,6 +4,7 @@
 
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connector.hpp>
 #include <loopsafe/http/detail/url_view.hpp>
 #include <loopsafe/offloaded_connection_pool.hpp>
@@ -16,21 +17,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace loopsafe::http::detail {
-
-// Says that a request may be under way: a connection to nothing.
-struct permit_connector {
-    struct permit {};
-    using connection_type = permit;
-
-    asio::awaitable<permit> connect(asio::any_io_executor) const { co_return permit(); }
-    bool is_clean(const permit&) const noexcept { return false; }
-    bool probe(permit&) const noexcept { return false; }
-};
 
 // What a client and its requests share.
 template <class PoolPolicy, class ExecutionPolicy>
@@ -38,8 +28,18 @@ class client_state {
     using mutex = typename PoolPolicy::mutex_type;
     using timer = typename PoolPolicy::clock_type::timer;
     using connector_type = connector<timer>;
-    using permit_pool =
-        connection_pool<permit_connector, basic_null_pool<mutex, typename PoolPolicy::clock_type>>;
+
+public:
+    static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
+    static constexpr bool has_home = PoolPolicy::has_home && !offloaded;
+
+private:
+    // Connections to nothing, each of which says that a request may be under way. Of the same kind
+    // as the others where it can be: another kind of pool takes long to compile.
+    using permit_policy =
+        std::conditional_t<has_home, PoolPolicy,
+                           basic_null_pool<mutex, typename PoolPolicy::clock_type>>;
+    using permit_pool = connection_pool<connector_type, permit_policy>;
 
 public:
     using pool_type = connection_pool<connector_type, PoolPolicy, ExecutionPolicy>;
@@ -48,9 +48,6 @@ public:
     using options_type = client_options_for<PoolPolicy>;
     using permit = typename permit_pool::lease_type;
     using timer_type = timer;
-
-    static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
-    static constexpr bool has_home = PoolPolicy::has_home && !offloaded;
 
     // One origin, and the connections to it.
     struct server {
@@ -63,9 +60,10 @@ public:
 
     client_state(options_type with, const loopsafe::detail::located_executor* home,
                  worker_threads* workers)
-        : options_(std::make_shared<const options_type>(std::move(with))), workers_(workers)
+        : options_(loopsafe::detail::share_new<const options_type>(std::move(with))),
+          workers_(workers)
     {
-        auto made = std::make_shared<client_settings>();
+        auto made = loopsafe::detail::share_new<client_settings>();
         made->options = options_;
         made->closes = !PoolPolicy::keeps_idle;
         if (!options_->base_url.empty()) {
@@ -84,23 +82,26 @@ public:
             write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
         if (!uses_defaults(options_->tls)) // what is wrong with them is said now
-            tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
+            tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
+        if (home != nullptr) {
+            home_ = context_of(home->executor, home->where);
+            if (!home_)
+                throw context_error(loopsafe::detail::refusal(
+                    {}, home->executor, "http::client", "construction", home->where,
+                    "give it an io_context, a thread_pool, or an executor of one"));
+        }
         if (options_->max_total != options_->no_limit) {
-            single_use_options limits;
+            typename permit_policy::options limits;
             limits.max_size = options_->max_total;
             limits.max_waiting = options_->max_waiting;
             limits.connect_timeout = never;
             limits.name = "http, all servers";
-            permits_.emplace(permit_connector(), limits);
+            if constexpr (has_home)
+                permits_.emplace(*home, connector_type(), limits);
+            else
+                permits_.emplace(connector_type(), limits);
         }
-        if (home == nullptr)
-            return;
-        home_ = context_of(home->executor, home->where);
-        if (!home_)
-            throw context_error(loopsafe::detail::refusal(
-                {}, home->executor, "http::client", "construction", home->where,
-                "give it an io_context, a thread_pool, or an executor of one"));
     }
 
     const context_ref& home() const noexcept { return home_; }
@@ -164,7 +165,7 @@ public:
         const std::lock_guard lock(mutex_);
         std::size_t open = 0;
         server* oldest = nullptr;
-        for (const auto& [key, each] : servers_) {
+        for (const auto& [hash, each] : servers_) {
             const auto now = each->pool.stats();
             open += now.idle + now.leased + now.connecting + now.parked;
             if (now.idle + now.parked != 0 &&
@@ -180,7 +181,7 @@ public:
     void invalidate() noexcept
     {
         const std::lock_guard lock(mutex_);
-        for (const auto& [key, each] : servers_)
+        for (const auto& [hash, each] : servers_)
             each->pool.invalidate();
     }
 
@@ -197,7 +198,7 @@ public:
         closed_ = true;
         if (permits_)
             permits_->close();
-        for (const auto& [key, each] : servers_)
+        for (const auto& [hash, each] : servers_)
             each->pool.close();
     }
 
@@ -205,28 +206,16 @@ public:
     {
         const std::lock_guard lock(mutex_);
         std::vector<std::shared_ptr<server>> all;
-        for (const auto& [key, each] : servers_)
+        for (const auto& [hash, each] : servers_)
             all.push_back(each);
         return all;
     }
 
 private:
-    struct hash {
-        using is_transparent = void;
-        std::size_t operator()(const origin_view& o) const noexcept { return hash_of(o); }
-        std::size_t operator()(const origin& o) const noexcept { return hash_of(view(o)); }
-    };
-    struct equal {
-        using is_transparent = void;
-        bool operator()(const origin_view& a, const origin& b) const noexcept
-        {
-            return a.secure == b.secure && a.port == b.port && equal_ignoring_case(a.host, b.host);
-        }
-        bool operator()(const origin& a, const origin_view& b) const noexcept
-        {
-            return (*this)(b, a);
-        }
-        bool operator()(const origin& a, const origin& b) const noexcept { return a == b; }
+    // Searched from front to back, which is fast: hashes lie side by side.
+    struct known {
+        std::size_t hash;
+        std::shared_ptr<server> at;
     };
 
     static origin_view view(const origin& o) noexcept { return {o.secure, o.host, o.port}; }
@@ -254,10 +243,24 @@ private:
         if (parts.wrong.empty()) {
             const std::lock_guard lock(mutex_);
             require_open();
-            if (const auto found = servers_.find(parts.origin); found != servers_.end())
-                return use(found->second);
+            if (const auto at = known_server(parts.origin))
+                return use(at);
         }
         return add_server(checked_origin(parts, text), executor);
+    }
+
+    std::shared_ptr<server> known_server(const origin_view& wanted) const // under the lock
+    {
+        const auto hash = hash_of(wanted);
+        for (const auto& each : servers_) {
+            if (each.hash == hash && is_same(each.at->origin, wanted))
+                return each.at;
+        }
+        return nullptr;
+    }
+    static bool is_same(const origin& a, const origin_view& b) noexcept
+    {
+        return a.secure == b.secure && a.port == b.port && equal_ignoring_case(a.host, b.host);
     }
 
     // The next request likely goes where the last one went, and is written in the same way.
@@ -276,7 +279,7 @@ private:
     {
         std::shared_ptr<const loopsafe::detail::tls_settings> tls;
         if (of.secure)
-            tls = std::make_shared<const loopsafe::detail::tls_settings>(
+            tls = loopsafe::detail::share_new<const loopsafe::detail::tls_settings>(
                 options_->tls.server_name.empty() ? of.host : options_->tls.server_name,
                 shared_tls());
         auto own_url = of.to_string();
@@ -285,9 +288,9 @@ private:
         limits.name = name;
         auto host_field = "Host: " + of.authority() + "\r\n";
         connector_type how({of, options_, std::move(tls)});
-        auto made = std::make_shared<server>(server{std::move(of), std::move(own_url),
-                                                    std::move(host_field),
-                                                    make_pool(std::move(how), limits, executor)});
+        auto made = loopsafe::detail::share_new<server>(
+            server{std::move(of), std::move(own_url), std::move(host_field),
+                   make_pool(std::move(how), limits, executor)});
         if constexpr (carries_over<PoolPolicy>) {
             if (options_->on_event)
                 made->pool.on_event([known = options_, of = made->origin](const pool_event& e) {
@@ -297,10 +300,12 @@ private:
         std::shared_ptr<server> unused; // ends without the lock
         const std::lock_guard lock(mutex_);
         require_open();
-        const auto [at, fresh] = servers_.try_emplace(made->origin, made);
-        if (fresh && servers_.size() > most_servers)
+        if (const auto at = known_server(view(made->origin)))
+            return use(at);
+        servers_.push_back({hash_of(view(made->origin)), made});
+        if (servers_.size() > most_servers)
             unused = forget_oldest();
-        return use(at->second);
+        return use(made);
     }
 
     const std::shared_ptr<server>&
@@ -337,7 +342,7 @@ private:
     {
         const std::lock_guard lock(mutex_);
         if (tls_ == nullptr)
-            tls_ = std::make_shared<const loopsafe::detail::tls_context>(options_->tls);
+            tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         return tls_;
     }
 
@@ -355,16 +360,17 @@ private:
     // A client that goes everywhere must not remember everything.
     std::shared_ptr<server> forget_oldest() // under the lock
     {
-        auto oldest = servers_.end();
-        for (auto i = servers_.begin(); i != servers_.end(); ++i) {
-            if (i->second.use_count() == 1 &&
-                (oldest == servers_.end() || i->second->last_used < oldest->second->last_used))
-                oldest = i;
+        known* oldest = nullptr;
+        for (auto& each : servers_) {
+            if (each.at.use_count() == 1 &&
+                (oldest == nullptr || each.at->last_used < oldest->at->last_used))
+                oldest = &each;
         }
-        if (oldest == servers_.end())
+        if (oldest == nullptr)
             return nullptr;
-        auto forgotten = std::move(oldest->second);
-        servers_.erase(oldest);
+        std::swap(*oldest, servers_.back());
+        auto forgotten = std::move(servers_.back().at);
+        servers_.pop_back();
         return forgotten;
     }
 
@@ -411,7 +417,7 @@ private:
     context_ref home_;
 
     mutable mutex mutex_;
-    std::unordered_map<origin, std::shared_ptr<server>, hash, equal> servers_;
+    std::vector<known> servers_;
     std::shared_ptr<server> latest_; // the next request likely goes there, too
     std::uint64_t uses_ = 0;
     bool closed_ = false;

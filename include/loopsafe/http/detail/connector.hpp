@@ -4,6 +4,7 @@
 
 #include <loopsafe/connector.hpp>
 #include <loopsafe/detail/deadline.hpp>
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connection.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/tls/detail/handshake.hpp>
@@ -21,7 +22,8 @@
 
 namespace loopsafe::http::detail {
 
-// Makes the connections to one origin. Each step has a deadline of its own.
+// Makes the connections to one origin. Each step has a deadline of its own. Without an origin they
+// are connections to nothing.
 template <class Timer>
 class connector {
 public:
@@ -36,11 +38,14 @@ public:
         std::shared_ptr<const loopsafe::detail::tls_settings> tls; // of an https origin
     };
 
-    explicit connector(target of) : of_(std::make_shared<const target>(std::move(of))) {}
+    connector() = default;
+    explicit connector(target of) : of_(loopsafe::detail::share_new<const target>(std::move(of))) {}
 
     asio::awaitable<connection_type> connect(asio::any_io_executor executor) const
     {
         const auto of = of_;
+        if (of == nullptr)
+            co_return nullptr;
         const auto& o = *of->options;
         if (!o.unix_socket.empty())
             co_return co_await connect_unix(of, executor);
@@ -60,9 +65,13 @@ public:
                                                       executor);
     }
 
-    bool is_clean(const connection_type& c) const noexcept { return c->is_clean(); }
-    bool probe(connection_type& c) const noexcept { return c->probe(); }
-    void abandon(connection_type& c) const noexcept { c->mute(); }
+    bool is_clean(const connection_type& c) const noexcept { return c && c->is_clean(); }
+    bool probe(connection_type& c) const noexcept { return c && c->probe(); }
+    void abandon(connection_type& c) const noexcept
+    {
+        if (c)
+            c->mute();
+    }
 
     std::optional<handle_type> detach(connection_type& c) const noexcept { return c->detach(); }
     connection_type attach(handle_type&& from, const asio::any_io_executor& executor) const
@@ -120,7 +129,7 @@ private:
             if (!s.addresses.empty())
                 co_return;
         }
-        const auto asked = std::make_shared<lookup>(s.socket.get_executor());
+        const auto asked = loopsafe::detail::share_new<lookup>(s.socket.get_executor());
         const asio::any_io_executor own = co_await asio::this_coro::executor;
         asked->resolver.async_resolve(
             origin.host, std::to_string(origin.port),
@@ -195,7 +204,7 @@ private:
     static asio::awaitable<connection_type> connect_unix(std::shared_ptr<const target> of,
                                                          asio::any_io_executor executor)
     {
-        asio::local::stream_protocol::socket socket(executor);
+        transport::socket socket(executor);
         const auto [ec] = co_await socket.async_connect(
             asio::local::stream_protocol::endpoint(of->options->unix_socket),
             asio::as_tuple(asio::use_awaitable));
@@ -206,8 +215,7 @@ private:
             throw error(not_connected, {.stage = stage::connect},
                         "unix socket " + of->options->unix_socket);
         tell_hook(*of->options, {.what = event::kind::connected, .origin = of->origin});
-        co_return std::make_unique<connection<Timer>>(
-            transport(transport::socket(std::move(socket))), executor);
+        co_return std::make_unique<connection<Timer>>(transport(std::move(socket)), executor);
     }
 
     std::shared_ptr<const target> of_;

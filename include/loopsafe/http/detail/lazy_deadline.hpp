@@ -3,6 +3,7 @@
 #define LOOPSAFE_HTTP_DETAIL_LAZY_DEADLINE_HPP
 
 #include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/idle_wait.hpp>
 #include <loopsafe/pool_mutex.hpp>
 
@@ -29,7 +30,7 @@ public:
     using time_point = typename Timer::time_point;
 
     lazy_deadline(const boost::asio::any_io_executor& executor, int descriptor)
-        : work_(executor), timer_(work_.executor()), shared_(std::make_shared<shared>())
+        : work_(executor), timer_(work_.executor()), shared_(loopsafe::detail::share_new<shared>())
     {
         shared_->owner = this;
         shared_->descriptor = descriptor;

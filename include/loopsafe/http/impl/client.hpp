@@ -5,6 +5,7 @@
 #ifndef LOOPSAFE_HTTP_IMPL_CLIENT_HPP
 #define LOOPSAFE_HTTP_IMPL_CLIENT_HPP
 
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/client.hpp>
 #include <loopsafe/http/detail/client_state.hpp>
 #include <loopsafe/http/detail/operation.hpp>
@@ -15,21 +16,21 @@ template <class PoolPolicy, class ExecutionPolicy>
 basic_client<PoolPolicy, ExecutionPolicy>::basic_client(
     const loopsafe::detail::located_executor& home, options with)
     requires(PoolPolicy::has_home && !offloaded)
-    : state_(std::make_shared<state>(std::move(with), &home, nullptr))
+    : state_(loopsafe::detail::share_new<state>(std::move(with), &home, nullptr))
 {
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 basic_client<PoolPolicy, ExecutionPolicy>::basic_client(options with)
     requires(!PoolPolicy::has_home && !offloaded)
-    : state_(std::make_shared<state>(std::move(with), nullptr, nullptr))
+    : state_(loopsafe::detail::share_new<state>(std::move(with), nullptr, nullptr))
 {
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 basic_client<PoolPolicy, ExecutionPolicy>::basic_client(options with, worker_threads* workers)
     requires(offloaded)
-    : state_(std::make_shared<state>(std::move(with), nullptr, workers))
+    : state_(loopsafe::detail::share_new<state>(std::move(with), nullptr, workers))
 {
 }
 

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -91,22 +90,32 @@ asio::mutable_buffer to_read(const MutableBuffers& buffers)
     return {};
 }
 
-inline tls_step transfer(tls_engine& engine, const asio::const_buffer& from) noexcept
-{
-    return engine.write(from.data(), from.size());
-}
+// What is to be read or written: one type for both, so that what is done with it is compiled once.
+class tls_buffer {
+public:
+    tls_buffer(const asio::mutable_buffer& to) noexcept : to_(to), reads_(true) {}
+    tls_buffer(const asio::const_buffer& from) noexcept : from_(from) {}
 
-inline tls_step transfer(tls_engine& engine, const asio::mutable_buffer& to) noexcept
-{
-    return engine.read(to.data(), to.size());
-}
+    bool reads() const noexcept { return reads_; }
+    bool empty() const noexcept { return to_.size() + from_.size() == 0; }
+    tls_step transfer(tls_engine& engine) const noexcept
+    {
+        return reads_ ? engine.read(to_.data(), to_.size())
+                      : engine.write(from_.data(), from_.size());
+    }
+
+private:
+    asio::mutable_buffer to_;
+    asio::const_buffer from_;
+    bool reads_ = false;
+};
 
 // Reads or writes as much as one record. It waits before it tries to read: there is seldom
 // something to read at once, and an attempt that fails is a system call.
-template <class Buffer, class Handler>
+template <class Handler>
 class tls_transfer {
 public:
-    tls_transfer(std::shared_ptr<tls_channel> shared, const Buffer& what, Handler&& to_call)
+    tls_transfer(std::shared_ptr<tls_channel> shared, const tls_buffer& what, Handler&& to_call)
         : handler(std::move(to_call)), channel_(std::move(shared)), buffer_(what)
     {
     }
@@ -122,12 +131,12 @@ public:
             ec = asio::error::operation_aborted;
         if (ec) {
             step_ = {.ec = ec};
-        } else if (buffer_.size() == 0) {
+        } else if (buffer_.empty()) {
             step_ = {};
-        } else if (first && reads && !channel_->engine.has_pending()) {
+        } else if (first && buffer_.reads() && !channel_->engine.has_pending()) {
             step_ = {.needs = tls_step::wait::to_read};
         } else {
-            step_ = transfer(channel_->engine, buffer_);
+            step_ = buffer_.transfer(channel_->engine);
         }
         auto& socket = channel_->socket;
         if (step_.needs == tls_step::wait::to_read) {
@@ -145,26 +154,24 @@ public:
     Handler handler;
 
 private:
-    static constexpr bool reads = std::is_same_v<Buffer, asio::mutable_buffer>;
     enum class place { start, waited, end };
 
     std::shared_ptr<tls_channel> channel_;
-    Buffer buffer_;
+    tls_buffer buffer_;
     tls_step step_;
     place at_ = place::start;
 };
 
 } // namespace loopsafe::detail
 
-template <template <class, class> class Associator, class Buffer, class Handler, class Default>
-struct boost::asio::associator<Associator, loopsafe::detail::tls_transfer<Buffer, Handler>, Default>
+template <template <class, class> class Associator, class Handler, class Default>
+struct boost::asio::associator<Associator, loopsafe::detail::tls_transfer<Handler>, Default>
     : Associator<Handler, Default> {
-    static auto get(const loopsafe::detail::tls_transfer<Buffer, Handler>& t) noexcept
+    static auto get(const loopsafe::detail::tls_transfer<Handler>& t) noexcept
     {
         return Associator<Handler, Default>::get(t.handler);
     }
-    static auto get(const loopsafe::detail::tls_transfer<Buffer, Handler>& t,
-                    const Default& d) noexcept
+    static auto get(const loopsafe::detail::tls_transfer<Handler>& t, const Default& d) noexcept
     {
         return Associator<Handler, Default>::get(t.handler, d);
     }

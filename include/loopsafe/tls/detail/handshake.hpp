@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TLS_DETAIL_HANDSHAKE_HPP
 #define LOOPSAFE_TLS_DETAIL_HANDSHAKE_HPP
 
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -55,7 +56,7 @@ inline std::string why_not_verified(long result, const std::string& name)
 inline asio::awaitable<std::shared_ptr<tls_channel>>
 shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> settings)
 {
-    const auto channel = std::make_shared<tls_channel>(std::move(connected), settings);
+    const auto channel = share_new<tls_channel>(std::move(connected), settings);
     const auto ec = co_await complete(*channel, [&channel] { return channel->engine.handshake(); });
     if (ec) {
         const long verified = SSL_get_verify_result(channel->engine.handle());

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
 #define LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
 
+#include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/tls/detail/engine.hpp>
 #include <loopsafe/tls/detail/sessions.hpp>
 #include <loopsafe/tls/error.hpp>
@@ -96,7 +97,7 @@ public:
     }
     tls_settings(const std::string& host, const tls_options& options)
         : tls_settings(options.server_name.empty() ? host : options.server_name,
-                       std::make_shared<const tls_context>(options))
+                       share_new<const tls_context>(options))
     {
     }
     tls_settings(const tls_settings&) = delete;
