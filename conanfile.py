@@ -21,6 +21,7 @@ class LoopsafeConan(ConanFile):
     exports_sources = "include/*", "LICENSE"
     no_copy_source = True
     test_package_folder = "tests/package/conan"
+    http_source = "loopsafe/http/impl/src.cmake"  # makes the target loopsafe::http_compiled
 
     def set_version(self):
         config = load(self, f"{self.recipe_folder}/include/loopsafe/config.hpp")
@@ -45,6 +46,7 @@ class LoopsafeConan(ConanFile):
     def package(self):
         copy(self, "LICENSE", self.source_folder, f"{self.package_folder}/licenses")
         copy(self, "*.hpp", f"{self.source_folder}/include", f"{self.package_folder}/include")
+        copy(self, self.http_source, f"{self.source_folder}/include", f"{self.package_folder}/include")
 
     def package_info(self):
         # What the profile's platform_requires takes from the system is no package to depend on.
@@ -67,6 +69,7 @@ class LoopsafeConan(ConanFile):
             http.set_property("cmake_target_name", "loopsafe::http")
             http.requires = ["tls"]
             http.bindirs = http.libdirs = []
+            self.cpp_info.set_property("cmake_build_modules", [f"include/{self.http_source}"])
         if self.options.with_postgres:
             postgres = self.cpp_info.components["postgres"]
             postgres.set_property("cmake_target_name", "loopsafe::postgres")

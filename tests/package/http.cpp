@@ -6,6 +6,10 @@
 int main()
 {
     loopsafe::http::basic_client<loopsafe::null_pool> client;
+#if defined(LOOPSAFE_SEPARATE_COMPILATION)
+    std::puts("loopsafe::http_compiled");
+#else
     std::puts("loopsafe::http");
+#endif
     client.close();
 }

@@ -28,4 +28,5 @@ class Consumer(ConanFile):
 
     def test(self):
         if can_run(self):
-            self.run(os.path.join(self.cpp.build.bindir, "consumer"), env="conanrun")
+            for program in ("consumer", "http_compiled"):
+                self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")
