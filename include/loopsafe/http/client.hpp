@@ -43,7 +43,7 @@ class client_state;
 template <class PoolPolicy, class ExecutionPolicy>
 concept has_code =
     std::same_as<PoolPolicy, keep_alive_pool> || std::same_as<PoolPolicy, null_pool> ||
-    std::same_as<PoolPolicy, per_context_pool> ||
+    std::same_as<PoolPolicy, per_context_pool> || std::same_as<PoolPolicy, carry_over_pool> ||
     requires { sizeof(client_state<PoolPolicy, ExecutionPolicy>); };
 #endif
 
@@ -257,6 +257,7 @@ private:
 extern template class basic_client<keep_alive_pool>;
 extern template class basic_client<null_pool>;
 extern template class basic_client<per_context_pool>;
+extern template class basic_client<carry_over_pool>;
 extern template class basic_client<keep_alive_pool, thread_offload>;
 extern template class basic_client<null_pool, thread_offload>;
 #endif

@@ -15,6 +15,7 @@ namespace loopsafe::http {
 template class basic_client<keep_alive_pool>;
 template class basic_client<null_pool>;
 template class basic_client<per_context_pool>;
+template class basic_client<carry_over_pool>;
 template class basic_client<keep_alive_pool, thread_offload>;
 template class basic_client<null_pool, thread_offload>;
 
