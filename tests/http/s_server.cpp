@@ -2,6 +2,8 @@
 // The TLS of another program, which the client believes or refuses. The same servers without HTTP:
 // unit/tls_s_server.cpp.
 
+#include <boost/asio/ssl/error.hpp>
+
 #include <http/support.hpp>
 #include <support/s_server.hpp>
 
