@@ -124,7 +124,6 @@ public:
                      .reused = seen.reused,
                      .idle_for = idle_for()});
         left_to_write_ = c.asked.body.length();
-        body_ended_ = !c.asked.body.is_streamed();
         if (suspect_ && !transport_.is_silent())
             fail(c, errc::no_response); // nothing was sent, so that another can take it
     }
@@ -167,7 +166,6 @@ public:
             out_.append("\r\n");
         }
         co_await transact(c, {}, false);
-        body_ended_ = !c.refused_more;
     }
 
     // Reads until the response is complete, or its head where the caller reads the body.
@@ -388,7 +386,7 @@ private:
         if (hint || is_watched(c))
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
-        clean_ = received_.keeps_alive() && body_ended_ && !c.refused_more && !c.settings->closes &&
+        clean_ = received_.keeps_alive() && !c.refused_more && !c.settings->closes &&
                  received_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
                  !deadline_.expired();
         used_ = true;
@@ -412,7 +410,6 @@ private:
     time_point ended_{};
     time_point welcome_until_ = time_point::max();
     bool used_ = false; // one has ended well
-    bool body_ended_ = true;
     bool suspect_ = false;
     bool clean_ = true;
 };
