@@ -6,7 +6,7 @@
 #include <loopsafe/detail/refusal.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connector.hpp>
-#include <loopsafe/http/detail/url_view.hpp>
+#include <loopsafe/http/detail/server_list.hpp>
 #include <loopsafe/offloaded_connection_pool.hpp>
 
 #include <boost/asio/use_awaitable.hpp>
@@ -18,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace loopsafe::http::detail {
 
@@ -162,16 +161,17 @@ public:
             return;
         if (const auto now = wanted.pool.stats(); now.idle + now.parked != 0)
             return;
-        const std::lock_guard lock(mutex_);
         std::size_t open = 0;
-        server* oldest = nullptr;
-        for (const auto& [hash, each] : servers_) {
+        std::shared_ptr<server> oldest;
+        std::uint64_t when = 0;
+        servers_.each([&](const std::shared_ptr<server>& each, std::uint64_t last_used) {
             const auto now = each->pool.stats();
             open += now.idle + now.leased + now.connecting + now.parked;
-            if (now.idle + now.parked != 0 &&
-                (oldest == nullptr || each->last_used < oldest->last_used))
-                oldest = each.get();
-        }
+            if (now.idle + now.parked != 0 && (oldest == nullptr || last_used < when)) {
+                oldest = each;
+                when = last_used;
+            }
+        });
         if (open >= options_->max_total && oldest != nullptr)
             oldest->pool.invalidate();
     }
@@ -180,46 +180,25 @@ public:
 
     void invalidate() noexcept
     {
-        const std::lock_guard lock(mutex_);
-        for (const auto& [hash, each] : servers_)
-            each->pool.invalidate();
+        servers_.each([](const auto& each, auto) { each->pool.invalidate(); });
     }
 
     void drop_parked() noexcept
     {
-        const std::lock_guard lock(mutex_);
-        for (const auto& [key, each] : servers_)
-            each->pool.drop_parked();
+        servers_.each([](const auto& each, auto) { each->pool.drop_parked(); });
     }
 
     void close() noexcept
     {
-        const std::lock_guard lock(mutex_);
-        closed_ = true;
+        servers_.close();
         if (permits_)
             permits_->close();
-        for (const auto& [hash, each] : servers_)
-            each->pool.close();
+        servers_.each([](const auto& each, auto) { each->pool.close(); });
     }
 
-    std::vector<std::shared_ptr<server>> servers() const
-    {
-        const std::lock_guard lock(mutex_);
-        std::vector<std::shared_ptr<server>> all;
-        for (const auto& [hash, each] : servers_)
-            all.push_back(each);
-        return all;
-    }
+    const server_list<server, mutex>& servers() const noexcept { return servers_; }
 
 private:
-    // Searched from front to back, which is fast: hashes lie side by side.
-    struct known {
-        std::size_t hash;
-        std::shared_ptr<server> at;
-    };
-
-    static origin_view view(const origin& o) noexcept { return {o.secure, o.host, o.port}; }
-
     // It names no scheme: what has "://" has it in its path or query.
     static bool is_relative(std::string_view text) noexcept
     {
@@ -229,50 +208,24 @@ private:
     std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
     {
         const std::string_view text = c.asked.url;
-        if (auto at = same_as_latest(text, c.target))
+        if (auto at = servers_.same_as_latest(text, c.target))
             return at;
         auto parts = split_url(text);
         if (!parts.wrong.empty() && settings_->base && is_relative(text)) {
             parts.target = text.substr(0, text.find('#'));
             parts.wrong =
                 all_are(target_char, parts.target) ? std::string_view() : a_byte_to_encode;
-            parts.origin = view(settings_->base->origin);
+            parts.origin = servers_.view(settings_->base->origin);
             c.prefix = settings_->target_prefix;
         }
         c.target = parts.target;
         if (parts.wrong.empty()) {
-            const std::lock_guard lock(mutex_);
-            require_open();
-            if (const auto at = known_server(parts.origin))
-                return use(at);
+            if (servers_.closed())
+                refuse_closed();
+            if (auto at = servers_.find(parts.origin))
+                return at;
         }
         return add_server(checked_origin(parts, text), executor);
-    }
-
-    std::shared_ptr<server> known_server(const origin_view& wanted) const // under the lock
-    {
-        const auto hash = hash_of(wanted);
-        for (const auto& each : servers_) {
-            if (each.hash == hash && is_same(each.at->origin, wanted))
-                return each.at;
-        }
-        return nullptr;
-    }
-    static bool is_same(const origin& a, const origin_view& b) noexcept
-    {
-        return a.secure == b.secure && a.port == b.port && equal_ignoring_case(a.host, b.host);
-    }
-
-    // The next request likely goes where the last one went, and is written in the same way.
-    std::shared_ptr<server> same_as_latest(std::string_view text, std::string_view& target) const
-    {
-        const std::lock_guard lock(mutex_);
-        if (latest_ == nullptr || closed_ || !text.starts_with(latest_->url))
-            return nullptr;
-        const auto rest = text.substr(latest_->url.size());
-        target = leading(target_char, rest);
-        const bool whole = target.size() == rest.size() || rest[target.size()] == '#';
-        return whole && rest.starts_with('/') ? latest_ : nullptr;
     }
 
     std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)
@@ -297,22 +250,10 @@ private:
                     tell_parking(*known, of, e);
                 });
         }
-        std::shared_ptr<server> unused; // ends without the lock
-        const std::lock_guard lock(mutex_);
-        require_open();
-        if (const auto at = known_server(view(made->origin)))
-            return use(at);
-        servers_.push_back({hash_of(view(made->origin)), made});
-        if (servers_.size() > most_servers)
-            unused = forget_oldest();
-        return use(made);
-    }
-
-    const std::shared_ptr<server>&
-    use(const std::shared_ptr<server>& one) noexcept // under the lock
-    {
-        one->last_used = ++uses_;
-        return latest_ = one;
+        auto at = servers_.add(made);
+        if (at == nullptr)
+            refuse_closed();
+        return at;
     }
 
     static void tell_parking(const options_type& known, const origin& of, const pool_event& e)
@@ -340,7 +281,7 @@ private:
     // Made when the first server wants it, since it reads all that the system trusts.
     std::shared_ptr<const loopsafe::detail::tls_context> shared_tls()
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(tls_mutex_);
         if (tls_ == nullptr)
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         return tls_;
@@ -355,23 +296,6 @@ private:
             return pool_type(std::move(how), limits, workers_);
         else
             return pool_type(std::move(how), limits);
-    }
-
-    // A client that goes everywhere must not remember everything.
-    std::shared_ptr<server> forget_oldest() // under the lock
-    {
-        known* oldest = nullptr;
-        for (auto& each : servers_) {
-            if (each.at.use_count() == 1 &&
-                (oldest == nullptr || each.at->last_used < oldest->at->last_used))
-                oldest = &each;
-        }
-        if (oldest == nullptr)
-            return nullptr;
-        std::swap(*oldest, servers_.back());
-        auto forgotten = std::move(servers_.back().at);
-        servers_.pop_back();
-        return forgotten;
     }
 
     typename PoolPolicy::options pool_options() const
@@ -395,19 +319,15 @@ private:
         return limits;
     }
 
-    void require_open() const // under the lock
+    [[noreturn]] void refuse_closed() const
     {
-        if (closed_) {
-            pool_report report;
-            report.code = loopsafe::errc::pool_closed;
-            report.pool = "http client";
-            report.max_size = options_->max_per_origin;
-            report.operation = "send";
-            throw pool_error(std::move(report));
-        }
+        pool_report report;
+        report.code = loopsafe::errc::pool_closed;
+        report.pool = "http client";
+        report.max_size = options_->max_per_origin;
+        report.operation = "send";
+        throw pool_error(std::move(report));
     }
-
-    static constexpr std::size_t most_servers = 1024;
 
     const std::shared_ptr<const options_type> options_;
     worker_threads* const workers_;
@@ -416,11 +336,8 @@ private:
     std::optional<permit_pool> permits_;
     context_ref home_;
 
-    mutable mutex mutex_;
-    std::vector<known> servers_;
-    std::shared_ptr<server> latest_; // the next request likely goes there, too
-    std::uint64_t uses_ = 0;
-    bool closed_ = false;
+    server_list<server, mutex> servers_;
+    mutex tls_mutex_;
 };
 
 } // namespace loopsafe::http::detail

@@ -3,9 +3,9 @@
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
 
 #include <loopsafe/http/detail/call.hpp>
-#include <loopsafe/http/detail/keep_alive_hint.hpp>
 #include <loopsafe/http/detail/lazy_deadline.hpp>
 #include <loopsafe/http/detail/receiver.hpp>
+#include <loopsafe/http/detail/standing.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/http/detail/transport.hpp>
 
@@ -42,51 +42,29 @@ public:
     // Between messages, as far as can be told, and welcome to another.
     bool is_clean() const noexcept { return clean_; }
 
-    bool probe() noexcept
-    {
-        return clean_ && clock::now() < welcome_until_ && transport_.is_silent();
-    }
+    bool probe() noexcept { return clean_ && known_.is_welcome() && transport_.is_silent(); }
 
     void mute() noexcept { transport_.mute(); }
 
-    // What is left between two contexts. Preconditions: is_clean().
+    // What is left between two contexts.
     struct parked {
         transport::parked carrier;
-        time_point ended;
-        time_point welcome_until;
-        bool used;
-        bool suspect;
-
-        void mute() noexcept
-        {
-            if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&carrier))
-                secure->mute();
-        }
+        standing<Timer> known;
     };
 
+    // Preconditions: is_clean().
     std::optional<parked> detach() noexcept
     {
         auto carrier = transport_.detach();
         if (!carrier)
             return std::nullopt;
-        return parked{*std::move(carrier), ended_, welcome_until_, used_, suspect_};
+        return parked{*std::move(carrier), known_};
     }
 
     connection(parked& from, const asio::any_io_executor& executor)
         : connection(transport::attach(from.carrier, executor), executor)
     {
-        ended_ = from.ended;
-        welcome_until_ = from.welcome_until;
-        used_ = from.used;
-        suspect_ = from.suspect;
-    }
-    bool is_used() const noexcept { return used_; }
-
-    // Since the last response ended.
-    std::chrono::nanoseconds idle_for() const noexcept
-    {
-        return is_used() ? std::chrono::nanoseconds(clock::now() - ended_)
-                         : std::chrono::nanoseconds::zero();
+        known_ = from.known;
     }
 
     // Sends the request, with a body that is in memory, and reads the response: all of it, or only
@@ -110,7 +88,7 @@ public:
         c.begun = true;
         auto& seen = c.answer.seen;
         seen.stage = stage::write;
-        seen.reused = is_used();
+        seen.reused = known_.is_used();
         seen.bytes_sent = seen.bytes_received = 0;
         c.failure = {};
         c.failed = c.refused_more = c.done = false;
@@ -122,9 +100,9 @@ public:
             tell(c, {.what = event::kind::acquired,
                      .origin = *c.origin,
                      .reused = seen.reused,
-                     .idle_for = idle_for()});
+                     .idle_for = known_.idle_for()});
         left_to_write_ = c.asked.body.length();
-        if (suspect_ && !transport_.is_silent())
+        if (known_.is_suspect() && !transport_.is_silent())
             fail(c, errc::no_response); // nothing was sent, so that another can take it
     }
 
@@ -382,15 +360,10 @@ private:
         received_.end(c);
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
-        const auto hint = keep_alive_hint(c.answer.headers);
-        if (hint || is_watched(c))
-            ended_ = clock::now();
-        welcome_until_ = hint ? ended_ + *hint : time_point::max();
+        known_.exchange_ended(c, is_watched(c));
         clean_ = received_.keeps_alive() && !c.refused_more && !c.settings->closes &&
-                 received_.empty() && transport_.is_drained() && ended_ < welcome_until_ &&
+                 received_.empty() && transport_.is_drained() && known_.takes_another() &&
                  !deadline_.expired();
-        used_ = true;
-        suspect_ = c.asked.method == "HEAD"; // a body that must not be there may follow
         leave(c);
     }
 
@@ -407,10 +380,7 @@ private:
     std::string out_;
     std::optional<std::uint64_t> left_to_write_;
     std::uint64_t encrypted_before_ = 0;
-    time_point ended_{};
-    time_point welcome_until_ = time_point::max();
-    bool used_ = false; // one has ended well
-    bool suspect_ = false;
+    standing<Timer> known_;
     bool clean_ = true;
 };
 

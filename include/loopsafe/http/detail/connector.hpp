@@ -78,7 +78,7 @@ public:
     {
         return std::make_unique<connection<Timer>>(from, executor);
     }
-    void abandon(handle_type& from) const noexcept { from.mute(); }
+    void abandon(handle_type& from) const noexcept { transport::mute(from.carrier); }
 
 private:
     struct steps {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace loopsafe::http::detail {
 
@@ -145,7 +146,9 @@ asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::millisecon
     using std::chrono::milliseconds;
     using timer = typename State::timer_type;
     const auto begun = timer::clock_type::now();
-    for (const auto& each : self->servers()) {
+    std::vector<std::shared_ptr<typename State::server>> all;
+    self->servers().each([&all](const auto& each, auto) { all.push_back(each); });
+    for (const auto& each : all) {
         const auto passed = std::chrono::floor<milliseconds>(timer::clock_type::now() - begun);
         const auto left = limit == never ? never : std::max(limit - passed, milliseconds::zero());
         co_await each->pool.async_close(left, asio::use_awaitable, where);

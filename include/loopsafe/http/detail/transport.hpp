@@ -127,6 +127,12 @@ public:
         return loopsafe::detail::parked_socket<socket>::take_from(plain_);
     }
 
+    static void mute(parked& from) noexcept
+    {
+        if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))
+            secure->mute();
+    }
+
     static transport attach(parked& from, const asio::any_io_executor& executor)
     {
         if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))

@@ -79,7 +79,7 @@ template <class PoolPolicy, class ExecutionPolicy>
 pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
 {
     pool_stats sum;
-    for (const auto& each : state_->servers()) {
+    state_->servers().each([&sum](const auto& each, auto) {
         const auto one = each->pool.stats();
         sum.idle += one.idle;
         sum.leased += one.leased;
@@ -98,7 +98,7 @@ pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
         sum.dropped += one.dropped;
         for (std::size_t i = 0; i != sum.closed_because.size(); ++i)
             sum.closed_because[i] += one.closed_because[i];
-    }
+    });
     return sum;
 }
 
