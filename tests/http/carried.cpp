@@ -170,3 +170,28 @@ TEST_CASE("http carried: the hook hears of what is parked, adopted and dropped")
                         "dropped", "connected", "acquired"});
     CHECK(peer.connections() == 2);
 }
+
+TEST_CASE("http carried: a hook that hears of what is dropped may ask its client")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    std::unique_ptr<any_client> client;
+    std::size_t parked = 99;
+    http::single_use_client_options with;
+    with.on_event = [&](const http::event& e) {
+        if (e.what == http::event::kind::dropped)
+            parked = client->stats().parked;
+    };
+    mortal_context context;
+    client = make_client(combination::carry_over_on_context, *context, with);
+    const auto park = [&] {
+        CHECK(run_on(*context, client->get(peer.url())).body == "ok");
+        context.reborn();
+        CHECK(client->stats().parked == 1);
+    };
+    park();
+    client->invalidate();
+    CHECK(std::exchange(parked, 99) == 0);
+    park();
+    client->close();
+    CHECK(std::exchange(parked, 99) == 0);
+}
