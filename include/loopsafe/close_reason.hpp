@@ -5,6 +5,7 @@
 #include <loopsafe/fwd.hpp>
 
 #include <cstddef>
+#include <string_view>
 
 namespace loopsafe {
 
@@ -31,6 +32,30 @@ enum class close_reason {
 };
 
 inline constexpr std::size_t close_reason_count = 16;
+
+/// Its name, as above; for logs and metrics.
+constexpr std::string_view to_string(close_reason why) noexcept
+{
+    switch (why) {
+    case close_reason::discarded: return "discarded";
+    case close_reason::dirty: return "dirty";
+    case close_reason::not_kept: return "not_kept";
+    case close_reason::idle_too_long: return "idle_too_long";
+    case close_reason::lived_too_long: return "lived_too_long";
+    case close_reason::probe_failed: return "probe_failed";
+    case close_reason::reset_failed: return "reset_failed";
+    case close_reason::invalidated: return "invalidated";
+    case close_reason::pool_closed: return "pool_closed";
+    case close_reason::context_died: return "context_died";
+    case close_reason::forked: return "forked";
+    case close_reason::not_released: return "not_released";
+    case close_reason::not_detached: return "not_detached";
+    case close_reason::not_attached: return "not_attached";
+    case close_reason::too_many_parked: return "too_many_parked";
+    case close_reason::parked_dropped: return "parked_dropped";
+    }
+    return "unknown";
+}
 
 } // namespace loopsafe
 

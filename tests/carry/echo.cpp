@@ -416,12 +416,8 @@ void run_many(std::uint64_t many)
             const auto seed = first_seed() + i;
             invocation<World>(remote, pool, t, seed, spoilt).run();
             s = pool.stats();
-            if (s.idle + s.leased + s.connecting + s.waiting != 0 ||
-                s.times_parked != s.adopted + s.dropped + s.parked)
-                t.note(t.astray, seed, "the figures do not add up");
             const auto parked = remote.client_descriptors();
-            if (parked.size() != s.parked)
-                t.note(t.astray, seed, "descriptors other than those parked");
+            check_figures(t, seed, s, parked.size());
             forget_closed(spoilt, parked);
             remote.tell(0, [](caller& c) { c.deaf = false; });
             dice d(~seed);
@@ -437,15 +433,8 @@ void run_many(std::uint64_t many)
     if (many != few)
         print(World::name, t, s, remote.accepted(), std::chrono::steady_clock::now() - started);
     INFO(t.first, "; the server: ", remote.first_wrong());
-    CHECK(t.wrong == 0);
-    CHECK(remote.wrong() == 0);
-    CHECK(t.errors == 0);
-    CHECK(t.refound == 0);
-    CHECK(t.astray == 0);
-    const auto accepted = static_cast<std::uint64_t>(remote.accepted());
-    CHECK(accepted >= s.connects);
-    CHECK(accepted <= s.connects + t.cut_short);
-    CHECK(s.connects == s.closed() + s.parked);
+    check_end(t, s, static_cast<std::uint64_t>(remote.accepted()),
+              static_cast<std::uint64_t>(remote.wrong()));
 }
 
 template <class World>

@@ -50,6 +50,31 @@ struct tally {
     }
 };
 
+/// After each death: nothing is in use, and what the pool says of parked connections adds up.
+inline void check_figures(tally& t, std::uint64_t seed, const loopsafe::pool_stats& s,
+                          std::size_t open_descriptors)
+{
+    if (s.idle + s.leased + s.connecting + s.waiting != 0 ||
+        s.times_parked != s.adopted + s.dropped + s.parked)
+        t.note(t.astray, seed, "the figures do not add up");
+    if (open_descriptors != s.parked)
+        t.note(t.astray, seed, "descriptors other than those parked");
+}
+
+/// In the end: nothing went wrong, and what the pool says is what its server has counted.
+inline void check_end(const tally& t, const loopsafe::pool_stats& s, std::uint64_t accepted,
+                      std::uint64_t wrong_at_server)
+{
+    CHECK(t.wrong == 0);
+    CHECK(wrong_at_server == 0);
+    CHECK(t.errors == 0);
+    CHECK(t.refound == 0);
+    CHECK(t.astray == 0);
+    CHECK(accepted >= s.connects);
+    CHECK(accepted <= s.connects + t.cut_short);
+    CHECK(s.connects == s.closed() + s.parked);
+}
+
 /// How many invocations: as LOOPSAFE_CARRY says, for all the tests of this program together, of
 /// which one has this many parts of `of`.
 inline std::uint64_t invocations(std::uint64_t parts, std::uint64_t of)
@@ -87,15 +112,11 @@ inline void print(const std::string& what, const tally& t, const loopsafe::pool_
     };
     line("deaths", t.deaths);
     line("while parked", t.while_parked);
-    static constexpr const char* reasons[] = {
-        "discarded",      "dirty",        "not_kept",        "idle_too_long",
-        "lived_too_long", "probe_failed", "reset_failed",    "invalidated",
-        "pool_closed",    "context_died", "forked",          "not_released",
-        "not_detached",   "not_attached", "too_many_parked", "parked_dropped"};
     std::printf("  closed:");
     for (std::size_t i = 0; i != loopsafe::close_reason_count; ++i) {
         if (s.closed_because[i] != 0)
-            std::printf(" %s %llu,", reasons[i], number(s.closed_because[i]));
+            std::printf(" %s %llu,", to_string(static_cast<loopsafe::close_reason>(i)).data(),
+                        number(s.closed_because[i]));
     }
     std::puts("");
     std::fflush(stdout);

@@ -74,6 +74,19 @@ TEST_CASE("copies of a pool_error share one report")
     CHECK(text_of(copy) == error.what());
 }
 
+TEST_CASE("every reason to close a connection has a name of its own")
+{
+    names all;
+    for (std::size_t i = 0; i != loopsafe::close_reason_count; ++i) {
+        const std::string name(to_string(static_cast<loopsafe::close_reason>(i)));
+        CHECK(std::find(all.begin(), all.end(), name) == all.end());
+        all.push_back(name);
+    }
+    CHECK(all.front() == "discarded");
+    CHECK(all.back() == "parked_dropped");
+    CHECK(to_string(static_cast<loopsafe::close_reason>(99)) == "unknown");
+}
+
 TEST_CASE("the closed connections of all reasons add up")
 {
     loopsafe::pool_stats stats;
