@@ -116,8 +116,8 @@ class basic_client {
 #endif
 
 public:
-    /// With `null_pool` there are no options for what is kept, and only with `carry_over_pool` for
-    /// what is carried over.
+    /// `single_use_client_options` with `null_pool`, `carried_client_options` with
+    /// `carry_over_pool`, `client_options` with the others.
     using options = client_options_for<PoolPolicy>;
 
     /// A client whose home is the context of `home`: an `io_context`, a `thread_pool`, or an
@@ -220,7 +220,9 @@ public:
     void invalidate() noexcept;
 
     /// Closes every connection that waits for a context, as before a snapshot of the process is
-    /// taken. Thread safety: any thread.
+    /// taken. Those of a living context stay; `invalidate()` closes them, too.
+    ///
+    /// Needs no running context and does not wait. Thread safety: any thread.
     void drop_parked() noexcept
         requires carries_over<PoolPolicy>;
 

@@ -33,8 +33,8 @@ struct event {
         replayed,   ///< it is sent a second time
         returned,   ///< it has let go of its connection
         parked,     ///< `carry_over_pool`: an idle connection has left its dying context
-        adopted,    ///< and is in the next one
-        dropped     ///< and is closed, since it could not or must not be used again
+        adopted,    ///< a parked connection is in the next context
+        dropped     ///< a parked connection is closed; `reason` says why
     };
 
     kind what;
@@ -49,7 +49,8 @@ struct event {
 /// twice when they are made in the same expression as a `co_await`.
 ///
 /// Options are checked when the client is made: what makes no sense is refused by name
-/// (`bad_option`, as `system_error`; `bad_url`, as `error`; TLS's as `tls_error`).
+/// (`bad_option`, as `system_error`; `bad_url`, as `error`; TLS's as `tls_error`). Limits of a pool
+/// have the names of the pool's options there: `max_size` is `max_per_origin`.
 struct single_use_client_options {
     single_use_client_options() {}
 
@@ -83,7 +84,7 @@ struct single_use_client_options {
     std::function<void(const event&)> on_event;
 };
 
-/// And one that keeps connections.
+/// What a client that keeps connections can be told besides.
 struct client_options : single_use_client_options {
     client_options() {}
 
@@ -99,12 +100,15 @@ struct client_options : single_use_client_options {
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
 };
 
-/// And one that carries them over to the next context.
+/// What a client that carries connections over to the next context can be told besides.
+///
+/// `idle_timeout` counts while a connection is parked as well: with its 4 seconds, a context that
+/// comes later than that finds none. Raise it where the servers keep theirs longer.
 struct carried_client_options : client_options {
     carried_client_options() {}
 
-    /// Connections to one server at most that wait for a context; where one more comes, the one
-    /// parked longest is closed. More than 0.
+    /// Connections to one server at most that wait for a context, besides those that
+    /// `max_per_origin` counts. Where one more comes, the one parked longest is closed. At least 1.
     std::size_t max_parked_per_origin = 100;
 };
 
