@@ -62,8 +62,8 @@ public:
     }
     bool probe(line_client& client) const noexcept { return tcp_.probe(client.stream); }
 
-    // With these, carry_over_pool can take a connection from one context to the next: what is left
-    // of a clean one in between is what is left of its stream.
+    // With these, carry_over_pool can take a connection from one context to the next. In between
+    // there is only the handle of its stream: a clean connection has nothing else to remember.
     using handle_type = loopsafe::tcp_connector::handle_type;
     static constexpr bool frames_messages = true; // is_clean() knows where they end
 
@@ -76,7 +76,7 @@ public:
         return line_client{tcp_.attach(std::move(handle), executor)};
     }
 
-    // In a forked child.
+    // Called in a forked child, for what belongs to the parent.
     void abandon(line_client& client) const noexcept { tcp_.abandon(client.stream); }
     void abandon(handle_type& handle) const noexcept { tcp_.abandon(handle); }
 
