@@ -10,8 +10,8 @@ namespace loopsafe {
 struct carried_connection_options {
     /// Connections of one context at most: idle, leased and being made. At least 1.
     std::size_t max_size = 10;
-    /// Connections at most that wait for a context; more than 0. Where one more comes, the one
-    /// parked longest is closed.
+    /// Connections at most that wait for a context, besides those that `max_size` counts. Where one
+    /// more comes, the one parked longest is closed. At least 1.
     std::size_t max_parked = 10;
     /// Callers that may wait at most, in one context; more are told `queue_full`. 0: nobody waits.
     std::size_t max_waiting = 1000;
@@ -40,11 +40,13 @@ struct carried_connection_options {
 /// So a worker with a fresh context for each invocation pays for its handshakes once. The pool may
 /// sit at namespace scope and serves any number of contexts, on any thread.
 ///
-/// Only a connection that is idle and clean is carried, and only by a connector that can carry it
-/// (`can_carry`). Where that cannot know where messages end, as for bare TCP and TLS, it is carried
-/// only if its last lease ended in an explicit `lease::release()`. A parked connection is not
-/// watched: it must pass the connector's probe when it is adopted. A connection that is leased when
-/// its context dies is closed with it, and a forked child leaves those of its parent alone.
+/// Only a connection that is idle and clean is carried. The connector must know how: it does not
+/// compile with one that does not meet `can_carry`. Where the connector cannot know where messages
+/// end, as with bare TCP and TLS, a connection is carried only if its last lease ended in an
+/// explicit `lease::release()`; the others are closed, and counted as `not_released`. A parked
+/// connection is not watched: it must pass the connector's probe when it is adopted. A connection
+/// that is leased when its context dies is closed with it. A forked child does not use the parked
+/// connections of its parent, and leaves them open there.
 ///
 /// Before a snapshot of the process is taken, call `drop_parked()`: each copy of the process would
 /// adopt the same connections.

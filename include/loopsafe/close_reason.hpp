@@ -23,7 +23,7 @@ enum class close_reason {
     context_died,   ///< the context of the connection was destroyed
     forked,         ///< it belongs to the parent process
 
-    // of `carry_over_pool`
+    // Of `carry_over_pool`. What it parked may be closed for most of the above as well.
     not_released,    ///< its context died, and its last lease ended without `release()`
     not_detached,    ///< its context died, and the connector could not take it out of there
     not_attached,    ///< the connector could not put it into the context that asked next

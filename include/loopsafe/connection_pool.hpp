@@ -52,7 +52,7 @@ class connection_pool {
 /// * Cancelling an acquire, at any moment, loses neither a connection nor a place.
 /// * No background task: limits are checked when somebody acquires.
 /// * A connection is closed in its own context, or by the pool while it keeps that context from
-///   dying. No connection outlives its context.
+///   dying. None outlives its context; of one that `carry_over_pool` carries, only a handle does.
 ///
 /// Thread safety: distinct objects safe. Shared objects safe too, except destruction and moving,
 /// and except with `no_mutex`. No lock is held while a connector connects, probes, resets or
@@ -65,8 +65,9 @@ class connection_pool<Connector, PoolPolicy, on_context> {
     static_assert(pool_policy<PoolPolicy>,
                   "the policy does not meet the concept loopsafe::pool_policy");
     static_assert(!carries_over<PoolPolicy> || can_carry<Connector>,
-                  "carry_over_pool needs a connector that meets the concept loopsafe::can_carry, "
-                  "with detach() and attach(); with this one use per_context_pool or null_pool");
+                  "carry_over_pool needs a connector that meets the concept loopsafe::can_carry "
+                  "(static_assert that to see what is missing); with this one use per_context_pool "
+                  "or null_pool");
     using state = detail::pool_state<Connector, PoolPolicy>;
 
 public:
@@ -155,7 +156,9 @@ public:
     void invalidate() noexcept { state_->invalidate(); }
 
     /// Closes every connection that waits for a context, as before a snapshot of the process is
-    /// taken. Needs no running context and does not wait. Thread safety: any thread.
+    /// taken. Those on the shelf of a living context stay; `invalidate()` closes them, too.
+    ///
+    /// Needs no running context and does not wait. Thread safety: any thread.
     void drop_parked() noexcept
         requires carries_over<PoolPolicy>
     {
@@ -183,7 +186,8 @@ public:
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current());
 
-    /// Sets what is told of connects, failures, closes, refusals and time-outs.
+    /// Sets what is told of connects, failures, closes, refusals, time-outs and, with
+    /// `carry_over_pool`, of what is parked, adopted and dropped; see `pool_event`.
     ///
     /// The hook is called on the thread where it happens, with no lock held; what it throws is
     /// dropped. It is not called while a context is destroyed, except with `carry_over_pool` for

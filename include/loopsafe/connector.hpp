@@ -35,7 +35,8 @@ concept can_connect = requires(const C& c, boost::asio::any_io_executor executor
 /// on it has completed without error, nothing is left unread, no transaction is open.
 ///
 /// It is asked when a lease ends, on the thread that ends it and with the pool's lock held: it
-/// only looks at what the connection has in memory, and calls nothing of the pool.
+/// only looks at what the connection has in memory, and calls nothing of the pool. Where a
+/// connection can be carried (`can_carry`), it is asked once more before `detach()`.
 template <class C>
 concept can_tell_clean = requires(const C& c, const typename C::connection_type& connection) {
     { c.is_clean(connection) } noexcept -> std::same_as<bool>;
@@ -53,7 +54,8 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 /// How connections of one kind are born, judged and probed.
 ///
 /// All members are called through a const reference, possibly from several threads at once.
-/// Closing is the destructor of the connection. Two more members are used where they exist:
+/// Closing is the destructor of the connection. Two more members are used where they exist, and
+/// those of `can_carry`:
 ///
 /// * `awaitable<void> reset(connection) const` brings a reused connection to the state of a new
 ///   one. It runs in the frame of the acquire that reuses the connection, under the deadline for
@@ -65,12 +67,14 @@ template <class C>
 concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
                     can_probe<C> && std::move_constructible<C>;
 
+/// It has `needs_reset()` and `reset()`; see `connector`.
 template <class C>
 concept can_reset = requires(const C& c, typename C::connection_type& connection) {
     { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
     { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
 };
 
+/// It has `abandon()`; see `connector`.
 template <class C>
 concept can_abandon = requires(const C& c, typename C::connection_type& connection) {
     { c.abandon(connection) } noexcept;
@@ -80,13 +84,16 @@ concept can_abandon = requires(const C& c, typename C::connection_type& connecti
 ///
 /// * `using handle_type = ...;` holds what is left of a connection outside of any context. It moves
 ///   without throwing, and closes the connection when it is destroyed, on whatever thread.
-/// * `c.detach(connection)` takes it out of its context, which is being destroyed. Nothing is
-///   pending on it. Empty: that cannot be done. The connection is destroyed afterwards.
-/// * `c.attach(handle, executor)` puts it into the context of `executor`, which runs the caller. It
-///   does not wait. Where it throws, the connection is closed.
-/// * Where `abandon(connection)` exists, `abandon(handle)` does the same. A connection of sockets
-///   needs both: a socket that was assign()ed a descriptor is taken off Asio's epoll set when it
-///   closes, which a forked child shares with its parent. `tcp_connector` shows how.
+/// * `c.detach(connection)` takes it out of its context, which is being destroyed, and gives the
+///   handle, or nothing where that cannot be done. No operation is pending on the connection, and
+///   what is left of it is destroyed afterwards.
+/// * `c.attach(std::move(handle), executor)` makes a connection of the handle, in the context of
+///   `executor`, which runs the caller. It must not wait. Where it throws, the handle is destroyed,
+///   and the caller gets another connection.
+/// * Where `abandon(connection)` exists, `abandon(handle)` must, too: the destructor of the handle
+///   then says nothing to the peer. A connection made of sockets needs both: a socket that was
+///   assign()ed its descriptor takes it off Asio's epoll set as it closes, and a forked child
+///   shares that set with its parent. `tcp_connector` shows how.
 ///
 /// `static constexpr bool frames_messages = true;` says that `is_clean()` knows where messages end.
 /// Without it, a connection is carried only if its last lease ended in `lease::release()`.
@@ -104,6 +111,7 @@ concept can_carry =
         };
     };
 
+/// `is_clean()` knows where messages end; see `can_carry`.
 template <class C>
 concept frames_messages = requires { requires C::frames_messages; };
 

@@ -54,9 +54,9 @@ public:
     /// Whether there is a connection that can be used.
     explicit operator bool() const noexcept { return slot_ != nullptr && state::usable(*slot_); }
 
-    /// Gives the connection back now. A promise that it is between messages: for connections that
-    /// cannot know this themselves, which `carry_over_pool` carries only then. The lease is empty
-    /// afterwards.
+    /// Gives the connection back now, and promises that it is between messages. A connection that
+    /// cannot know this itself, as with bare TCP and TLS, is carried by `carry_over_pool` only with
+    /// that promise. The lease is empty afterwards.
     void release() noexcept { end(detail::lease_end::released); }
 
     /// Closes the connection instead of giving it back. The lease is empty afterwards.

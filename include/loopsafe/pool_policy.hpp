@@ -26,7 +26,7 @@ struct pool_event {
         acquire_timed_out,
         parked,  ///< `carry_over_pool` took it out of its dying context, for the next one
         adopted, ///< it is in the next context
-        dropped  ///< it was parked, and is closed
+        dropped  ///< it was parked, and is closed: told instead of `closed`
     };
 
     kind what;
@@ -52,7 +52,8 @@ template <class P>
 concept counts_what_it_keeps = !P::keeps_idle || P::limit_per_context;
 
 /// `P::carries_over`, where it is there and true: idle connections leave a context that dies and
-/// wait, parked, for the next one that asks. It has no home, and counts for each context.
+/// wait, parked, for the next one that asks. Such a policy has no home, keeps what is idle, and
+/// counts for each context.
 template <class P>
 concept carries_over = requires { requires P::carries_over; };
 
