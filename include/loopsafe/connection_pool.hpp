@@ -115,7 +115,8 @@ public:
     /// Errors: `context_error` {`wrong_context`, `context_closed`, `no_context`}; `pool_error`
     /// {`acquire_timeout`, `connect_timeout`, `queue_full`, `pool_closed`}; what the connector
     /// throws. Each leaves the pool as it was.
-    /// Complexity: constant; a warm acquire takes one lock and allocates nothing on the heap.
+    /// Complexity: constant for a warm acquire, which takes one lock and allocates nothing on the
+    /// heap. Any other also checks the age of what is idle in this context, and of what is parked.
     boost::asio::awaitable<lease_type>
     acquire(std::source_location where = std::source_location::current());
 
