@@ -687,6 +687,26 @@ TEST_CASE("http: the hook is told what happens, and what it throws is dropped")
     CHECK(told.back() == "closed");
 }
 
+TEST_CASE("http: after thaw() a kept connection is looked at before it is used")
+{
+    http_peer peer([](http_peer::caller& c) {
+        c.read_request();
+        c.write(answer("ok"));
+        c.close();
+        c.peer().note("closed");
+        c.await_end();
+    });
+    asio::io_context context(1);
+    http::client client{context};
+    CHECK(run_on(context, client.get(peer.url())).body == "ok");
+    peer.await_note("closed");
+    client.thaw();
+    const auto again = run_on(context, client.get(peer.url()));
+    CHECK(again.body == "ok");
+    CHECK_FALSE(again.seen.replayed);
+    CHECK(client.stats().closed(loopsafe::close_reason::probe_failed) == 1);
+}
+
 TEST_CASE("http: options that make no sense are refused by name")
 {
     asio::io_context context(1);
@@ -696,11 +716,10 @@ TEST_CASE("http: options that make no sense are refused by name")
         return thrown_by<boost::system::system_error>([&] { http::client{context, with}; }).what();
     };
     using o = http::client::options;
-    CHECK(refused([](o& x) { x.max_per_origin = 0; }).find("max_size") != std::string::npos);
-    CHECK(refused([](o& x) { x.max_total = 0; }).find("max_size") != std::string::npos);
+    CHECK(refused([](o& x) { x.max_per_origin = 0; }).find("max_per_origin") != std::string::npos);
+    CHECK(refused([](o& x) { x.max_total = 0; }).find("max_total") != std::string::npos);
     CHECK(refused([](o& x) { x.idle_timeout = 0s; }).find("idle_timeout") != std::string::npos);
-    CHECK(refused([](o& x) { x.timeouts.wait = -1s; }).find("acquire_timeout") !=
-          std::string::npos);
+    CHECK(refused([](o& x) { x.timeouts.wait = -1s; }).find("timeouts.wait") != std::string::npos);
     CHECK(refused([](o& x) { x.base_url = "host/path"; }).find("http://") != std::string::npos);
     CHECK(refused([](o& x) { x.base_url = "http://h/?q"; }).find("query") != std::string::npos);
     CHECK(refused([](o& x) { x.headers.set("Host", "h"); }).find("Host") != std::string::npos);

@@ -34,7 +34,7 @@ void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
                 core_.lost(*surplus, close_reason::too_many_parked);
         }
         if (why) {
-            destroy_parked(s, *why);
+            destroy_slot(s, *why);
             tell_closed(*why);
         } else {
             emit({.what = pool_event::kind::parked, .pool = name_});
@@ -169,12 +169,12 @@ void pool_state<Connector, Policy>::drop_parked(close_reason why) noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::drop_one(slot& s, close_reason why) noexcept
 {
-    destroy_parked(s, why);
+    destroy_slot(s, why);
     emit({.what = pool_event::kind::dropped, .reason = why, .pool = name_});
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::destroy_parked(slot& s, close_reason why) noexcept
+void pool_state<Connector, Policy>::destroy_slot(slot& s, close_reason why) noexcept
 {
     if (s.connection)
         destroy_connection(s, why);

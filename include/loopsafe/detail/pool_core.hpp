@@ -29,7 +29,7 @@ struct pool_slot : list_node {
     explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
 
     pool_shelf* shelf;
-    pool_slot* below = nullptr; // while idle: the next in the stack
+    pool_slot* below = nullptr; // while idle or parked: the next in the stack
     slot_state state = slot_state::connecting;
     bool lease_gone = false; // the dying context frees the slot
     bool used_before = false;
@@ -124,7 +124,7 @@ public:
     void connecting(pool_slot& slot) noexcept;
     void not_connected(pool_slot& slot) noexcept; // leaves the shelf; the permit is still out
     void connected(pool_slot& slot, const clock_reading& now, double jitter) noexcept;
-    void lost(pool_slot& slot, close_reason why) noexcept; // to be connected anew
+    void lost(pool_slot& slot, close_reason why) noexcept; // its connection; it may get another
     void connect_failed() noexcept { ++stats_.connect_failures; }
     void leased(pool_slot& slot, const std::source_location& holder) noexcept;
 

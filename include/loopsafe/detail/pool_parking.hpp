@@ -42,7 +42,7 @@ public:
         return drop(place);
     }
 
-    // The next to be adopted, or null. It then is adopted() or not.
+    // The next to be adopted, or null: adopted() or not_adopted() says what came of it.
     pool_slot* take() noexcept
     {
         pool_slot* const slot = top_;

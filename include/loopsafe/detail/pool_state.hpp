@@ -230,7 +230,7 @@ private:
     std::optional<close_reason> attach(slot& s, const asio::any_io_executor& executor) noexcept;
     void drop_expired(const clock_reading& now) noexcept;
     void drop_one(slot& s, close_reason why) noexcept;
-    void destroy_parked(slot& s, close_reason why) noexcept;
+    void destroy_slot(slot& s, close_reason why) noexcept;
 
     asio::awaitable<void> wait_for_turn(ticket& t, asio::any_io_executor executor,
                                         std::optional<std::chrono::milliseconds> timeout,

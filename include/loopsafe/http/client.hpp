@@ -219,6 +219,10 @@ public:
     /// Closes every idle or parked connection now, and every other when its request has ended.
     void invalidate() noexcept;
 
+    /// Says that the process may have been frozen: idle connections are looked at before they are
+    /// used again.
+    void thaw() noexcept;
+
     /// Closes every connection that waits for a context, as before a snapshot of the process is
     /// taken. Those of a living context stay; `invalidate()` closes them, too.
     ///

@@ -183,6 +183,11 @@ public:
         servers_.each([](const auto& each, auto) { each->pool.invalidate(); });
     }
 
+    void thaw() noexcept
+    {
+        servers_.each([](const auto& each, auto) { each->pool.thaw(); });
+    }
+
     void drop_parked() noexcept
     {
         servers_.each([](const auto& each, auto) { each->pool.drop_parked(); });
@@ -300,7 +305,14 @@ private:
 
     typename PoolPolicy::options pool_options() const
     {
+        using loopsafe::detail::refuse_option;
         const auto& o = *options_;
+        if (o.max_per_origin == 0)
+            refuse_option("max_per_origin must be at least 1");
+        if (o.max_total == 0)
+            refuse_option("max_total must be at least 1");
+        if (o.timeouts.wait < std::chrono::milliseconds::zero())
+            refuse_option("timeouts.wait must not be negative");
         typename PoolPolicy::options limits;
         limits.max_size = o.max_per_origin;
         limits.max_waiting = o.max_waiting;
@@ -312,8 +324,12 @@ private:
             limits.lifetime_jitter = o.lifetime_jitter;
             limits.probe_after = o.probe_after;
         }
-        if constexpr (carries_over<PoolPolicy>)
+        if constexpr (carries_over<PoolPolicy>) {
+            if (o.max_parked_per_origin == 0)
+                refuse_option("max_parked_per_origin must be at least 1; a client that carries "
+                              "nothing over is http::basic_client<per_context_pool>");
             limits.max_parked = o.max_parked_per_origin;
+        }
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
                                         PoolPolicy::limit_per_context);
         return limits;

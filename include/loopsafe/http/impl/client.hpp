@@ -55,6 +55,12 @@ void basic_client<PoolPolicy, ExecutionPolicy>::invalidate() noexcept
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
+void basic_client<PoolPolicy, ExecutionPolicy>::thaw() noexcept
+{
+    state_->thaw();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::drop_parked() noexcept
     requires carries_over<PoolPolicy>
 {
