@@ -410,6 +410,41 @@ TEST_CASE("the hook hears of each connection that is parked, adopted or dropped,
     CHECK(std::exchange(heard, {}) == names{"closed: not_detached"});
 }
 
+// With a pin still held, the context would wait for its own destructor's caller.
+TEST_CASE("a hook that hears of what was closed may destroy the context that it was idle on")
+{
+    for (const bool for_good : {true, false}) {
+        CAPTURE(for_good);
+        fixture f;
+        f.pool->on_event([&f](const pool_event& e) {
+            if (e.what == pool_event::kind::closed)
+                f.context.die();
+        });
+        f.use(2);
+        if (for_good)
+            f.pool->close();
+        else
+            f.pool->invalidate();
+        CHECK(f.stats().closed() == 2);
+        CHECK(f.script->open() == 0);
+        CHECK(adds_up(f.stats()));
+    }
+}
+
+TEST_CASE("a hook that hears of a lease's end may destroy the context that the lease was of")
+{
+    fixture f;
+    f.pool->on_event([&f](const pool_event& e) {
+        if (e.what == pool_event::kind::closed)
+            f.context.die();
+    });
+    f.use(2);
+    f.acquire().discard();
+    CHECK(f.stats().parked == 1);
+    CHECK(f.script->open() == 1);
+    CHECK(adds_up(f.stats()));
+}
+
 TEST_CASE("an option that makes no sense is refused: max_parked")
 {
     const auto refused = thrown_by<boost::system::system_error>([] {

@@ -74,20 +74,22 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
             otherwise = close_reason::not_kept;
         }
     }
-    const context_pin pin(home.home);
     bool context_lives = false;
     {
-        unique_lock lock(mutex_);
-        if (context_has_it(lock))
-            return;
-        if (!pin.may_touch()) { // the context dies on another thread, which will find it
-            s.lease_gone = true;
-            return;
+        const context_pin pin(home.home); // not while the hook is told: it may wait for the context
+        {
+            unique_lock lock(mutex_);
+            if (context_has_it(lock))
+                return;
+            if (!pin.may_touch()) { // the context dies on another thread, which will find it
+                s.lease_gone = true;
+                return;
+            }
+            otherwise = core_.begin_close(s, otherwise);
+            context_lives = !home.dead;
         }
-        otherwise = core_.begin_close(s, otherwise);
-        context_lives = !home.dead;
+        destroy_connection(s, otherwise);
     }
-    destroy_connection(s, otherwise);
     delete &s;
     if (context_lives)
         tell_closed(otherwise);
@@ -117,17 +119,26 @@ void pool_state<Connector, Policy>::destroy_all(intrusive_list<pool_slot>& evict
                                                 close_reason why) noexcept
 {
     std::size_t count = 0;
-    while (auto* slot_base = evicted.pop_front()) {
-        auto* evicted_slot = static_cast<slot*>(slot_base);
-        const auto each = inherited(*evicted_slot) ? close_reason::forked : why;
-        destroy_connection(*evicted_slot, each);
-        delete evicted_slot;
+    for (auto& each : evicted) {
+        auto& evicted_slot = static_cast<slot&>(each);
+        destroy_connection(evicted_slot, inherited(evicted_slot) ? close_reason::forked : why);
         ++count;
-        if (why != close_reason::context_died)
-            tell_closed(each);
     }
     const lock_guard lock(mutex_);
     core_.evicted_destroyed(s, count);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::forget_all(intrusive_list<pool_slot>& evicted,
+                                               close_reason why) noexcept
+{
+    while (auto* slot_base = evicted.pop_front()) {
+        const auto* evicted_slot = static_cast<slot*>(slot_base);
+        const auto each = inherited(*evicted_slot) ? close_reason::forked : why;
+        delete evicted_slot;
+        if (why != close_reason::context_died)
+            tell_closed(each);
+    }
 }
 
 template <class Connector, class Policy>

@@ -167,6 +167,7 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
     if constexpr (carries)
         park_all(carried);
     destroy_all(evicted, s, close_reason::context_died);
+    forget_all(evicted, close_reason::context_died);
 }
 
 template <class Connector, class Policy>

@@ -219,6 +219,7 @@ private:
     void close_idle(close_reason why) noexcept;
     void leave_context(unique_lock& lock, shelf& s) noexcept;
     void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
+    void forget_all(intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
     void close_expired(shelf& s, const clock_reading& now) noexcept;
 
     // Where the policy carries connections over.

@@ -37,6 +37,7 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
         destroy_all(evicted, *s, why);
         const auto home = context_access::state(s->home);
         home->unpin();
+        forget_all(evicted, why); // the hook that is told may wait for the context, or end it
         drop(*s);
     }
 }
