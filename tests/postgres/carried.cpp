@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <fstream>
+#include <optional>
 #include <postgres/support.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -223,6 +224,21 @@ TEST_CASE("carried: a session that the server has ended while it was parked is d
     });
     CHECK(pool.stats().closed(loopsafe::close_reason::probe_failed) == 1);
     CHECK(pool.stats().connects == 2);
+}
+
+TEST_CASE("carried: a parked session is closed when it is dropped, whoever still refers to it")
+{
+    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
+        pg::connector(server())};
+    std::optional<asio::awaitable<pg::result>> never_begun;
+    const auto before = open_descriptors();
+    run([&]() -> asio::awaitable<void> {
+        auto lease = co_await pool.acquire();
+        never_begun.emplace(lease->query("select 1"));
+    });
+    REQUIRE(pool.stats().parked == 1);
+    pool.drop_parked();
+    CHECK(open_descriptors() == before);
 }
 
 } // namespace

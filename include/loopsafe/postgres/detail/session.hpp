@@ -101,6 +101,13 @@ public:
     {
         session_->leave();
     }
+    parked_session(parked_session&&) noexcept = default;
+    parked_session& operator=(parked_session&&) = delete;
+    ~parked_session()
+    {
+        if (session_ != nullptr)
+            session_->close(); // an operation that was never begun may share it
+    }
 
     // Errors: those of the reactor; `bad_alloc`. The session is then good for nothing but closing.
     std::shared_ptr<session> attach(const asio::any_io_executor& executor, const context_ref& home)
