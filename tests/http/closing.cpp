@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // A client is closed while it is in the middle of everything, and its last permit is fought for.
 
+#include <openssl/ssl.h>
+
 #include <atomic>
+#include <cstdlib>
 #include <http/stepped.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -166,6 +171,39 @@ TEST_CASE("http: a storm of interim responses ends an upload")
         CHECK(l.client->stats().leased == 0);
         l.client.reset();
     }
+}
+
+bool openssl_has_ended = false; // which later than that must not be called
+
+// Ends the process with a bad status where OpenSSL has ended before it.
+struct ends_before_openssl {
+    ~ends_before_openssl()
+    {
+        if (openssl_has_ended)
+            ::_exit(1);
+    }
+};
+
+TEST_CASE("http: at exit OpenSSL ends after a client in static storage")
+{
+    constexpr const char* itself = "LOOPSAFE_TEST_EXITS";
+    if (std::getenv(itself) != nullptr) { // a process in which nothing has used OpenSSL yet
+        static const http::basic_client<loopsafe::carry_over_pool> client;
+        static const ends_before_openssl witness;
+        OPENSSL_init_ssl(0, nullptr); // as the first request to an https server does
+        OPENSSL_atexit([] { openssl_has_ended = true; });
+        std::exit(0);
+    }
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::setenv(itself, "1", 1);
+        ::execl("/proc/self/exe", "itself", "-tc=http: at exit OpenSSL ends after*", nullptr);
+        ::_exit(2);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 } // namespace

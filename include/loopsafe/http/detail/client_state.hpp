@@ -80,6 +80,9 @@ public:
         for (const auto& each : options_->headers)
             write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
+        // So that at exit OpenSSL ends after a client in static storage, which closes its
+        // connections.
+        OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, nullptr);
         if (!uses_defaults(options_->tls)) // what is wrong with them is said now
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
