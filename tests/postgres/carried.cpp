@@ -3,7 +3,6 @@
 
 #include <loopsafe/connection_pool.hpp>
 
-#include <fcntl.h>
 #include <fstream>
 #include <optional>
 #include <postgres/support.hpp>
@@ -82,31 +81,9 @@ TEST_CASE("carried: a thousand contexts over TLS make one handshake, or a thousa
     one_or_a_thousand("carried_tls", "require");
 }
 
-TEST_CASE("carried: a session that cannot enter the next context is closed and counted")
-{
-    loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
-        pg::connector(server())};
-    const auto before = open_descriptors();
-    run([&]() -> asio::awaitable<void> {
-        auto lease = co_await pool.acquire();
-        const int nothing_to_wait_for = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-        REQUIRE(::dup2(nothing_to_wait_for, PQsocket(lease->native_handle())) >= 0);
-        ::close(nothing_to_wait_for);
-    });
-    REQUIRE(pool.stats().parked == 1);
-    CHECK(run([&]() -> asio::awaitable<int> {
-              auto lease = co_await pool.acquire();
-              const auto rows = co_await lease->query("select 42");
-              co_return rows[0][0].template as<int>();
-          }) == 42);
-    CHECK(pool.stats().closed(loopsafe::close_reason::not_attached) == 1);
-    CHECK(pool.stats().dropped == 1);
-    CHECK(pool.stats().connects == 2);
-    pool.close();
-    CHECK(open_descriptors() == before);
-}
-
-#if !defined(__SANITIZE_ADDRESS__) // UBSan, beside it, looks at objects through a pipe
+// UBSan, which comes with ASan here, looks at objects through a pipe, for which it has no
+// descriptor then. What it would see is in "what cannot be adopted is closed and counted".
+#if !defined(__SANITIZE_ADDRESS__)
 // No further descriptors for as long as it lives.
 class descriptors_exhausted {
 public:
