@@ -433,6 +433,7 @@ void run_many(std::uint64_t many)
     if (many != few)
         print(World::name, t, s, remote.accepted(), std::chrono::steady_clock::now() - started);
     INFO(t.first, "; the server: ", remote.first_wrong());
+    CHECK(s.adopted > many / 8); // else nothing of this was tried
     check_end(t, s, static_cast<std::uint64_t>(remote.accepted()),
               static_cast<std::uint64_t>(remote.wrong()));
 }
