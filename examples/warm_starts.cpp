@@ -5,8 +5,11 @@
 // Each start is timed from before its context is made until that is gone: one acquire, one exchange
 // with a TLS or PostgreSQL server, one release. Connects are counted by the servers.
 //
-//   warm_starts [--quick] [--plot FILE]
+//   warm_starts [--quick] [--all-processors] [--plot FILE]
 //
+// All but PostgreSQL runs on one processor, as in a small serverless worker: what a sleeping one
+// takes to wake up is the same for every policy, and here it would be most of a short start.
+// --all-processors: it runs wherever the scheduler puts it, and only the counts are judged.
 // --quick: few starts, and only the counts are judged. --plot: the figures as SVG.
 // LOOPSAFE_POSTGRES: conninfo, LOOPSAFE_POSTGRES_PORT, LOOPSAFE_POSTGRES_LOG: the server's log
 
@@ -31,6 +34,7 @@
 #include <fstream>
 #include <functional>
 #include <optional>
+#include <sched.h>
 #include <string>
 #include <vector>
 
@@ -262,13 +266,31 @@ void draw(const char* file, const std::vector<trip>& trips, const table& tls, co
     std::ofstream(file) << plot::svg(picture);
 }
 
+// False where the system does not let us.
+bool stay_on_one_processor()
+{
+    cpu_set_t allowed, one;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return false;
+    CPU_ZERO(&one);
+    for (int each = 0; each != CPU_SETSIZE; ++each) {
+        if (CPU_ISSET(each, &allowed)) {
+            CPU_SET(each, &one);
+            break;
+        }
+    }
+    return ::sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
 int main(int argc, char** argv)
 {
-    bool quick = false;
+    bool quick = false, everywhere = false;
     const char* file = nullptr;
     for (int i = 1; i < argc; ++i) {
         if (std::strcmp(argv[i], "--quick") == 0)
             quick = true;
+        else if (std::strcmp(argv[i], "--all-processors") == 0)
+            everywhere = true;
         else if (std::strcmp(argv[i], "--plot") == 0 && i + 1 < argc)
             file = argv[++i];
     }
@@ -276,7 +298,11 @@ int main(int argc, char** argv)
     if (quick)
         trips = {{0, 5}, {1, 5}};
 
-    const tls_echo_server server;
+    if (!everywhere && !stay_on_one_processor()) {
+        std::perror("warm_starts: cannot stay on one processor, try --all-processors");
+        return 2;
+    }
+    const tls_echo_server server; // its thread inherits that
     table tls, postgres;
     for (const auto& t : trips) {
         tls.push_back(over_tls(server, t));
@@ -302,5 +328,7 @@ int main(int argc, char** argv)
         std::fprintf(stderr, "warm_starts: the counts are not what the policies promise\n");
         return 1;
     }
-    return quick || ratios_as_promised(tls, postgres) ? 0 : 1;
+    if (quick || everywhere)
+        return 0;
+    return ratios_as_promised(tls, postgres) ? 0 : 1;
 }
