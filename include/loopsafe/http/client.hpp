@@ -185,35 +185,35 @@ public:
     boost::asio::awaitable<response>
     get(std::string url, std::source_location where = std::source_location::current())
     {
-        return send({"GET", std::move(url)}, where);
+        return send("GET", std::move(url), {}, where);
     }
     boost::asio::awaitable<response>
     head(std::string url, std::source_location where = std::source_location::current())
     {
-        return send({"HEAD", std::move(url)}, where);
+        return send("HEAD", std::move(url), {}, where);
     }
     boost::asio::awaitable<response>
     post(std::string url, request_body body,
          std::source_location where = std::source_location::current())
     {
-        return send({"POST", std::move(url), std::move(body)}, where);
+        return send("POST", std::move(url), std::move(body), where);
     }
     boost::asio::awaitable<response>
     put(std::string url, request_body body,
         std::source_location where = std::source_location::current())
     {
-        return send({"PUT", std::move(url), std::move(body)}, where);
+        return send("PUT", std::move(url), std::move(body), where);
     }
     boost::asio::awaitable<response>
     patch(std::string url, request_body body,
           std::source_location where = std::source_location::current())
     {
-        return send({"PATCH", std::move(url), std::move(body)}, where);
+        return send("PATCH", std::move(url), std::move(body), where);
     }
     boost::asio::awaitable<response>
     del(std::string url, std::source_location where = std::source_location::current())
     {
-        return send({"DELETE", std::move(url)}, where);
+        return send("DELETE", std::move(url), {}, where);
     }
 
     /// Closes every idle or parked connection now, and every other when its request has ended.
@@ -253,6 +253,8 @@ public:
 private:
     using state = detail::client_state<PoolPolicy, ExecutionPolicy>;
 
+    boost::asio::awaitable<response> send(const char* method, std::string&& url,
+                                          request_body&& body, std::source_location where);
     boost::asio::awaitable<std::unique_ptr<detail::open_response>> open(request what,
                                                                         std::source_location where);
 

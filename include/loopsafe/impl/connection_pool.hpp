@@ -85,8 +85,9 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
                                                          std::source_location where) noexcept
     -> lease_type
 {
-    return lease_type(
-        state_->take_fresh(detail::asking_context(boost::asio::any_io_executor(executor)), where));
+    const boost::asio::any_io_executor& asking =
+        executor; // copied only where it is of another type
+    return lease_type(state_->take_fresh(detail::asking_context(asking), where));
 }
 
 namespace detail {

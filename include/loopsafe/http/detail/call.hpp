@@ -11,28 +11,53 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace loopsafe::http::detail {
 
 // One request on its way, and what has come of it.
 struct call {
-    explicit call(request& r) : asked(r) {}
+    template <class... Request>
+    explicit call(Request&&... what) : asked(std::forward<Request>(what)...)
+    {
+    }
     call(const call&) = delete;
     call& operator=(const call&) = delete;
     ~call()
     {
         if (begun)
-            tell_hook(*settings->options, {.what = event::kind::returned, .origin = *origin});
+            tell({.what = event::kind::returned, .origin = *origin});
     }
 
-    request& asked;
+    // What of the body is not copied behind the head.
+    std::string_view large_body() const noexcept
+    {
+        constexpr std::size_t small = 8 * 1024;
+        const std::string_view all = asked.body.bytes();
+        return all.size() > small ? all : std::string_view();
+    }
+
+    void expect_response() noexcept
+    {
+        if (answer.seen.bytes_received == 0)
+            answer.seen.stage = stage::first_byte;
+    }
+    error_code how_it_ended() const noexcept
+    {
+        return answer.seen.bytes_received != 0 ? errc::incomplete : errc::no_response;
+    }
+
+    bool is_watched() const noexcept { return !!settings->options->on_event; }
+    void tell(event what) const noexcept { tell_hook(*settings->options, what); }
+
+    request asked;
     std::string_view target;     // a part of asked.url
     std::string_view prefix;     // a part of `settings`
     std::string_view host_field; // a part of `server`
     const http::origin* origin = nullptr;
-    std::string authorization; // what the provider gave
-    std::shared_ptr<const client_settings> settings;
+    std::string authorization;                   // what the provider gave
     std::shared_ptr<const void> server;          // kept alive
+    const client_settings* settings = nullptr;   // `server` keeps them alive
     const limits* most = nullptr;                // a part of `settings`
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of it all, on the steady clock

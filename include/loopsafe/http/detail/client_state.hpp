@@ -54,6 +54,7 @@ public:
         std::string url;        // of the origin
         std::string host_field; // "Host: ...", as a line
         pool_type pool;
+        std::shared_ptr<const client_settings> settings; // for the requests that it outlives us for
         std::uint64_t last_used = 0;
     };
 
@@ -125,11 +126,12 @@ public:
     }
 
     // Checks all that can be checked before a byte is sent, and finds the server.
-    std::shared_ptr<server> prepare(call& c, const asio::any_io_executor& executor)
+    // The call keeps it alive.
+    server& prepare(call& c, const asio::any_io_executor& executor)
     {
         check_request(c.asked);
         const auto& o = *options_;
-        c.settings = settings_;
+        c.settings = settings_.get();
         c.most = &o.limits;
         c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
         if (c.times->total != never) {
@@ -142,8 +144,9 @@ public:
         auto at = find_server(c, executor);
         c.host_field = at->host_field;
         c.origin = &at->origin;
-        c.server = at;
-        return at;
+        auto& found = *at;
+        c.server = std::move(at);
+        return found;
     }
 
     asio::awaitable<permit> permission(const call& c, std::source_location where)
@@ -251,7 +254,7 @@ private:
         connector_type how({of, options_, std::move(tls)});
         auto made = loopsafe::detail::share_new<server>(
             server{std::move(of), std::move(own_url), std::move(host_field),
-                   make_pool(std::move(how), limits, executor)});
+                   make_pool(std::move(how), limits, executor), settings_});
         if constexpr (carries_over<PoolPolicy>) {
             if (options_->on_event)
                 made->pool.on_event([known = options_, of = made->origin](const pool_event& e) {

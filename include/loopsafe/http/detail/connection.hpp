@@ -2,11 +2,11 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_HPP
 
+#include <loopsafe/http/detail/answer_forecast.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/lazy_deadline.hpp>
 #include <loopsafe/http/detail/receiver.hpp>
 #include <loopsafe/http/detail/standing.hpp>
-#include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/http/detail/transport.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -16,7 +16,6 @@
 #include <boost/asio/ssl/error.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -30,9 +29,6 @@ namespace loopsafe::http::detail {
 // One connection to one server, and the exchange that is under way on it.
 template <class Timer>
 class connection {
-    using clock = typename Timer::clock_type;
-    using time_point = typename Timer::time_point;
-
 public:
     connection(transport carrier, const asio::any_io_executor& executor)
         : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
@@ -71,14 +67,47 @@ public:
     // its head where the caller reads the body.
     asio::awaitable<void> exchange(call& c)
     {
-        begin(c);
-        auto body = std::string_view(c.asked.body.bytes());
-        if (body.size() <= small_body) {
-            out_.append(body);
-            body = {};
-        }
-        return transact(c, body, true);
+        send_at_once(c);
+        return finish(c);
     }
+
+    // The same, as far as it goes without a wait: send_at_once(), and where the response is
+    // expected by then, turn() and receive_at_once(). What is left is for finish().
+    void send_at_once(call& c)
+    {
+        begin(c);
+        if (c.large_body().empty())
+            out_.append(c.asked.body.bytes());
+        error_code ec;
+        std::size_t n = 0;
+        // The read waits for others to have their turn, so the write need not.
+        if (c.large_body().empty() && transport_.try_write_some(asio::buffer(out_), ec, n) &&
+            wrote(c, ec, n))
+            out_.erase(0, n);
+    }
+
+    bool expects_response_soon() noexcept { return out_.empty() && forecast_.is_soon(); }
+
+    // Comes after all else that is ready, without a system call: it reads nothing.
+    auto turn() { return transport_.async_read_some({}, asio::as_tuple(asio::deferred)); }
+
+    // True: that was the response, or its head where the caller reads the body.
+    bool receive_at_once(call& c, error_code ec)
+    {
+        std::size_t n = 0;
+        c.expect_response();
+        const bool is_here = ec || transport_.try_read_some(received_.room(), ec, n);
+        forecast_.came(is_here);
+        if (!is_here)
+            return false;
+        came(c, ec, n);
+        if (!advance(c))
+            return false;
+        pause(c);
+        return true;
+    }
+
+    asio::awaitable<void> finish(call& c) { return transact(c, c.large_body(), true); }
 
     // The same in steps, for a body that is being made: begin(), write_part() and end_body(), then
     // receive().
@@ -96,11 +125,11 @@ public:
         received_.begin(c);
         out_.clear();
         write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
-        if (is_watched(c))
-            tell(c, {.what = event::kind::acquired,
-                     .origin = *c.origin,
-                     .reused = seen.reused,
-                     .idle_for = known_.idle_for()});
+        if (c.is_watched())
+            c.tell({.what = event::kind::acquired,
+                    .origin = *c.origin,
+                    .reused = seen.reused,
+                    .idle_for = known_.idle_for()});
         left_to_write_ = c.asked.body.length();
         if (known_.is_suspect() && !transport_.is_silent())
             fail(c, errc::no_response); // nothing was sent, so that another can take it
@@ -164,7 +193,7 @@ public:
                 continue;
             }
             const auto room = received_.room(to);
-            set_deadline(c, c.times->gap);
+            deadline_.set(c.times->gap, c.due);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             got = came(c, ec, n);
@@ -184,11 +213,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t small_body = 8 * 1024; // is copied behind the head
-
-    static bool is_watched(const call& c) noexcept { return !!c.settings->options->on_event; }
-    static void tell(const call& c, event what) noexcept { tell_hook(*c.settings->options, what); }
-
     [[noreturn]] void fail(call& c, error_code ec)
     {
         if (deadline_.expired())
@@ -208,36 +232,16 @@ private:
                                       : c.answer.seen.bytes_sent;
     }
 
-    void set_deadline(const call& c, std::chrono::milliseconds limit)
-    {
-        auto due = time_point::max();
-        if (limit != never) {
-            const auto now = clock::now();
-            const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(due - now);
-            if (limit < most)
-                due = now + limit;
-        }
-        if (c.due)
-            due = std::min(due, time_point(*c.due));
-        deadline_.set(due);
-    }
-
     // Writes what is in `out_`, and then `body`; reads what comes back, where that is wanted. All
     // in one frame, since Asio keeps few of them for the next call.
     asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
     {
         std::string_view head = out_;
-        while (!head.empty() || !body.empty()) {
-            error_code ec = asio::error::would_block;
-            std::size_t n = 0;
-            if (then_read && body.empty()) // the read waits for others to have their turn
-                n = transport_.write_now(asio::buffer(head), ec);
-            if (ec == asio::error::would_block) {
-                set_deadline(c, c.times->write);
-                const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
-                std::tie(ec, n) =
-                    co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
-            }
+        while (!c.refused_more && !(head.empty() && body.empty())) {
+            deadline_.set(c.times->write, c.due);
+            const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
+            const auto [ec, n] =
+                co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
             if (!wrote(c, ec, n))
                 break;
             const auto of_head = std::min(n, head.size());
@@ -246,22 +250,20 @@ private:
             if (body.empty() || transport_.is_silent())
                 continue;
             co_await listen(c); // it has answered, or gone, in the middle of the body
-            if (c.refused_more)
-                break;
         }
         out_.clear();
         if (!then_read) {
             pause(c);
             co_return;
         }
-        if (c.answer.seen.bytes_received == 0)
-            c.answer.seen.stage = stage::first_byte;
         while (!advance(c)) {
+            c.expect_response();
             error_code too_large;
             const auto room = received_.room(c, too_large);
             if (too_large)
                 fail(c, too_large);
-            set_deadline(c, c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap);
+            deadline_.set(c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap,
+                          c.due);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             came(c, ec, n);
@@ -273,7 +275,7 @@ private:
     // end, the server wants no more; an interim one says nothing of the kind.
     asio::awaitable<void> listen(call& c)
     {
-        set_deadline(c, c.times->gap);
+        deadline_.set(c.times->gap, c.due);
         const auto room = received_.room();
         const auto [ec, n] =
             co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
@@ -281,7 +283,7 @@ private:
             if (ec == asio::error::operation_aborted || deadline_.expired())
                 fail(c, ec);
             c.refused_more = true; // what has come before is read yet
-            c.failure = is_end(ec) ? how_it_ended(c) : ec;
+            c.failure = is_end(ec) ? c.how_it_ended() : ec;
             co_return;
         }
         came(c, ec, n);
@@ -295,7 +297,7 @@ private:
         if (received_.done())
             end(c);
         else
-            deadline_.set(c.due ? time_point(*c.due) : time_point::max());
+            deadline_.set(never, c.due);
     }
 
     // False where the server has gone: it may have said why before.
@@ -327,8 +329,8 @@ private:
         auto& seen = c.answer.seen;
         if (n != 0 && seen.bytes_received == 0) {
             seen.stage = stage::head;
-            if (is_watched(c))
-                tell(c, {.what = event::kind::first_byte, .origin = *c.origin});
+            if (c.is_watched())
+                c.tell({.what = event::kind::first_byte, .origin = *c.origin});
         }
         if (!ec)
             return received_.came(c, n);
@@ -337,7 +339,7 @@ private:
         error_code wrong;
         received_.end_of_stream(wrong);
         if (wrong || ec != asio::error::eof)
-            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : how_it_ended(c));
+            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : c.how_it_ended());
         return 0;
     }
 
@@ -345,10 +347,6 @@ private:
     static bool is_end(const error_code& ec) noexcept
     {
         return ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
-    }
-    static error_code how_it_ended(const call& c) noexcept
-    {
-        return c.answer.seen.bytes_received != 0 ? errc::incomplete : errc::no_response;
     }
 
     // The response is complete. What came with it and belongs to nothing makes the next one
@@ -360,7 +358,7 @@ private:
         received_.end(c);
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
-        known_.exchange_ended(c, is_watched(c));
+        known_.exchange_ended(c, c.is_watched());
         clean_ = received_.keeps_alive() && !c.refused_more && !c.settings->closes &&
                  received_.empty() && transport_.is_drained() && known_.takes_another() &&
                  !deadline_.expired();
@@ -370,8 +368,8 @@ private:
     // Once for each exchange.
     void leave(call& c) noexcept
     {
-        if (std::exchange(c.begun, false) && is_watched(c))
-            tell(c, {.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
+        if (std::exchange(c.begun, false) && c.is_watched())
+            c.tell({.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
     }
 
     transport transport_;
@@ -380,6 +378,7 @@ private:
     std::string out_;
     std::optional<std::uint64_t> left_to_write_;
     std::uint64_t encrypted_before_ = 0;
+    answer_forecast forecast_;
     standing<Timer> known_;
     bool clean_ = true;
 };

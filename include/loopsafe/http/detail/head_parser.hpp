@@ -67,9 +67,7 @@ private:
         if (before(value.data(), end_of_name) ||
             before(given_.data() + given_.size(), value.data()))
             return true;
-        const std::string_view between(end_of_name,
-                                       static_cast<std::size_t>(value.data() - end_of_name));
-        return between.find('\n') != std::string_view::npos;
+        return std::find(end_of_name, value.data(), '\n') != value.data();
     }
 
     static error_code in_our_words(const error_code& ec) noexcept

@@ -5,15 +5,18 @@
 #include <loopsafe/detail/fork_generation.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/idle_wait.hpp>
+#include <loopsafe/never.hpp>
 #include <loopsafe/pool_mutex.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <sys/socket.h>
 
 namespace loopsafe::http::detail {
@@ -43,8 +46,15 @@ public:
         shared_->owner = nullptr;
     }
 
-    void set(time_point due)
+    // So long from now, but no later than `latest`, of the same clock.
+    void set(std::chrono::milliseconds from_now, std::optional<std::chrono::nanoseconds> latest)
     {
+        auto due = latest ? time_point(*latest) : time_point::max();
+        if (from_now != never) {
+            const auto now = clock::now();
+            if (from_now <= std::chrono::floor<std::chrono::milliseconds>(due - now))
+                due = now + from_now;
+        }
         const std::lock_guard lock(shared_->mutex);
         shared_->due = due;
         if (due < waits_until_)

@@ -40,7 +40,10 @@ class on_loop {
 public:
     class incoming;
 
-    explicit on_loop(request& asked) : call_(asked) {} // which must live as long
+    template <class... Request>
+    explicit on_loop(Request&&... what) : call_(std::forward<Request>(what)...)
+    {
+    }
     on_loop(const on_loop&) = delete;
     on_loop& operator=(const on_loop&) = delete;
 
@@ -53,9 +56,20 @@ public:
         return from.try_acquire(executor, where);
     }
 
-    asio::awaitable<void> exchange()
+    // Without a wait: true where the response is expected to be there after a turn().
+    bool send_at_once()
     {
-        return call_.asked.body.is_streamed() ? upload() : connection().exchange(call_);
+        if (call_.asked.body.is_streamed())
+            return false;
+        connection().send_at_once(call_);
+        return connection().expects_response_soon();
+    }
+    auto turn() { return connection().turn(); }
+    bool receive_at_once(error_code ec) { return connection().receive_at_once(call_, ec); }
+
+    asio::awaitable<void> finish()
+    {
+        return call_.asked.body.is_streamed() ? upload() : connection().finish(call_);
     }
 
 private:
@@ -74,10 +88,7 @@ public:
 template <class State>
 class on_loop<State>::incoming final : public open_response {
 public:
-    explicit incoming(request what) : asked_(std::move(what)), x_(asked_)
-    {
-        x_.call_.streamed = true;
-    }
+    explicit incoming(request&& what) : x_(std::move(what)) { x_.call_.streamed = true; }
 
     on_loop& exchange() noexcept { return x_; }
     void settle(const asio::any_io_executor& executor) { home_ = context_of(executor); }
@@ -98,7 +109,6 @@ public:
     void drain() override { x_.connection().drain(x_.call_); }
 
 private:
-    request asked_;
     on_loop x_;
     context_ref home_;
 };

@@ -29,7 +29,11 @@ class on_worker {
 public:
     class incoming;
 
-    explicit on_worker(request& asked) : on_worker(std::make_shared<owned>(std::move(asked))) {}
+    template <class... Request>
+    explicit on_worker(Request&&... what)
+        : call_(std::make_shared<call>(std::forward<Request>(what)...))
+    {
+    }
     on_worker(const on_worker&) = delete;
     on_worker& operator=(const on_worker&) = delete;
 
@@ -51,13 +55,6 @@ public:
 
 private:
     class writer;
-    struct owned {
-        explicit owned(request r) : asked(std::move(r)) {}
-        request asked;
-        call made{asked};
-    };
-
-    explicit on_worker(const std::shared_ptr<owned>& all) : call_(all, &all->made) {}
 
     asio::awaitable<void> upload();
 
@@ -71,7 +68,7 @@ public:
 template <class State>
 class on_worker<State>::incoming final : public open_response {
 public:
-    explicit incoming(request what) : x_(what) { x_.call_->streamed = true; }
+    explicit incoming(request&& what) : x_(std::move(what)) { x_.call_->streamed = true; }
 
     on_worker& exchange() noexcept { return x_; }
     void settle(const asio::any_io_executor&) noexcept {}

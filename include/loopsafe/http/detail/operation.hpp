@@ -14,6 +14,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -70,15 +71,19 @@ class outcome;
 template <class State>
 class outcome<State, response> {
 public:
-    explicit outcome(request& asked) : x_(std::make_unique<exchange_on<State>>(asked)) {}
+    explicit outcome(request&& what) : x_(std::make_unique<exchange_on<State>>(std::move(what))) {}
+    outcome(const char* method, std::string&& url, request_body&& body)
+        : x_(std::make_unique<exchange_on<State>>(method, std::move(url), std::move(body)))
+    {
+    }
 
     exchange_on<State>& exchange() noexcept { return *x_; }
-    response take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
+    response&& take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
 
 private:
     // Not in the frame: one of more than 1020 bytes Asio does not keep for the next call, and to
     // make place for it, it lets go of one that it has kept.
-    const std::unique_ptr<exchange_on<State>> x_;
+    std::unique_ptr<exchange_on<State>> x_;
 };
 
 template <class State>
@@ -86,7 +91,7 @@ class outcome<State, std::unique_ptr<open_response>> {
     using incoming = typename exchange_on<State>::incoming;
 
 public:
-    explicit outcome(request& asked) : incoming_(std::make_unique<incoming>(std::move(asked))) {}
+    explicit outcome(request&& what) : incoming_(std::make_unique<incoming>(std::move(what))) {}
 
     exchange_on<State>& exchange() noexcept { return incoming_->exchange(); }
     std::unique_ptr<open_response> take(const asio::any_io_executor& executor)
@@ -101,27 +106,37 @@ private:
 
 // Gets a connection, and the response on it.
 template <class Result, class State>
-asio::awaitable<Result> perform(std::shared_ptr<State> self, request asked,
+asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Result> wanted,
                                 std::source_location where)
 {
+    auto made = std::move(wanted); // which lets go of its connection when this ends
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     self->require_home(executor, "send", where);
-    outcome<State, Result> made(asked);
     auto& x = made.exchange();
     call& c = x.the_call();
-    const auto at = self->prepare(c, executor);
+    auto& at = self->prepare(c, executor);
     using timer = typename State::timer_type;
     if (self->asks_for_authorization(c))
         co_await within_total<timer>(c, authorize(c));
     if (self->needs_permission())
         co_await within_total<timer>(c, permit(*self, x, where));
     for (;;) {
-        x.lease = x.take_idle(at->pool, executor, where);
+        x.lease = x.take_idle(at.pool, executor, where);
         if (!x.lease)
-            co_await within_total<timer>(c, acquire(*self, *at, x, where));
+            co_await within_total<timer>(c, acquire(*self, at, x, where));
         std::exception_ptr failed;
         try {
-            co_await x.exchange();
+            if constexpr (State::offloaded) {
+                co_await x.exchange();
+            } else {
+                bool complete = false;
+                if (x.send_at_once()) { // here, since a frame would cost more than what is done
+                    const auto [ec, nothing] = co_await x.turn();
+                    complete = x.receive_at_once(ec);
+                }
+                if (!complete)
+                    co_await x.finish();
+            }
         } catch (...) {
             failed = std::current_exception();
         }
@@ -130,9 +145,9 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, request asked,
         x.lease.discard();
         if (!may_replay(c))
             std::rethrow_exception(failed);
-        at->pool.invalidate(); // the others of its age are as stale; the next is a new one
+        at.pool.invalidate(); // the others of its age are as stale; the next is a new one
         c.answer.seen.replayed = true;
-        self->tell({.what = event::kind::replayed, .origin = at->origin});
+        self->tell({.what = event::kind::replayed, .origin = at.origin});
     }
 }
 

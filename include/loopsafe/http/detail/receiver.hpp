@@ -26,7 +26,8 @@ public:
         c.answer.trailers.clear();
         c.answer.body.clear();
         filled_ = 0;
-        decoder_.emplace(*c.most, c.asked.method == "HEAD", c.answer, c.answer.trailers);
+        decoder_.emplace(*c.most, std::string_view(c.asked.method) == "HEAD", c.answer,
+                         c.answer.trailers);
     }
 
     bool head_done() const noexcept { return decoder_->head_done(); }
@@ -128,7 +129,13 @@ public:
     }
 
     // The body may have been made larger than what came.
-    void end(call& c) { c.answer.body.resize(c.streamed ? 0 : filled_); }
+    void end(call& c)
+    {
+        if (c.streamed)
+            c.answer.body.clear();
+        else if (c.answer.body.size() != filled_)
+            c.answer.body.resize(filled_);
+    }
 
 private:
     static constexpr std::size_t least_growth = 64 * 1024; // at least, of a body of known length
@@ -140,7 +147,8 @@ private:
         auto& body = c.answer.body;
         if (part.size() > c.most->body_bytes - filled_)
             return errc::body_too_large;
-        body.resize(filled_);
+        if (body.size() != filled_)
+            body.resize(filled_);
         body.append(part);
         filled_ += part.size();
         return {};

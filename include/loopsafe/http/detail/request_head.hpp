@@ -63,9 +63,10 @@ inline void check_authorization(std::string_view given)
 
 inline void check_request(const request& r)
 {
-    if (!is_token(r.method))
-        refuse(errc::bad_method, "method " + printable(r.method));
-    if (r.method == "CONNECT")
+    const std::string_view method = r.method;
+    if (!is_token(method))
+        refuse(errc::bad_method, "method " + printable(method));
+    if (method == "CONNECT")
         refuse(errc::bad_method, "method CONNECT: it asks a proxy for a tunnel, which is not done "
                                  "here");
     if (r.headers.empty())
@@ -82,12 +83,21 @@ inline void write_number(std::string& out, std::uint64_t n, int base = 10)
     out.append(digits.data(), end);
 }
 
+// With one growth for all of them.
+template <class... Parts>
+void append_all(std::string& out, const Parts&... parts)
+{
+    auto at = out.size();
+    out.resize(at + (parts.size() + ...));
+    ((std::char_traits<char>::copy(out.data() + at, parts.data(), parts.size()),
+      at += parts.size()),
+     ...);
+}
+
 inline void write_field(std::string& out, std::string_view name, std::string_view value)
 {
-    out.append(name);
-    out.append(": ", 2);
-    out.append(value);
-    out.append("\r\n", 2);
+    using namespace std::string_view_literals;
+    append_all(out, name, ": "sv, value, "\r\n"sv);
 }
 
 // Everything up to the body. Preconditions: the request was checked; so was the target.
@@ -96,16 +106,11 @@ inline void write_head(std::string& out, const request& r, const client_settings
                        std::string_view target, std::string_view authorization)
 {
     using namespace std::string_view_literals;
-    out.append(r.method);
-    out += ' ';
-    out.append(prefix);
-    if (!target.starts_with('/'))
-        out += '/';
-    out.append(target);
-    out.append(" HTTP/1.1\r\n"sv);
+    const std::string_view method = r.method;
+    const auto slash = target.starts_with('/') ? ""sv : "/"sv;
+    append_all(out, method, " "sv, prefix, slash, target, " HTTP/1.1\r\n"sv);
     if (r.headers.empty()) {
-        out.append(host_field);
-        out.append(own.own_fields);
+        append_all(out, host_field, own.own_fields);
     } else {
         if (!r.headers.contains("host"))
             out.append(host_field);
@@ -122,7 +127,7 @@ inline void write_head(std::string& out, const request& r, const client_settings
         out.append("Connection: close\r\n"sv);
     if (const auto length = r.body.length(); !length) {
         out.append("Transfer-Encoding: chunked\r\n"sv);
-    } else if (r.body.present() || r.method == "POST" || r.method == "PUT" || r.method == "PATCH") {
+    } else if (r.body.present() || method == "POST" || method == "PUT" || method == "PATCH") {
         out.append("Content-Length: "sv);
         write_number(out, *length);
         out.append("\r\n"sv);

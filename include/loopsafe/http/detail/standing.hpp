@@ -6,6 +6,7 @@
 #include <loopsafe/http/detail/keep_alive_hint.hpp>
 
 #include <chrono>
+#include <string_view>
 
 namespace loopsafe::http::detail {
 
@@ -24,7 +25,8 @@ public:
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
         used_ = true;
-        suspect_ = c.asked.method == "HEAD"; // a body that must not be there may follow
+        // A body that must not be there may follow.
+        suspect_ = std::string_view(c.asked.method) == "HEAD";
     }
 
     bool is_used() const noexcept { return used_; }

@@ -74,21 +74,21 @@ public:
             token, this, from);
     }
 
-    // What the operating system takes at once; `would_block` where only waiting can tell.
-    std::size_t write_now(asio::const_buffer from, error_code& ec) noexcept
+    // Both without waiting. False: only waiting can tell.
+    bool try_write_some(asio::const_buffer from, error_code& ec, std::size_t& n) noexcept
     {
-        const auto n = secure_ ? -1
-                               : ::send(native_handle(), from.data(), from.size(),
-                                        MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n >= 0) {
-            ec = {};
-            return static_cast<std::size_t>(n);
-        }
-        if (secure_ || errno == EAGAIN || errno == EINTR)
-            ec = asio::error::would_block;
-        else
-            ec.assign(errno, boost::system::system_category());
-        return 0;
+        return !secure_ && moved(::send(plain_.native_handle(), from.data(), from.size(),
+                                        MSG_DONTWAIT | MSG_NOSIGNAL),
+                                 ec, n);
+    }
+    bool try_read_some(asio::mutable_buffer to, error_code& ec, std::size_t& n) noexcept
+    {
+        if (secure_ ||
+            !moved(::recv(plain_.native_handle(), to.data(), to.size(), MSG_DONTWAIT), ec, n))
+            return false;
+        if (n == 0 && !ec)
+            ec = asio::error::eof;
+        return true;
     }
 
     // What the operating system has taken, where that is not what was written.
@@ -143,6 +143,18 @@ public:
     }
 
 private:
+    static bool moved(ssize_t result, error_code& ec, std::size_t& n) noexcept
+    {
+        n = 0;
+        if (result >= 0)
+            n = static_cast<std::size_t>(result);
+        else if (errno == EAGAIN || errno == EINTR)
+            return false;
+        else
+            ec.assign(errno, boost::system::system_category());
+        return true;
+    }
+
     socket plain_;
     std::shared_ptr<loopsafe::detail::tls_channel> secure_;
 };

@@ -38,14 +38,25 @@ template <class PoolPolicy, class ExecutionPolicy>
 boost::asio::awaitable<response>
 basic_client<PoolPolicy, ExecutionPolicy>::send(request what, std::source_location where)
 {
-    return detail::perform<response>(state_, std::move(what), where);
+    return detail::perform<response>(state_, detail::outcome<state, response>(std::move(what)),
+                                     where);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+boost::asio::awaitable<response>
+basic_client<PoolPolicy, ExecutionPolicy>::send(const char* method, std::string&& url,
+                                                request_body&& body, std::source_location where)
+{
+    return detail::perform<response>(
+        state_, detail::outcome<state, response>(method, std::move(url), std::move(body)), where);
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 boost::asio::awaitable<std::unique_ptr<detail::open_response>>
 basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_location where)
 {
-    return detail::perform<std::unique_ptr<detail::open_response>>(state_, std::move(what), where);
+    using opened = std::unique_ptr<detail::open_response>;
+    return detail::perform<opened>(state_, detail::outcome<state, opened>(std::move(what)), where);
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
