@@ -46,8 +46,7 @@ TEST_CASE("http: one that is early again after many that were late is expected f
 {
     answer_forecast forecast;
     trials(forecast, 1000, false);
-    while (!forecast.is_soon()) {
-    }
+    while (!forecast.is_soon()) {}
     forecast.came(true);
     CHECK(trials(forecast, 100, true) == 100);
 }

@@ -70,9 +70,10 @@ public:
             return {};
         }
         auto& body = c.answer.body;
-        if (body.size() == filled_)
-            body.resize(filled_ + static_cast<std::size_t>(std::min<std::uint64_t>(
-                                      left, std::max(filled_, least_growth))));
+        if (body.size() == filled_) {
+            body.reserve(filled_ + static_cast<std::size_t>(std::min(left, most_on_trust)));
+            body.resize(filled_ + static_cast<std::size_t>(std::min(left, most_at_once)));
+        }
         return boost::asio::buffer(body.data() + filled_, body.size() - filled_);
     }
 
@@ -138,7 +139,10 @@ public:
     }
 
 private:
-    static constexpr std::size_t least_growth = 64 * 1024; // at least, of a body of known length
+    // Of a body whose length was announced. What a read is given has just been filled with zeros,
+    // so it should fit into a cache.
+    static constexpr std::uint64_t most_at_once = 256 * 1024;
+    static constexpr std::uint64_t most_on_trust = 8 * 1024 * 1024;
 
     bool is_enough(const call& c) const noexcept { return done() || (c.streamed && head_done()); }
 
