@@ -85,8 +85,8 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
                                                          std::source_location where) noexcept
     -> lease_type
 {
-    const boost::asio::any_io_executor& asking =
-        executor; // copied only where it is of another type
+    // Copied only where it is of another type.
+    const boost::asio::any_io_executor& asking = executor;
     return lease_type(state_->take_fresh(detail::asking_context(asking), where));
 }
 

@@ -54,7 +54,7 @@ public:
         std::string url;        // of the origin
         std::string host_field; // "Host: ...", as a line
         pool_type pool;
-        std::shared_ptr<const client_settings> settings; // for the requests that it outlives us for
+        std::shared_ptr<const client_settings> settings; // a request keeps them through this
         std::uint64_t last_used = 0;
     };
 

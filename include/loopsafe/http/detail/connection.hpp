@@ -71,18 +71,18 @@ public:
         return finish(c);
     }
 
-    // The same, as far as it goes without a wait: send_at_once(), and where the response is
-    // expected by then, turn() and receive_at_once(). What is left is for finish().
+    // The same in parts, so that what needs no wait takes no frame: send_at_once(); where
+    // expects_response_soon(), turn() and receive_at_once(); finish(), unless that was all.
     void send_at_once(call& c)
     {
         begin(c);
-        if (c.large_body().empty())
-            out_.append(c.asked.body.bytes());
+        if (!c.large_body().empty())
+            return;
+        out_.append(c.asked.body.bytes());
         error_code ec;
         std::size_t n = 0;
         // The read waits for others to have their turn, so the write need not.
-        if (c.large_body().empty() && transport_.try_write_some(asio::buffer(out_), ec, n) &&
-            wrote(c, ec, n))
+        if (transport_.try_write_some(asio::buffer(out_), ec, n) && wrote(c, ec, n))
             out_.erase(0, n);
     }
 

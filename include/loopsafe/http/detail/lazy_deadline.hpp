@@ -55,6 +55,7 @@ public:
             if (from_now <= std::chrono::floor<std::chrono::milliseconds>(due - now))
                 due = now + from_now;
         }
+        is_set_ = true;
         const std::lock_guard lock(shared_->mutex);
         shared_->due = due;
         if (due < waits_until_)
@@ -63,6 +64,9 @@ public:
 
     void clear() noexcept
     {
+        if (!is_set_) // a lock and a line of memory less
+            return;
+        is_set_ = false;
         const std::lock_guard lock(shared_->mutex);
         shared_->due = time_point::max();
         if (!work_.can_be_left() && waits_until_ != time_point::max()) {
@@ -118,6 +122,7 @@ private:
     const std::shared_ptr<shared> shared_;
     const std::uint64_t forks_ = loopsafe::detail::fork_generation.load(std::memory_order_relaxed);
     time_point waits_until_ = time_point::max();
+    bool is_set_ = false; // since clear()
 };
 
 } // namespace loopsafe::http::detail

@@ -71,8 +71,10 @@ public:
         }
         auto& body = c.answer.body;
         if (body.size() == filled_) {
-            body.reserve(filled_ + static_cast<std::size_t>(std::min(left, most_on_trust)));
-            body.resize(filled_ + static_cast<std::size_t>(std::min(left, most_at_once)));
+            const auto size = filled_ + static_cast<std::size_t>(std::min(left, most_at_once));
+            if (body.capacity() < size)
+                body.reserve(filled_ + static_cast<std::size_t>(std::min(left, most_on_trust)));
+            body.resize(size);
         }
         return boost::asio::buffer(body.data() + filled_, body.size() - filled_);
     }
