@@ -75,6 +75,10 @@ void invocation()
 
 int main()
 {
+    if (std::getenv("LOOPSAFE_POSTGRES") == nullptr) {
+        std::fprintf(stderr, "LOOPSAFE_POSTGRES is not set: start this through examples/run\n");
+        return 2;
+    }
     for (int start = 1; start <= 2; ++start) {
         std::printf("start %d\n", start);
         std::fflush(stdout);
