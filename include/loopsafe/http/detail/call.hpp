@@ -17,9 +17,12 @@ namespace loopsafe::http::detail {
 
 // One request on its way, and what has come of it.
 struct call {
-    template <class... Request>
-    explicit call(Request&&... what) : asked(std::forward<Request>(what)...)
+    explicit call(request&& what) : asked(std::move(what)) {}
+    call(const char* method, std::string&& url, request_body&& body)
     {
+        asked.method = method;
+        asked.url = std::move(url);
+        asked.body = std::move(body);
     }
     call(const call&) = delete;
     call& operator=(const call&) = delete;

@@ -358,7 +358,7 @@ private:
         received_.end(c);
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
-        known_.exchange_ended(c, c.is_watched());
+        known_.exchange_ended(c, received_.has_keep_alive_field(), c.is_watched());
         clean_ = received_.keeps_alive() && !c.refused_more && !c.settings->closes &&
                  received_.empty() && transport_.is_drained() && known_.takes_another() &&
                  !deadline_.expired();

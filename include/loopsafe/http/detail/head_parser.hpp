@@ -41,21 +41,20 @@ public:
             given_ = in.substr(used);
             given_at_ = text.size();
             const auto step = put(boost::asio::buffer(given_), ec);
-            text.append(given_, 0, step);
+            text.append(given_.data(), step);
             used += step;
             if (ec)
                 break;
         }
-        if (ec == beast_http::error::need_more)
-            ec = {};
-        else if (ec && ec.category() != errc_category())
-            ec = in_our_words(ec);
+        if (ec && ec.category() != errc_category())
+            ec = ec == beast_http::error::need_more ? error_code() : in_our_words(ec);
         return used;
     }
 
     bool is_chunked() const noexcept { return coded_; }
     bool has_length() const { return !coded_ && content_length().has_value(); }
     std::uint64_t length() const { return content_length().value_or(0); }
+    bool has_keep_alive_field() const noexcept { return has_keep_alive_field_; }
 
 private:
     // What Beast unfolds, as user agents once had to, others read as a field of its own. It gives a
@@ -64,6 +63,8 @@ private:
     {
         const std::less<> before;
         const char* const end_of_name = name.data() + name.size();
+        if (value.data() == end_of_name + 2 && end_of_name[1] == ' ')
+            return false; // "name: value", as nearly always
         if (before(value.data(), end_of_name) ||
             before(given_.data() + given_.size(), value.data()))
             return true;
@@ -114,6 +115,8 @@ private:
             if (ec)
                 return;
             coded_ = true;
+        } else if (name == beast_http::field::keep_alive) {
+            has_keep_alive_field_ = true;
         }
         const auto at = [this](std::string_view part) {
             return given_at_ + static_cast<std::size_t>(part.data() - given_.data());
@@ -149,6 +152,7 @@ private:
     std::string_view given_;   // to the parser, at present
     std::size_t given_at_ = 0; // in the text of the fields
     bool coded_ = false;
+    bool has_keep_alive_field_ = false;
 };
 
 } // namespace loopsafe::http::detail

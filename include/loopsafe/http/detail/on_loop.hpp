@@ -61,8 +61,9 @@ public:
     {
         if (call_.asked.body.is_streamed())
             return false;
-        connection().send_at_once(call_);
-        return connection().expects_response_soon();
+        auto& on = connection();
+        on.send_at_once(call_);
+        return on.expects_response_soon();
     }
     auto turn() { return connection().turn(); }
     bool receive_at_once(error_code ec) { return connection().receive_at_once(call_, ec); }

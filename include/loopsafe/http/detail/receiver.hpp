@@ -33,6 +33,7 @@ public:
     bool head_done() const noexcept { return decoder_->head_done(); }
     bool done() const noexcept { return decoder_->done(); }
     bool keeps_alive() const noexcept { return decoder_->keeps_alive(); }
+    bool has_keep_alive_field() const noexcept { return decoder_->has_keep_alive_field(); }
 
     // Nothing has come that is not used up.
     bool empty() const noexcept { return in_.empty(); }

@@ -76,6 +76,9 @@ public:
     // that must not be there, that body may still be on its way.
     bool keeps_alive() const noexcept { return done_ && keep_alive_; }
 
+    // Whether the head has a field Keep-Alive.
+    bool has_keep_alive_field() const noexcept { return has_keep_alive_field_; }
+
 private:
     enum class framing { none, length, chunked, until_eof };
 
@@ -121,6 +124,7 @@ private:
         const bool bodiless = head_.status == 204 || head_.status == 304;
         const bool chunked = parser_->is_chunked();
         const bool sized = parser_->has_length();
+        has_keep_alive_field_ = parser_->has_keep_alive_field();
         keep_alive_ = parser_->keep_alive() && !(head_.http_1_0 && says_close(head_.headers));
         if (sized)
             length_ = left_ = parser_->length();
@@ -152,6 +156,7 @@ private:
     std::uint64_t left_ = 0;
     std::size_t interim_ = 0;
     bool keep_alive_ = false;
+    bool has_keep_alive_field_ = false;
     bool done_ = false;
 };
 

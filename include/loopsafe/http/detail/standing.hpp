@@ -17,10 +17,11 @@ class standing {
     using time_point = typename Timer::time_point;
 
 public:
-    // An exchange has ended well. `timed`: somebody wants to know how long it then was idle.
-    void exchange_ended(const call& c, bool timed)
+    // An exchange has ended well. `hinted`: there is a field Keep-Alive. `timed`: somebody wants to
+    // know how long it then was idle.
+    void exchange_ended(const call& c, bool hinted, bool timed)
     {
-        const auto hint = keep_alive_hint(c.answer.headers);
+        const auto hint = hinted ? keep_alive_hint(c.answer.headers) : std::nullopt;
         if (hint || timed)
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
