@@ -2,6 +2,11 @@
 // Each allocation of a request fails once. Nothing may be lost by it: the client has one connection
 // and one permit, and the next request needs both.
 
+#include <loopsafe/http/detail/lazy_deadline.hpp>
+
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
 #include <http/stepped.hpp>
 #include <support/heap.hpp>
 
@@ -121,6 +126,32 @@ TEST_CASE("http: an allocation that fails beside a worker loses nothing")
         fail_every_allocation({combination::keep_alive_offloaded, false, task}, {});
     fail_every_allocation({combination::keep_alive_offloaded, true, errand::upload}, {});
     CHECK(open_descriptors() == before);
+}
+
+TEST_CASE(
+    "http: a deadline that could not be begun for want of memory does not pass for one that is")
+{
+    using deadline = http::detail::lazy_deadline<asio::steady_timer>;
+    bool failed = true;
+    for (long which = 0; failed; ++which) {
+        INFO("allocation ", which);
+        asio::io_context context(1);
+        const auto work = asio::make_work_guard(context);
+        asio::local::stream_protocol::socket near(context);
+        asio::local::stream_protocol::socket far(context);
+        asio::local::connect_pair(near, far);
+        deadline due(context.get_executor(), near.native_handle());
+        try {
+            const heap::watch on(which);
+            failed = false;
+            due.set(0ms, {});
+        } catch (const std::bad_alloc&) {
+            failed = true;
+        }
+        due.set(0ms, {});
+        while (!due.expired() && context.run_one_for(10s) != 0) {}
+        CHECK(due.expired());
+    }
 }
 
 } // namespace

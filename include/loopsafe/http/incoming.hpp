@@ -36,7 +36,8 @@ public:
     /// Context: that of the request, else `wrong_context` (as `context_error`); any, with
     /// `thread_offload`.
     /// Per-operation cancellation: terminal; the connection is closed.
-    /// Errors: `error`; after one, every further call says the same.
+    /// Errors: `error`; after one, every further call says the same. A bare `system_error`
+    /// {`operation_aborted`} where the reader was cancelled between two waits.
     virtual boost::asio::awaitable<std::size_t>
     read_some(boost::asio::mutable_buffer to,
               std::source_location where = std::source_location::current()) = 0;

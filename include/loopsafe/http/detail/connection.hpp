@@ -88,7 +88,8 @@ public:
 
     bool expects_response_soon() noexcept { return out_.empty() && forecast_.is_soon(); }
 
-    // Comes after all else that is ready, without a system call: it reads nothing.
+    // Comes after all that is queued by now, and costs a context of one thread no system call: it
+    // reads nothing. It cannot be cancelled.
     auto turn() { return transport_.async_read_some({}, asio::as_tuple(asio::deferred)); }
 
     // True: that was the response, or its head where the caller reads the body.

@@ -89,14 +89,15 @@ private:
 
     void wait() // under the lock
     {
-        waits_until_ = shared_->due;
-        timer_.expires_at(waits_until_);
+        waits_until_ = time_point::max(); // what cannot be begun for want of memory does not wait
+        timer_.expires_at(shared_->due);
         timer_.async_wait([state = shared_, work = work_](const boost::system::error_code& ec) {
             work.resume();
             const std::lock_guard lock(state->mutex);
             if (!ec && state->owner != nullptr)
                 state->owner->fired();
         });
+        waits_until_ = shared_->due;
         work_.leave();
     }
 

@@ -8,6 +8,8 @@
 #include <loopsafe/http/detail/within_total.hpp>
 #include <loopsafe/http/incoming.hpp>
 
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -38,6 +40,11 @@ inline bool may_replay(const call& c) noexcept
         return false; // a deadline, a cancellation, memory
     return seen.bytes_sent == 0 || asked.replay == replay::safe || is_idempotent(asked.method) ||
            asked.headers.contains("idempotency-key");
+}
+
+inline bool is_cancelled(const asio::cancellation_state& state) noexcept
+{
+    return state.cancelled() != asio::cancellation_type::none;
 }
 
 inline asio::awaitable<void> authorize(call& c)
@@ -114,40 +121,55 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     self->require_home(executor, "send", where);
     auto& x = made.exchange();
     call& c = x.the_call();
-    auto& at = self->prepare(c, executor);
-    using timer = typename State::timer_type;
-    if (self->asks_for_authorization(c))
-        co_await within_total<timer>(c, authorize(c));
-    if (self->needs_permission())
-        co_await within_total<timer>(c, permit(*self, x, where));
-    for (;;) {
-        x.lease = x.take_idle(at.pool, executor, where);
-        if (!x.lease)
-            co_await within_total<timer>(c, acquire(*self, at, x, where));
-        std::exception_ptr failed;
-        try {
-            if constexpr (State::offloaded) {
-                co_await x.exchange();
-            } else {
-                bool complete = false;
-                if (x.send_at_once()) { // here, since a frame would cost more than what is done
-                    const auto [ec, nothing] = co_await x.turn();
-                    complete = x.receive_at_once(ec);
-                }
-                if (!complete)
-                    co_await x.finish();
+    try {
+        auto& at = self->prepare(c, executor);
+        using timer = typename State::timer_type;
+        if (self->asks_for_authorization(c))
+            co_await within_total<timer>(c, authorize(c));
+        if (self->needs_permission())
+            co_await within_total<timer>(c, permit(*self, x, where));
+        for (;;) {
+            x.lease = x.take_idle(at.pool, executor, where);
+            if (!x.lease)
+                co_await within_total<timer>(c, acquire(*self, at, x, where));
+            // What was waited for may have come in spite of a cancellation.
+            if (is_cancelled(co_await asio::this_coro::cancellation_state)) {
+                x.lease.release();
+                throw boost::system::system_error(asio::error::operation_aborted);
             }
-        } catch (...) {
-            failed = std::current_exception();
+            std::exception_ptr failed;
+            try {
+                if constexpr (State::offloaded) {
+                    co_await x.exchange();
+                } else {
+                    bool complete = false;
+                    if (x.send_at_once()) { // here, since a frame would cost more than what is done
+                        auto [ec, nothing] = co_await x.turn();
+                        if (is_cancelled(co_await asio::this_coro::cancellation_state))
+                            ec = asio::error::operation_aborted; // a turn cannot be cancelled
+                        complete = x.receive_at_once(ec);
+                    }
+                    if (!complete)
+                        co_await x.finish();
+                }
+            } catch (...) {
+                failed = std::current_exception();
+            }
+            if (failed == nullptr)
+                co_return made.take(executor);
+            x.lease.discard();
+            if (!may_replay(c))
+                std::rethrow_exception(failed);
+            at.pool.invalidate(); // the others of its age are as stale; the next is a new one
+            c.answer.seen.replayed = true;
+            self->tell({.what = event::kind::replayed, .origin = at.origin});
         }
-        if (failed == nullptr)
-            co_return made.take(executor);
-        x.lease.discard();
-        if (!may_replay(c))
-            std::rethrow_exception(failed);
-        at.pool.invalidate(); // the others of its age are as stale; the next is a new one
-        c.answer.seen.replayed = true;
-        self->tell({.what = event::kind::replayed, .origin = at.origin});
+    } catch (const error&) {
+        throw;
+    } catch (const boost::system::system_error& e) {
+        if (e.code() != asio::error::operation_aborted)
+            throw;
+        throw error(e.code(), c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
     }
 }
 
