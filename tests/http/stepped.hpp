@@ -87,6 +87,13 @@ inline asio::awaitable<std::string> run_errand(any_client& client, errand what,
     return body_of(client.send({"POST", target, http::request_body::streamed(maker)}));
 }
 
+/// A coroutine that is cancelled before it has begun never begins, with newer Boosts.
+inline asio::awaitable<std::string> noting(bool& begun, asio::awaitable<std::string> errand)
+{
+    begun = true;
+    co_return co_await std::move(errand);
+}
+
 /// A context with a client that has one connection and one permit only, so that it shows at once
 /// where one is lost.
 class stepped {
@@ -120,7 +127,7 @@ public:
             got = std::move(s);
             ended = true;
         };
-        asio::co_spawn(*context, run_errand(*client, task_, target()),
+        asio::co_spawn(*context, noting(begun, run_errand(*client, task_, target())),
                        asio::bind_cancellation_slot(signal.slot(), told));
     }
 
@@ -158,6 +165,7 @@ public:
     std::optional<asio::io_context> context{std::in_place, 1};
     std::unique_ptr<any_client> client;
     asio::cancellation_signal signal;
+    bool begun = false;
     bool ended = false;
     std::exception_ptr error;
     std::string got;
