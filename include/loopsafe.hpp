@@ -3,11 +3,11 @@
 #define LOOPSAFE_HPP
 
 // Floors 0 to 4 and 6. Connectors for TCP and PostgreSQL are included by name.
-#include <loopsafe/connection_pool.hpp>
-#include <loopsafe/context_bound.hpp>
-#include <loopsafe/context_local.hpp>
-#include <loopsafe/offloaded_connection_pool.hpp>
-#include <loopsafe/runner.hpp>
-#include <loopsafe/thread_offload.hpp>
+#include <loopsafe/pool/connection_pool.hpp>
+#include <loopsafe/context/bound.hpp>
+#include <loopsafe/context/local.hpp>
+#include <loopsafe/offload/connection_pool.hpp>
+#include <loopsafe/run/runner.hpp>
+#include <loopsafe/offload/offload.hpp>
 
 #endif

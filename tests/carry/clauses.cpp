@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/carry_over_pool.hpp>
+#include <loopsafe/pool/carry_over_pool.hpp>
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TESTS_CARRY_TALLY_HPP
 #define LOOPSAFE_TESTS_CARRY_TALLY_HPP
 
-#include <loopsafe/pool_stats.hpp>
+#include <loopsafe/pool/stats.hpp>
 
 #include <doctest/doctest.h>
 

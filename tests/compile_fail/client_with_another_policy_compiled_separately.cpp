@@ -5,7 +5,7 @@
 #include <loopsafe/http.hpp>
 
 #ifdef LOOPSAFE_TEST_CURE
-#include <loopsafe/http/impl/client.hpp>
+#include <loopsafe/http/detail/client/definitions.hpp>
 #endif
 
 using own_client = loopsafe::http::basic_client<loopsafe::basic_null_pool<loopsafe::no_mutex>>;

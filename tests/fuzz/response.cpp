@@ -2,7 +2,7 @@
 // Whatever a server sends, however it is cut: no crash, no byte read twice or lost, no more kept
 // than the limits allow, and the same verdict for every cut. The first byte says how it is cut.
 
-#include <loopsafe/http/detail/response_decoder.hpp>
+#include <loopsafe/http/detail/wire/response_decoder.hpp>
 
 #include <algorithm>
 #include <cstdint>

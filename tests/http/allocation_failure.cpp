@@ -2,7 +2,7 @@
 // Each allocation of a request fails once. Nothing may be lost by it: the client has one connection
 // and one permit, and the next request needs both.
 
-#include <loopsafe/http/detail/lazy_deadline.hpp>
+#include <loopsafe/http/detail/connection/lazy_deadline.hpp>
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

@@ -2,7 +2,7 @@
 // The bytes that a server may send: what is taken, what is refused, and after what the connection
 // may be used again. Each whole, byte by byte, and cut in two at every place.
 
-#include <loopsafe/http/detail/response_decoder.hpp>
+#include <loopsafe/http/detail/wire/response_decoder.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/http/detail/answer_forecast.hpp>
+#include <loopsafe/http/detail/connection/answer_forecast.hpp>
 
 #include <doctest/doctest.h>
 

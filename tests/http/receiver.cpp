@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Where the bytes of a large body go, and how much is set aside for them before they come.
 
-#include <loopsafe/http/detail/receiver.hpp>
+#include <loopsafe/http/detail/connection/receiver.hpp>
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // What is checked before a byte is sent: URLs, fields, and what becomes of them.
 
-#include <loopsafe/http/detail/keep_alive_hint.hpp>
-#include <loopsafe/http/detail/request_head.hpp>
+#include <loopsafe/http/detail/wire/keep_alive_hint.hpp>
+#include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/url.hpp>
 

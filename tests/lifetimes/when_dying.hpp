@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TESTS_LIFETIMES_WHEN_DYING_HPP
 #define LOOPSAFE_TESTS_LIFETIMES_WHEN_DYING_HPP
 
-#include <loopsafe/residents.hpp>
+#include <loopsafe/context/residents.hpp>
 
 #include <boost/asio/io_context.hpp>
 

@@ -4,7 +4,7 @@
 
 #include "few.hpp"
 
-#include <loopsafe/pool_stats.hpp>
+#include <loopsafe/pool/stats.hpp>
 
 // A pool as its documentation tells it. Everything is searched for when it is asked for: nothing is
 // counted beforehand, nothing is linked to anything else. Homes, slots and callers are numbers.

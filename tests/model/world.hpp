@@ -5,7 +5,7 @@
 #include "bytes.hpp"
 #include "reference.hpp"
 
-#include <loopsafe/detail/pool_core.hpp>
+#include <loopsafe/pool/core/machine.hpp>
 
 #include <memory>
 #include <string>

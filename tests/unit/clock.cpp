@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/pool_clock.hpp>
+#include <loopsafe/pool/clock.hpp>
 
 #include <doctest/doctest.h>
 

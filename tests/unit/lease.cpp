@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <loopsafe/connection_pool.hpp>
-#include <loopsafe/lease.hpp>
+#include <loopsafe/pool/lease.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 

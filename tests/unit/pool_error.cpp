@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/pool_error.hpp>
+#include <loopsafe/pool/error.hpp>
 
 #include <doctest/doctest.h>
 

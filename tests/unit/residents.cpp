@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/residents.hpp>
+#include <loopsafe/context/residents.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
 #include <boost/asio/strand.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <loopsafe/runner.hpp>
-#include <loopsafe/spawn.hpp>
+#include <loopsafe/run/spawn.hpp>
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -2,11 +2,11 @@
 #ifndef LOOPSAFE_HTTP_OPTIONS_HPP
 #define LOOPSAFE_HTTP_OPTIONS_HPP
 
-#include <loopsafe/close_reason.hpp>
+#include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/limits.hpp>
 #include <loopsafe/http/url.hpp>
-#include <loopsafe/pool_policy.hpp>
+#include <loopsafe/pool/policy.hpp>
 #include <loopsafe/tls/options.hpp>
 
 #include <boost/asio/awaitable.hpp>

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_CONNECTION_HPP
 #define LOOPSAFE_POSTGRES_CONNECTION_HPP
 
-#include <loopsafe/context.hpp>
+#include <loopsafe/context/ref.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/exchange.hpp>

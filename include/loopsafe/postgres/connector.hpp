@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_CONNECTOR_HPP
 #define LOOPSAFE_POSTGRES_CONNECTOR_HPP
 
-#include <loopsafe/connector.hpp>
+#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/postgres/connection.hpp>
 #include <loopsafe/postgres/detail/handshake.hpp>
 #include <loopsafe/postgres/diagnostics.hpp>

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TESTING_MANUAL_CLOCK_HPP
 #define LOOPSAFE_TESTING_MANUAL_CLOCK_HPP
 
-#include <loopsafe/clock_reading.hpp>
+#include <loopsafe/pool/clock_reading.hpp>
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/steady_timer.hpp>

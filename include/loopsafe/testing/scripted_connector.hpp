@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TESTING_SCRIPTED_CONNECTOR_HPP
 #define LOOPSAFE_TESTING_SCRIPTED_CONNECTOR_HPP
 
-#include <loopsafe/connector.hpp>
+#include <loopsafe/pool/connector.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>

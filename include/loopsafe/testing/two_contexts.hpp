@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TESTING_TWO_CONTEXTS_HPP
 #define LOOPSAFE_TESTING_TWO_CONTEXTS_HPP
 
-#include <loopsafe/context.hpp>
+#include <loopsafe/context/ref.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

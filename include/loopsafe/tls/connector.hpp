@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_TLS_CONNECTOR_HPP
 #define LOOPSAFE_TLS_CONNECTOR_HPP
 
-#include <loopsafe/connector.hpp>
+#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/detail/mute_descriptor.hpp>
-#include <loopsafe/tcp.hpp>
+#include <loopsafe/tcp/connector.hpp>
 #include <loopsafe/tls/detail/parked_tls.hpp>
 #include <loopsafe/tls/error.hpp>
 #include <loopsafe/tls/options.hpp>

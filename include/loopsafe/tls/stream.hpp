@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TLS_STREAM_HPP
 #define LOOPSAFE_TLS_STREAM_HPP
 
-#include <loopsafe/context.hpp>
+#include <loopsafe/context/ref.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
 
 #include <boost/asio/awaitable.hpp>

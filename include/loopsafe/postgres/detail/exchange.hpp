@@ -2,15 +2,15 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_EXCHANGE_HPP
 
-#include <loopsafe/detail/deadline.hpp>
-#include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/answer.hpp>
 #include <loopsafe/postgres/detail/request.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
 #include <loopsafe/postgres/statement.hpp>
-#include <loopsafe/thread_offload.hpp>
+#include <loopsafe/offload/offload.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_HANDSHAKE_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_HANDSHAKE_HPP
 
-#include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/postgres/detail/conninfo.hpp>
 #include <loopsafe/postgres/detail/resolve.hpp>
 #include <loopsafe/postgres/detail/session.hpp>

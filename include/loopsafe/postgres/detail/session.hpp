@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
 
-#include <loopsafe/context.hpp>
+#include <loopsafe/context/ref.hpp>
 #include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/detail/notices.hpp>
 #include <loopsafe/postgres/detail/prepared_statements.hpp>

@@ -3,7 +3,7 @@
 #define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 
 #include <loopsafe/detail/mute_descriptor.hpp>
-#include <loopsafe/residents.hpp>
+#include <loopsafe/context/residents.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TLS_DETAIL_CHANNEL_HPP
 #define LOOPSAFE_TLS_DETAIL_CHANNEL_HPP
 
-#include <loopsafe/detail/stream_op.hpp>
+#include <loopsafe/tcp/detail/stream_op.hpp>
 #include <loopsafe/tls/detail/engine.hpp>
 #include <loopsafe/tls/detail/settings.hpp>
 

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TLS_DETAIL_PARKED_TLS_HPP
 #define LOOPSAFE_TLS_DETAIL_PARKED_TLS_HPP
 
-#include <loopsafe/detail/parked_socket.hpp>
+#include <loopsafe/tcp/detail/parked_socket.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
 
 #include <memory>

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_TLS_IMPL_STREAM_HPP
 #define LOOPSAFE_TLS_IMPL_STREAM_HPP
 
-#include <loopsafe/detail/deadline.hpp>
-#include <loopsafe/detail/refusal.hpp>
+#include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/tls/detail/handshake.hpp>
 
 #include <boost/asio/steady_timer.hpp>

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
+#define LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
+
+#include <loopsafe/context/ref.hpp>
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+
+#include <exception>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+// How an operation of any completion token finds out who asks, and completes there.
+namespace loopsafe::detail {
+
+// An executor type that can never name a context: system_executor, inline_executor, use_future's.
+template <class Executor>
+constexpr bool never_names_a_context =
+    executor_of_a_promise<Executor> || !std::is_constructible_v<asio::any_io_executor, Executor> ||
+    requires(const Executor& ex) {
+        { asio::query(ex, asio::execution::context) } -> std::same_as<asio::system_context&>;
+    };
+
+template <class Handler>
+using handler_executor = asio::associated_executor_t<std::decay_t<Handler>>;
+
+template <class Handler>
+asio::any_io_executor executor_of(const Handler& handler)
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return {};
+    else
+        return asio::any_io_executor(asio::get_associated_executor(handler));
+}
+
+template <class Handler>
+bool has_empty_executor(const Handler& handler) noexcept
+{
+    if constexpr (std::is_same_v<handler_executor<Handler>, asio::any_io_executor>)
+        return !asio::get_associated_executor(handler);
+    else
+        return false;
+}
+
+inline error_code code_of(const std::exception_ptr& error) noexcept
+{
+    if (error == nullptr)
+        return {};
+    try {
+        std::rethrow_exception(error);
+    } catch (const boost::system::system_error& e) {
+        return e.code();
+    } catch (const std::bad_alloc&) {
+        return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+    } catch (...) {
+        return asio::error::connection_aborted;
+    }
+}
+
+// As asio::post(), without its wrappers.
+template <class Executor, class Handler, class... Args>
+void post_to(const Executor& executor, Handler&& handler, Args&&... args)
+{
+    static_assert(asio::execution::is_executor<Executor>::value,
+                  "an executor of the Networking TS cannot be asked for its context: instead of "
+                  "io_context::strand bind the handler to asio::make_strand(context)");
+    asio::prefer(asio::require(executor, asio::execution::blocking.never),
+                 asio::execution::relationship.fork,
+                 asio::execution::allocator(asio::get_associated_allocator(handler)))
+        .execute(
+            [h = std::forward<Handler>(handler), ... result = std::forward<Args>(args)]() mutable {
+                std::move(h)(std::move(result)...);
+            });
+}
+
+struct nowhere {};
+
+template <class Handler>
+constexpr bool has_own_executor =
+    !std::is_same_v<asio::associated_executor_t<std::decay_t<Handler>, nowhere>, nowhere>;
+
+// Posts the handler to where it belongs: its own executor, else the context that was asked.
+template <class Handler, class... Args>
+void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
+{
+    if constexpr (has_own_executor<Handler>) {
+        if (!has_empty_executor(handler)) {
+            const auto own = asio::get_associated_executor(handler);
+            post_to(own, std::forward<Handler>(handler), std::forward<Args>(args)...);
+            return;
+        }
+    }
+    post_to(asking ? asking : asio::any_io_executor(asio::system_executor()),
+            std::forward<Handler>(handler), std::forward<Args>(args)...);
+}
+
+// Cancels a coroutine of co_spawn, to which Asio passes that on through its executor. The signal of
+// a caller may outlive the context of that.
+class signal_into {
+public:
+    explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
+
+    asio::cancellation_slot slot() noexcept { return inner_.slot(); }
+
+protected:
+    void emit(asio::cancellation_type type)
+    {
+        if (context_.alive())
+            inner_.emit(type);
+    }
+
+private:
+    context_ref context_;
+    asio::cancellation_signal inner_;
+};
+
+// Until a coroutine begins, its filter lets nothing but terminal cancellation through.
+struct terminal_cancellation : signal_into {
+    using signal_into::signal_into;
+
+    void operator()(asio::cancellation_type type)
+    {
+        if (type != asio::cancellation_type::none)
+            emit(asio::cancellation_type::terminal);
+    }
+};
+
+// Runs a coroutine for a completion handler, whose first argument `told` makes of the error.
+template <class Cancellation = terminal_cancellation, class T, class Told, class Handler>
+void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation, Told told,
+               Handler&& handler)
+{
+    auto outer = asio::get_associated_cancellation_slot(handler);
+    asio::cancellation_slot slot;
+    if (outer.is_connected())
+        slot = outer.template emplace<Cancellation>(context_of(asking)).slot();
+    auto complete = [h = std::forward<Handler>(handler), asking,
+                     told](const std::exception_ptr& error, auto&&... result) mutable {
+        auto first = told(error);
+        const bool unusable = has_empty_executor(h);
+        const auto executor = asio::get_associated_executor(h, asking);
+        auto call =
+            asio::append(std::move(h), std::move(first), std::forward<decltype(result)>(result)...);
+        if (unusable)
+            asio::dispatch(asio::bind_executor(asking, std::move(call)));
+        else
+            asio::dispatch(executor, std::move(call));
+    };
+    asio::co_spawn(asking, std::move(operation),
+                   asio::bind_cancellation_slot(slot, std::move(complete)));
+}
+
+} // namespace loopsafe::detail
+
+#endif

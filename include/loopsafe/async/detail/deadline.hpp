@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
+#define LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
+
+#include <loopsafe/context/detail/located_executor.hpp>
+#include <loopsafe/async/detail/serial_executor.hpp>
+#include <loopsafe/pool/policy.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <utility>
+
+namespace loopsafe::detail {
+
+namespace asio = boost::asio;
+
+// A limit that the timer's clock cannot count to is none.
+template <class Timer>
+void expire_after(Timer& timer, std::chrono::milliseconds limit)
+{
+    using std::chrono::milliseconds;
+    if (limit > std::chrono::duration_cast<milliseconds>(Timer::duration::max()))
+        timer.expires_at(Timer::time_point::max());
+    else
+        timer.expires_after(std::max(limit, milliseconds::zero()));
+}
+
+// Touched in the gate only, until the operation has ended.
+template <class Timer>
+struct deadline {
+    // Inside another deadline it shares that one's gate: two would be locked in both orders.
+    deadline(const asio::any_io_executor& executor, const serial_executor* outer)
+        : gate(outer != nullptr ? outer->gate()
+                                : std::make_shared<serial_gate>(untracked(executor))),
+          nested(outer != nullptr),
+          timer(executor)
+    {
+    }
+
+    void cancel_operation() { cancel.emit(asio::cancellation_type::terminal); }
+
+    const std::shared_ptr<serial_gate> gate;
+    const bool nested;
+    Timer timer;
+    asio::cancellation_signal cancel;
+    bool ended = false;
+    bool expired = false;
+    std::exception_ptr error;
+};
+
+template <class Timer>
+asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono::milliseconds limit,
+                                asio::awaitable<void> operation)
+{
+    // Also where the frame is destroyed: the signal must not reach into it any more.
+    struct ending {
+        deadline<Timer>& d;
+
+        ~ending()
+        {
+            d.gate->pass([this] {
+                d.ended = true;
+                d.timer.cancel();
+            });
+            if (!d.nested)
+                d.gate->leave();
+        }
+    };
+    const ending at_the_end{*d};
+    if (limit != never) {
+        expire_after(d->timer, limit);
+        d->timer.async_wait([d](const boost::system::error_code& ec) {
+            d->gate->pass([&] {
+                if (!ec && !d->ended) {
+                    d->expired = true;
+                    d->cancel_operation();
+                }
+            });
+        });
+    }
+    try {
+        co_await std::move(operation);
+    } catch (...) {
+        d->error = std::current_exception();
+    }
+}
+
+struct finished {
+    std::exception_ptr error; // null: it succeeded, be it late
+    bool expired = false;     // the deadline came first, and the operation ended by cancellation
+};
+
+// Runs the operation to its end. Cancelling the caller cancels it.
+template <class Timer>
+asio::awaitable<finished> finish_within(asio::any_io_executor executor,
+                                        std::chrono::milliseconds limit,
+                                        asio::awaitable<void> operation)
+{
+    const asio::any_io_executor own = co_await asio::this_coro::executor;
+    const auto d = std::make_shared<deadline<Timer>>(executor, own.target<serial_executor>());
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    auto outer = cancellation.slot();
+    if (outer.is_connected()) {
+        // Terminal, whatever the caller let through: the operation is a coroutine of its own, with
+        // a filter of its own.
+        outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type) {
+            if (const auto alive = weak.lock()) {
+                alive->gate->pass([&] {
+                    if (!alive->ended)
+                        alive->cancel_operation();
+                });
+            }
+        });
+    }
+    const auto [not_started] = co_await asio::co_spawn(
+        asio::any_io_executor(serial_executor(d->gate)), run_until(d, limit, std::move(operation)),
+        asio::bind_cancellation_slot(d->cancel.slot(), asio::as_tuple(asio::use_awaitable)));
+    outer.clear();
+    if (not_started != nullptr)
+        co_return finished{not_started};
+    co_return finished{std::move(d->error), d->expired};
+}
+
+} // namespace loopsafe::detail
+
+#endif

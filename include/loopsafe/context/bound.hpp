@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONTEXT_BOUND_HPP
+#define LOOPSAFE_CONTEXT_BOUND_HPP
+
+#include <loopsafe/context/detail/located_executor.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/residents.hpp>
+
+#include <atomic>
+#include <optional>
+#include <utility>
+
+namespace loopsafe {
+namespace detail {
+
+template <class T>
+struct bound_value final : resident {
+    void context_dying() noexcept override {}
+
+    void frames_gone() noexcept override
+    {
+        value.reset();
+        drop();
+    }
+
+    void drop() noexcept
+    {
+        if (owners.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            delete this;
+    }
+
+    context_ref home;
+    residents* registry = nullptr;
+    std::atomic<int> owners{2}; // the handle and the context
+    std::optional<T> value;
+};
+
+} // namespace detail
+
+/// A value with a home: usable from the context that it was made on, and from no other.
+///
+/// The value, typically a timer, a socket or a strand, is destroyed with its handle, or by the
+/// dying context after its last coroutine frame, whichever comes first. So a handle may be kept
+/// anywhere, also at namespace scope, and destroyed at any time on any thread.
+///
+/// Thread safety: distinct objects safe; a shared object as T, but destroying is always safe.
+template <class T>
+class context_bound {
+public:
+    /// Empty: no value, no home.
+    context_bound() noexcept = default;
+
+    /// Makes `T(args...)`, whose home is the context of `home`: an executor or an `io_context`.
+    ///
+    /// Errors: `no_context` (as `context_error`) where `home` names none.
+    /// Preconditions: the context has not been destroyed, and is not being destroyed elsewhere.
+    /// Exception safety: strong.
+    template <class... Args>
+    explicit context_bound(const detail::located_executor& home, Args&&... args)
+    {
+        if (detail::named_context(home.executor) == nullptr)
+            throw context_error(detail::refusal({}, home.executor, "context_bound", "construction",
+                                                home.where, "give it an io_context"));
+        auto node = std::make_unique<detail::bound_value<T>>();
+        node->home = context_of(home.executor, home.where);
+        node->registry = &residents::of(home.executor);
+        node->value.emplace(std::forward<Args>(args)...);
+        node_ = node.release();
+        node_->registry->attach(*node_);
+    }
+
+    context_bound(context_bound&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+
+    context_bound& operator=(context_bound&& other) noexcept
+    {
+        context_bound(std::move(other)).swap(*this);
+        return *this;
+    }
+
+    ~context_bound() { reset(); }
+
+    /// Destroys the value, where its context still lives. Thread safety: any thread.
+    void reset() noexcept
+    {
+        auto* node = std::exchange(node_, nullptr);
+        if (node == nullptr)
+            return;
+        const context_pin pin(node->home);
+        if (pin.may_touch() && node->registry->detach(*node)) {
+            node->value.reset();
+            node->drop();
+        }
+        node->drop();
+    }
+
+    /// The value, for code that runs on `asking`.
+    ///
+    /// Errors, all as `context_error`: `wrong_context` from another living context,
+    /// `context_closed` where the home is gone, `no_context` where `asking` names none.
+    template <detail::executor_type Executor>
+    T& get(const Executor& asking,
+           std::source_location where = std::source_location::current()) const
+    {
+        auto* context = detail::queried_context(asking);
+        if (context != nullptr && home().is(*context)) [[likely]]
+            return *node_->value;
+        throw context_error(detail::refusal(home(), asking, "context_bound", "get", where,
+                                            "make one for each context, or use context_local"));
+    }
+
+    /// The home, or an empty reference.
+    context_ref home() const noexcept { return node_ != nullptr ? node_->home : context_ref(); }
+
+    explicit operator bool() const noexcept { return node_ != nullptr; }
+
+    void swap(context_bound& other) noexcept { std::swap(node_, other.node_); }
+
+private:
+    detail::bound_value<T>* node_ = nullptr;
+};
+
+} // namespace loopsafe
+
+#endif

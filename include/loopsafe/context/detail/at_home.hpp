@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONTEXT_DETAIL_AT_HOME_HPP
+#define LOOPSAFE_CONTEXT_DETAIL_AT_HOME_HPP
+
+#include <loopsafe/context/ref.hpp>
+
+namespace loopsafe::detail {
+
+// The words of a refusal: which context was asked for, which one asks, and what to do.
+template <executor_type Executor>
+context_report refusal(const context_ref& home, const Executor& asking, std::string resource,
+                       std::string operation, const std::source_location& where, std::string advice)
+{
+    auto* asked = named_context(asking);
+    const auto code = home && !home.alive() ? errc::context_closed
+                      : asked == nullptr    ? errc::no_context
+                                            : errc::wrong_context;
+    return {.code = code,
+            .resource = std::move(resource),
+            .home = home.info(),
+            .asked = meet(asked, where).info(),
+            .operation = std::move(operation),
+            .used = where,
+            .advice = std::move(advice)};
+}
+
+// For the operations of connections: one comparison and one load when all is well.
+template <executor_type Executor>
+void require_home(const context_ref& home, const Executor& asking, const char* resource,
+                  const char* operation, const std::source_location& where)
+{
+    auto* context = queried_context(asking);
+    if (context != nullptr && home.is(*context)) [[likely]]
+        return;
+    throw context_error(refusal(home, asking, resource, operation, where,
+                                "use a connection only in the context that acquired it; "
+                                "there, acquire one of your own"));
+}
+
+} // namespace loopsafe::detail
+
+#endif

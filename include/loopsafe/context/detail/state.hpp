@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
+#define LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
+
+#include <loopsafe/error.hpp>
+
+#include <boost/asio/execution_context.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+namespace loopsafe::detail {
+
+namespace asio = boost::asio;
+
+// Two shared libraries with hidden visibility may each have a counter: an id is {counter, number}.
+inline std::atomic<std::uint64_t> context_counter{0};
+
+inline thread_local const char this_thread_mark = 0;
+
+// What outlives a context, so that whatever remembers the context can ask about it.
+class context_state {
+public:
+    explicit context_state(asio::execution_context& context) noexcept : address(&context) {}
+
+    const std::uint64_t number = ++context_counter;
+    asio::execution_context* const address; // compared, and dereferenced only while alive
+
+    bool alive() const noexcept { return (life_.load(std::memory_order_acquire) & dead_bit) == 0; }
+
+    bool is(const asio::execution_context* context) const noexcept
+    {
+        return context == address && alive();
+    }
+
+    // A pin keeps the death hook waiting, so that another thread may touch the context's objects.
+    bool pin() noexcept
+    {
+        auto word = life_.load(std::memory_order_relaxed);
+        do {
+            if ((word & dead_bit) != 0)
+                return false;
+        } while (!life_.compare_exchange_weak(word, word + 1, std::memory_order_acquire,
+                                              std::memory_order_relaxed));
+        return true;
+    }
+
+    void unpin() noexcept
+    {
+        if (life_.fetch_sub(1, std::memory_order_release) == (dead_bit | 1u))
+            life_.notify_all();
+    }
+
+    void die() noexcept
+    {
+        if (alive())
+            unwinding_thread_.store(&this_thread_mark, std::memory_order_relaxed);
+        life_.fetch_or(dead_bit, std::memory_order_acq_rel);
+        for (auto word = life_.load(std::memory_order_acquire); word != dead_bit;
+             word = life_.load(std::memory_order_acquire))
+            life_.wait(word, std::memory_order_acquire);
+    }
+
+    // From the death hook until the last frame is gone, on the thread that destroys the context:
+    // its objects still exist there and may be touched.
+    bool unwinding_here() const noexcept
+    {
+        return unwinding_thread_.load(std::memory_order_relaxed) == &this_thread_mark;
+    }
+
+    void unwound() noexcept { unwinding_thread_.store(nullptr, std::memory_order_relaxed); }
+
+    context_info info() const
+    {
+        const std::lock_guard lock(mutex_);
+        return {number, name_, alive(), origin_, where_};
+    }
+
+    void meet(const std::source_location& where)
+    {
+        if (met_.load(std::memory_order_acquire))
+            return;
+        const std::lock_guard lock(mutex_);
+        if (origin_ == context_origin::none)
+            describe(context_origin::seen, where);
+    }
+
+    void name(std::string name, context_origin origin, const std::source_location& where)
+    {
+        const std::lock_guard lock(mutex_);
+        name_ = std::move(name);
+        if (origin_ != context_origin::run && origin_ != context_origin::runner)
+            describe(origin, where);
+    }
+
+private:
+    static constexpr std::uint32_t dead_bit = 0x8000'0000u;
+
+    void describe(context_origin origin, const std::source_location& where) noexcept
+    {
+        origin_ = origin;
+        where_ = where;
+        met_.store(true, std::memory_order_release);
+    }
+
+    std::atomic<std::uint32_t> life_{0}; // the dead bit, and the number of pins
+    std::atomic<const char*> unwinding_thread_{nullptr};
+    mutable std::mutex mutex_;
+    std::atomic<bool> met_{false};
+    std::string name_;
+    context_origin origin_ = context_origin::none;
+    std::source_location where_;
+};
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONTEXT_RESIDENTS_HPP
+#define LOOPSAFE_CONTEXT_RESIDENTS_HPP
+
+#include <loopsafe/context/ref.hpp>
+#include <loopsafe/detail/intrusive_list.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace loopsafe {
+
+/// Something that lives on a context and must be told when that context dies.
+///
+/// Both calls come from the thread that destroys the context, with no lock held. They must not
+/// throw, and they must not run code that waits.
+class resident : private detail::list_node {
+public:
+    /// The context is dying: its coroutine frames still exist and may still refer to what is in
+    /// use. Destroy only what is idle.
+    virtual void context_dying() noexcept = 0;
+
+    /// The last frame is gone, every service of the context still exists. Destroy what is left of
+    /// the context's objects. This is the last call; the resident may delete itself.
+    virtual void frames_gone() noexcept = 0;
+
+protected:
+    resident() = default;
+    ~resident() = default;
+
+private:
+    friend class residents;
+    friend class detail::intrusive_list<resident>;
+};
+
+/// The residents of one context.
+///
+/// It is made after a timer of the same context, so that its hook runs before the one of the
+/// reactor: a thread that holds a `context_pin` then works on a context whose services all live.
+/// Thread safety: safe, for callers that run on the context or hold a pin.
+class BOOST_SYMBOL_VISIBLE residents : public boost::asio::execution_context::service {
+public:
+    using key_type = residents;
+    static inline boost::asio::execution_context::id id;
+
+    /// The residents of the context of `executor`.
+    /// Preconditions: `executor` names a context that has not been destroyed.
+    /// Exception safety: strong (the first call for a context allocates).
+    static residents& of(const boost::asio::any_io_executor& executor);
+
+    explicit residents(boost::asio::execution_context& context);
+    inline ~residents() override;
+
+    void attach(resident& r) noexcept;
+    bool detach(resident& r) noexcept; ///< false: the context has said its last word to it
+
+private:
+    class last_service;
+
+    inline void shutdown() noexcept override;
+    bool begin_dying() noexcept;
+    void tell() noexcept;
+    void sweep() noexcept;
+
+    const std::shared_ptr<detail::context_state> state_;
+    std::mutex mutex_;
+    detail::intrusive_list<resident> attached_;
+    detail::intrusive_list<resident> told_;
+    bool dying_ = false;
+    std::unique_ptr<last_service> last_; // made beforehand: the hook must not allocate
+};
+
+/// Keeps a context from dying while its objects are touched by a thread that does not run it.
+///
+/// Whoever closes or destroys an object of a context elsewhere than on that context takes a pin
+/// first. The context's destructor waits for pins, so hold one only for calls that do not block.
+class context_pin {
+public:
+    explicit context_pin(const context_ref& home) noexcept
+        : state_(detail::context_access::state(home)), pinned_(state_ != nullptr && state_->pin())
+    {
+    }
+    context_pin(const context_pin&) = delete;
+    context_pin& operator=(const context_pin&) = delete;
+    ~context_pin()
+    {
+        if (pinned_)
+            state_->unpin();
+    }
+
+    /// Whether the context's objects may be touched now: it lives and is kept alive, or this
+    /// thread is the one that destroys it and its frames are being unwound.
+    bool may_touch() const noexcept
+    {
+        return pinned_ || (state_ != nullptr && state_->unwinding_here());
+    }
+
+private:
+    const std::shared_ptr<detail::context_state> state_; // outlives a context that ends at unpin()
+    const bool pinned_;
+};
+
+// Added to the context by the dying hook. From Boost 1.82 the second pass of shutdown() reaches it;
+// on 1.81 it heads the list, so that its destructor runs before any other service is deleted.
+class residents::last_service : public boost::asio::execution_context::service {
+public:
+    using key_type = last_service;
+    static inline boost::asio::execution_context::id id;
+
+    last_service(boost::asio::execution_context& context, residents& owner)
+        : service(context), owner_(owner)
+    {
+    }
+    ~last_service() override { owner_.sweep(); }
+
+private:
+    void shutdown() noexcept override { owner_.sweep(); }
+
+    residents& owner_;
+};
+
+inline residents::residents(boost::asio::execution_context& context)
+    : service(context),
+      state_(detail::state_of(context)),
+      last_(std::make_unique<last_service>(context, *this))
+{
+}
+
+inline residents::~residents()
+{
+    // Boost 1.81 never shuts down a service that a dying frame was the first to ask for, and by now
+    // takes no further service. Where nobody is attached, this may also be the second one that Asio
+    // makes and drops when two threads meet a living context at once.
+    if (!attached_.empty()) {
+        begin_dying();
+        tell();
+    }
+    sweep();
+}
+
+inline residents& residents::of(const boost::asio::any_io_executor& executor)
+{
+    auto& context = boost::asio::query(executor, boost::asio::execution::context);
+    if (!boost::asio::has_service<residents>(context))
+        const boost::asio::steady_timer older_than_us(executor);
+    return boost::asio::use_service<residents>(context);
+}
+
+inline void residents::attach(resident& r) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    (dying_ ? told_ : attached_).push_back(r);
+}
+
+inline bool residents::detach(resident& r) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    const bool attached = r.linked();
+    r.unlink();
+    return attached;
+}
+
+inline bool residents::begin_dying() noexcept
+{
+    state_->die();
+    const std::lock_guard lock(mutex_);
+    return !std::exchange(dying_, true);
+}
+
+inline void residents::shutdown() noexcept
+{
+    if (!begin_dying())
+        return;
+    auto* last = last_.release();
+    try {
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // make_service() would allocate
+#endif
+        boost::asio::add_service(context(), last);
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+    } catch (...) {
+        last_.reset(last); // only where a context is torn down in a way that Asio does not document
+    }
+    tell();
+}
+
+inline void residents::tell() noexcept
+{
+    for (;;) {
+        std::unique_lock lock(mutex_);
+        resident* r = attached_.pop_front();
+        if (r == nullptr)
+            break;
+        told_.push_back(*r);
+        lock.unlock();
+        r->context_dying();
+    }
+}
+
+inline void residents::sweep() noexcept
+{
+    for (;;) {
+        std::unique_lock lock(mutex_);
+        resident* r = told_.pop_front();
+        if (r == nullptr)
+            break;
+        lock.unlock();
+        r->frames_gone();
+    }
+    state_->unwound();
+}
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_PERFORM_HPP
+#define LOOPSAFE_HTTP_DETAIL_CLIENT_PERFORM_HPP
+
+#include <loopsafe/http/detail/client/state.hpp>
+#include <loopsafe/http/detail/client/on_loop.hpp>
+#include <loopsafe/http/detail/client/on_worker.hpp>
+#include <loopsafe/http/detail/client/within_total.hpp>
+#include <loopsafe/http/incoming.hpp>
+
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::http::detail {
+
+template <class State>
+using exchange_on = std::conditional_t<State::offloaded, on_worker<State>, on_loop<State>>;
+
+// Whether a request whose connection broke may be sent once more (RFC 9110, 9.2.2). What counts is
+// what was seen, not what the error is called.
+inline bool may_replay(const call& c) noexcept
+{
+    const auto& seen = c.answer.seen;
+    const auto& asked = c.asked;
+    if (!c.failed || !seen.reused || seen.replayed || seen.bytes_received != 0 ||
+        asked.replay == replay::never || !asked.body.repeatable())
+        return false;
+    const auto& why = c.failure;
+    if (why != condition::connection_lost && why != boost::asio::error::eof)
+        return false; // a deadline, a cancellation, memory
+    return seen.bytes_sent == 0 || asked.replay == replay::safe || is_idempotent(asked.method) ||
+           asked.headers.contains("idempotency-key");
+}
+
+inline bool is_cancelled(const asio::cancellation_state& state) noexcept
+{
+    return state.cancelled() != asio::cancellation_type::none;
+}
+
+inline asio::awaitable<void> authorize(call& c)
+{
+    c.authorization = co_await c.settings->options->authorization(*c.origin);
+    check_authorization(c.authorization);
+}
+
+template <class State>
+asio::awaitable<void> permit(State& self, exchange_on<State>& x, std::source_location where)
+{
+    call& c = x.the_call();
+    c.answer.seen.stage = stage::wait;
+    x.permit = co_await self.permission(c, where);
+}
+
+template <class State>
+asio::awaitable<void> acquire(State& self, typename State::server& at, exchange_on<State>& x,
+                              std::source_location where)
+{
+    call& c = x.the_call();
+    c.answer.seen.stage = stage::wait;
+    self.make_room(at);
+    x.lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
+}
+
+// What a request comes to: the whole response, or one whose body the caller reads.
+template <class State, class Result>
+class outcome;
+
+template <class State>
+class outcome<State, response> {
+public:
+    explicit outcome(request&& what) : x_(std::make_unique<exchange_on<State>>(std::move(what))) {}
+    outcome(const char* method, std::string&& url, request_body&& body)
+        : x_(std::make_unique<exchange_on<State>>(method, std::move(url), std::move(body)))
+    {
+    }
+
+    exchange_on<State>& exchange() noexcept { return *x_; }
+    response&& take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
+
+private:
+    // Not in the frame: one of more than 1020 bytes Asio does not keep for the next call, and to
+    // make place for it, it lets go of one that it has kept.
+    std::unique_ptr<exchange_on<State>> x_;
+};
+
+template <class State>
+class outcome<State, std::unique_ptr<open_response>> {
+    using incoming = typename exchange_on<State>::incoming;
+
+public:
+    explicit outcome(request&& what) : incoming_(std::make_unique<incoming>(std::move(what))) {}
+
+    exchange_on<State>& exchange() noexcept { return incoming_->exchange(); }
+    std::unique_ptr<open_response> take(const asio::any_io_executor& executor)
+    {
+        incoming_->settle(executor);
+        return std::move(incoming_);
+    }
+
+private:
+    std::unique_ptr<incoming> incoming_;
+};
+
+// Gets a connection, and the response on it.
+template <class Result, class State>
+asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Result> wanted,
+                                std::source_location where)
+{
+    auto made = std::move(wanted); // which lets go of its connection when this ends
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    self->require_home(executor, "send", where);
+    auto& x = made.exchange();
+    call& c = x.the_call();
+    try {
+        auto& at = self->prepare(c, executor);
+        using timer = typename State::timer_type;
+        if (self->asks_for_authorization(c))
+            co_await within_total<timer>(c, authorize(c));
+        if (self->needs_permission())
+            co_await within_total<timer>(c, permit(*self, x, where));
+        for (;;) {
+            x.lease = x.take_idle(at.pool, executor, where);
+            if (!x.lease)
+                co_await within_total<timer>(c, acquire(*self, at, x, where));
+            // What was waited for may have come in spite of a cancellation.
+            if (is_cancelled(co_await asio::this_coro::cancellation_state)) {
+                x.lease.release();
+                throw boost::system::system_error(asio::error::operation_aborted);
+            }
+            std::exception_ptr failed;
+            try {
+                if constexpr (State::offloaded) {
+                    co_await x.exchange();
+                } else {
+                    bool complete = false;
+                    if (x.send_at_once()) { // here, since a frame would cost more than what is done
+                        auto [ec, nothing] = co_await x.turn();
+                        if (is_cancelled(co_await asio::this_coro::cancellation_state))
+                            ec = asio::error::operation_aborted; // a turn cannot be cancelled
+                        complete = x.receive_at_once(ec);
+                    }
+                    if (!complete)
+                        co_await x.finish();
+                }
+            } catch (...) {
+                failed = std::current_exception();
+            }
+            if (failed == nullptr)
+                co_return made.take(executor);
+            x.lease.discard();
+            if (!may_replay(c))
+                std::rethrow_exception(failed);
+            at.pool.invalidate(); // the others of its age are as stale; the next is a new one
+            c.answer.seen.replayed = true;
+            self->tell({.what = event::kind::replayed, .origin = at.origin});
+        }
+    } catch (const error&) {
+        throw;
+    } catch (const boost::system::system_error& e) {
+        if (e.code() != asio::error::operation_aborted)
+            throw;
+        throw error(e.code(), c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+    }
+}
+
+template <class State>
+asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::milliseconds limit,
+                            std::source_location where)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    self->require_home(executor, "async_close", where);
+    self->close();
+    using std::chrono::milliseconds;
+    using timer = typename State::timer_type;
+    const auto begun = timer::clock_type::now();
+    std::vector<std::shared_ptr<typename State::server>> all;
+    self->servers().each([&all](const auto& each, auto) { all.push_back(each); });
+    for (const auto& each : all) {
+        const auto passed = std::chrono::floor<milliseconds>(timer::clock_type::now() - begun);
+        const auto left = limit == never ? never : std::max(limit - passed, milliseconds::zero());
+        co_await each->pool.async_close(left, asio::use_awaitable, where);
+    }
+}
+
+} // namespace loopsafe::http::detail
+
+#endif

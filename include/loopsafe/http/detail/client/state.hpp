@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
+#define LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
+
+#include <loopsafe/pool/connection_pool.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/detail/share_new.hpp>
+#include <loopsafe/http/detail/connection/connector.hpp>
+#include <loopsafe/http/detail/client/server_list.hpp>
+#include <loopsafe/offload/connection_pool.hpp>
+
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+// What a client and its requests share.
+template <class PoolPolicy, class ExecutionPolicy>
+class client_state {
+    using mutex = typename PoolPolicy::mutex_type;
+    using timer = typename PoolPolicy::clock_type::timer;
+    using connector_type = connector<timer>;
+
+public:
+    static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
+    static constexpr bool has_home = PoolPolicy::has_home && !offloaded;
+
+private:
+    // Connections to nothing, each of which says that a request may be under way. Of the same kind
+    // as the others where it can be: another kind of pool takes long to compile.
+    using permit_policy =
+        std::conditional_t<has_home, PoolPolicy,
+                           basic_null_pool<mutex, typename PoolPolicy::clock_type>>;
+    using permit_pool = connection_pool<connector_type, permit_policy>;
+
+public:
+    using pool_type = connection_pool<connector_type, PoolPolicy, ExecutionPolicy>;
+    using lease_type = typename pool_type::lease_type;
+    using connection_type = connection<timer>;
+    using options_type = client_options_for<PoolPolicy>;
+    using permit = typename permit_pool::lease_type;
+    using timer_type = timer;
+
+    // One origin, and the connections to it.
+    struct server {
+        http::origin origin;
+        std::string url;        // of the origin
+        std::string host_field; // "Host: ...", as a line
+        pool_type pool;
+        std::shared_ptr<const client_settings> settings; // a request keeps them through this
+        std::uint64_t last_used = 0;
+    };
+
+    client_state(options_type with, const loopsafe::detail::located_executor* home,
+                 worker_threads* workers)
+        : options_(loopsafe::detail::share_new<const options_type>(std::move(with))),
+          workers_(workers)
+    {
+        auto made = loopsafe::detail::share_new<client_settings>();
+        made->options = options_;
+        made->closes = !PoolPolicy::keeps_idle;
+        if (!options_->base_url.empty()) {
+            made->base = parse_url(options_->base_url);
+            made->target_prefix = made->base->target;
+            if (made->target_prefix.find('?') != std::string::npos)
+                refuse(errc::bad_url, "base_url " + printable(options_->base_url) +
+                                          ": requests are appended to it, so it has no query");
+            if (made->target_prefix.ends_with('/'))
+                made->target_prefix.pop_back();
+        }
+        check_fields(options_->headers);
+        if (options_->headers.contains("host"))
+            refuse(errc::framing_field, "field Host for every server");
+        for (const auto& each : options_->headers)
+            write_field(made->own_fields, each.name, each.value);
+        settings_ = std::move(made);
+        // So that at exit OpenSSL ends after a client in static storage, which closes its
+        // connections.
+        OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, nullptr);
+        if (!uses_defaults(options_->tls)) // what is wrong with them is said now
+            tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
+        pool_options(); // checks them
+        if (home != nullptr) {
+            home_ = context_of(home->executor, home->where);
+            if (!home_)
+                throw context_error(loopsafe::detail::refusal(
+                    {}, home->executor, "http::client", "construction", home->where,
+                    "give it an io_context, a thread_pool, or an executor of one"));
+        }
+        if (options_->max_total != options_->no_limit) {
+            typename permit_policy::options limits;
+            limits.max_size = options_->max_total;
+            limits.max_waiting = options_->max_waiting;
+            limits.connect_timeout = never;
+            limits.name = "http, all servers";
+            if constexpr (has_home)
+                permits_.emplace(*home, connector_type(), limits);
+            else
+                permits_.emplace(connector_type(), limits);
+        }
+    }
+
+    const context_ref& home() const noexcept { return home_; }
+
+    void require_home(const asio::any_io_executor& executor, const char* operation,
+                      const std::source_location& where) const
+    {
+        if constexpr (has_home) {
+            const auto* asking = loopsafe::detail::queried_context(executor);
+            if (asking != nullptr && home_.is(*asking)) [[likely]]
+                return;
+            throw context_error(loopsafe::detail::refusal(
+                home_, executor, "http::client", operation, where,
+                "make the client inside the context that uses it, or choose "
+                "http::basic_client<null_pool> (a new connection each time), <per_context_pool> "
+                "(each context keeps its own), <carry_over_pool> (the next context gets what the "
+                "last one leaves) or <keep_alive_pool, thread_offload> (any context)"));
+        }
+    }
+
+    // Checks all that can be checked before a byte is sent, and finds the server.
+    // The call keeps it alive.
+    server& prepare(call& c, const asio::any_io_executor& executor)
+    {
+        check_request(c.asked);
+        const auto& o = *options_;
+        c.settings = settings_.get();
+        c.most = &o.limits;
+        c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
+        if (c.times->total != never) {
+            const auto now = timer::clock_type::now().time_since_epoch();
+            const auto most =
+                std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now);
+            if (c.times->total < most)
+                c.due = now + c.times->total;
+        }
+        auto at = find_server(c, executor);
+        c.host_field = at->host_field;
+        c.origin = &at->origin;
+        auto& found = *at;
+        c.server = std::move(at);
+        return found;
+    }
+
+    asio::awaitable<permit> permission(const call& c, std::source_location where)
+    {
+        return permits_->acquire({.timeout = c.times->wait}, where);
+    }
+    bool asks_for_authorization(const call& c) const
+    {
+        return options_->authorization && !c.asked.headers.contains("authorization") &&
+               !options_->headers.contains("authorization");
+    }
+    bool needs_permission() const noexcept { return permits_.has_value(); }
+
+    // Idle connections count, too, and are what can be spared.
+    void make_room(const server& wanted) noexcept
+    {
+        if (!permits_)
+            return;
+        if (const auto now = wanted.pool.stats(); now.idle + now.parked != 0)
+            return;
+        std::size_t open = 0;
+        std::shared_ptr<server> oldest;
+        std::uint64_t when = 0;
+        servers_.each([&](const std::shared_ptr<server>& each, std::uint64_t last_used) {
+            const auto now = each->pool.stats();
+            open += now.idle + now.leased + now.connecting + now.parked;
+            if (now.idle + now.parked != 0 && (oldest == nullptr || last_used < when)) {
+                oldest = each;
+                when = last_used;
+            }
+        });
+        if (open >= options_->max_total && oldest != nullptr)
+            oldest->pool.invalidate();
+    }
+
+    void tell(const event& what) const noexcept { tell_hook(*options_, what); }
+
+    void invalidate() noexcept
+    {
+        servers_.each([](const auto& each, auto) { each->pool.invalidate(); });
+    }
+
+    void thaw() noexcept
+    {
+        servers_.each([](const auto& each, auto) { each->pool.thaw(); });
+    }
+
+    void drop_parked() noexcept
+    {
+        servers_.each([](const auto& each, auto) { each->pool.drop_parked(); });
+    }
+
+    void close() noexcept
+    {
+        servers_.close();
+        if (permits_)
+            permits_->close();
+        servers_.each([](const auto& each, auto) { each->pool.close(); });
+    }
+
+    const server_list<server, mutex>& servers() const noexcept { return servers_; }
+
+private:
+    // It names no scheme: what has "://" has it in its path or query.
+    static bool is_relative(std::string_view text) noexcept
+    {
+        return text.substr(0, text.find_first_of("/?#")).find(':') == std::string_view::npos;
+    }
+
+    std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
+    {
+        const std::string_view text = c.asked.url;
+        if (auto at = servers_.same_as_latest(text, c.target))
+            return at;
+        auto parts = split_url(text);
+        if (!parts.wrong.empty() && settings_->base && is_relative(text)) {
+            parts.target = text.substr(0, text.find('#'));
+            parts.wrong =
+                all_are(target_char, parts.target) ? std::string_view() : a_byte_to_encode;
+            parts.origin = servers_.view(settings_->base->origin);
+            c.prefix = settings_->target_prefix;
+        }
+        c.target = parts.target;
+        if (parts.wrong.empty()) {
+            if (servers_.closed())
+                refuse_closed();
+            if (auto at = servers_.find(parts.origin))
+                return at;
+        }
+        return add_server(checked_origin(parts, text), executor);
+    }
+
+    std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)
+    {
+        std::shared_ptr<const loopsafe::detail::tls_settings> tls;
+        if (of.secure)
+            tls = loopsafe::detail::share_new<const loopsafe::detail::tls_settings>(
+                options_->tls.server_name.empty() ? of.host : options_->tls.server_name,
+                shared_tls());
+        auto own_url = of.to_string();
+        const auto name = "http " + own_url;
+        auto limits = pool_options();
+        limits.name = name;
+        auto host_field = "Host: " + of.authority() + "\r\n";
+        connector_type how({of, options_, std::move(tls)});
+        auto made = loopsafe::detail::share_new<server>(
+            server{std::move(of), std::move(own_url), std::move(host_field),
+                   make_pool(std::move(how), limits, executor), settings_});
+        if constexpr (carries_over<PoolPolicy>) {
+            if (options_->on_event)
+                made->pool.on_event([known = options_, of = made->origin](const pool_event& e) {
+                    tell_parking(*known, of, e);
+                });
+        }
+        auto at = servers_.add(made);
+        if (at == nullptr)
+            refuse_closed();
+        return at;
+    }
+
+    static void tell_parking(const options_type& known, const origin& of, const pool_event& e)
+    {
+        switch (e.what) {
+        case pool_event::kind::parked:
+            tell_hook(known, {.what = event::kind::parked, .origin = of});
+            break;
+        case pool_event::kind::adopted:
+            tell_hook(known, {.what = event::kind::adopted, .origin = of});
+            break;
+        case pool_event::kind::dropped:
+            tell_hook(known, {.what = event::kind::dropped, .origin = of, .reason = e.reason});
+            break;
+        default: break;
+        }
+    }
+
+    static bool uses_defaults(const tls_options& o) noexcept
+    {
+        return o.trusted_file.empty() && o.alpn.empty() && o.certificate_file.empty() &&
+               o.private_key_file.empty() && !o.configure;
+    }
+
+    // Made when the first server wants it, since it reads all that the system trusts.
+    std::shared_ptr<const loopsafe::detail::tls_context> shared_tls()
+    {
+        const std::lock_guard lock(tls_mutex_);
+        if (tls_ == nullptr)
+            tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
+        return tls_;
+    }
+
+    pool_type make_pool(connector_type how, const typename PoolPolicy::options& limits,
+                        [[maybe_unused]] const asio::any_io_executor& executor)
+    {
+        if constexpr (has_home)
+            return pool_type(executor, std::move(how), limits);
+        else if constexpr (offloaded)
+            return pool_type(std::move(how), limits, workers_);
+        else
+            return pool_type(std::move(how), limits);
+    }
+
+    typename PoolPolicy::options pool_options() const
+    {
+        using loopsafe::detail::refuse_option;
+        const auto& o = *options_;
+        if (o.max_per_origin == 0)
+            refuse_option("max_per_origin must be at least 1");
+        if (o.max_total == 0)
+            refuse_option("max_total must be at least 1");
+        if (o.timeouts.wait < std::chrono::milliseconds::zero())
+            refuse_option("timeouts.wait must not be negative");
+        typename PoolPolicy::options limits;
+        limits.max_size = o.max_per_origin;
+        limits.max_waiting = o.max_waiting;
+        limits.acquire_timeout = o.timeouts.wait;
+        limits.connect_timeout = never; // each step has its own
+        if constexpr (PoolPolicy::keeps_idle) {
+            limits.idle_timeout = o.idle_timeout;
+            limits.max_lifetime = o.max_lifetime;
+            limits.lifetime_jitter = o.lifetime_jitter;
+            limits.probe_after = o.probe_after;
+        }
+        if constexpr (carries_over<PoolPolicy>) {
+            if (o.max_parked_per_origin == 0)
+                refuse_option("max_parked_per_origin must be at least 1; a client that carries "
+                              "nothing over is http::basic_client<per_context_pool>");
+            limits.max_parked = o.max_parked_per_origin;
+        }
+        loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
+                                        PoolPolicy::limit_per_context);
+        return limits;
+    }
+
+    [[noreturn]] void refuse_closed() const
+    {
+        pool_report report;
+        report.code = loopsafe::errc::pool_closed;
+        report.pool = "http client";
+        report.max_size = options_->max_per_origin;
+        report.operation = "send";
+        throw pool_error(std::move(report));
+    }
+
+    const std::shared_ptr<const options_type> options_;
+    worker_threads* const workers_;
+    std::shared_ptr<const client_settings> settings_;
+    std::shared_ptr<const loopsafe::detail::tls_context> tls_;
+    std::optional<permit_pool> permits_;
+    context_ref home_;
+
+    server_list<server, mutex> servers_;
+    mutex tls_mutex_;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

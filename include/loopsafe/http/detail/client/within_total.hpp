@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_WITHIN_TOTAL_HPP
+#define LOOPSAFE_HTTP_DETAIL_CLIENT_WITHIN_TOTAL_HPP
+
+#include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/http/detail/call.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+namespace asio = boost::asio;
+
+// Ends the step where the time for all of them is over.
+template <class Timer>
+asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
+{
+    if (!c.due) {
+        co_await std::move(step);
+        co_return;
+    }
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const auto left = *c.due - Timer::clock_type::now().time_since_epoch();
+    const auto done = co_await loopsafe::detail::finish_within<Timer>(
+        executor, std::chrono::ceil<std::chrono::milliseconds>(left), std::move(step));
+    if (done.expired && done.error != nullptr)
+        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+    if (done.error != nullptr)
+        std::rethrow_exception(done.error);
+}
+
+} // namespace loopsafe::http::detail
+
+#endif

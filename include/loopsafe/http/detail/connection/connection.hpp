@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTION_HPP
+#define LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTION_HPP
+
+#include <loopsafe/http/detail/connection/answer_forecast.hpp>
+#include <loopsafe/http/detail/call.hpp>
+#include <loopsafe/http/detail/connection/lazy_deadline.hpp>
+#include <loopsafe/http/detail/connection/receiver.hpp>
+#include <loopsafe/http/detail/connection/standing.hpp>
+#include <loopsafe/http/detail/connection/transport.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+namespace loopsafe::http::detail {
+
+// One connection to one server, and the exchange that is under way on it.
+template <class Timer>
+class connection {
+public:
+    connection(transport carrier, const asio::any_io_executor& executor)
+        : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
+    {
+    }
+
+    // Between messages, as far as can be told, and welcome to another.
+    bool is_clean() const noexcept { return clean_; }
+
+    bool probe() noexcept { return clean_ && known_.is_welcome() && transport_.is_silent(); }
+
+    void mute() noexcept { transport_.mute(); }
+
+    // What is left between two contexts.
+    struct parked {
+        transport::parked carrier;
+        standing<Timer> known;
+    };
+
+    // Preconditions: is_clean().
+    std::optional<parked> detach() noexcept
+    {
+        auto carrier = transport_.detach();
+        if (!carrier)
+            return std::nullopt;
+        return parked{*std::move(carrier), known_};
+    }
+
+    connection(parked& from, const asio::any_io_executor& executor)
+        : connection(transport::attach(from.carrier, executor), executor)
+    {
+        known_ = from.known;
+    }
+
+    // Sends the request, with a body that is in memory, and reads the response: all of it, or only
+    // its head where the caller reads the body.
+    asio::awaitable<void> exchange(call& c)
+    {
+        send_at_once(c);
+        return finish(c);
+    }
+
+    // The same in parts, so that what needs no wait takes no frame: send_at_once(); where
+    // expects_response_soon(), turn() and receive_at_once(); finish(), unless that was all.
+    void send_at_once(call& c)
+    {
+        begin(c);
+        if (!c.large_body().empty())
+            return;
+        out_.append(c.asked.body.bytes());
+        error_code ec;
+        std::size_t n = 0;
+        // The read waits for others to have their turn, so the write need not.
+        if (transport_.try_write_some(asio::buffer(out_), ec, n) && wrote(c, ec, n))
+            out_.erase(0, n);
+    }
+
+    bool expects_response_soon() noexcept { return out_.empty() && forecast_.is_soon(); }
+
+    // Comes after all that is queued by now, and costs a context of one thread no system call: it
+    // reads nothing. It cannot be cancelled.
+    auto turn() { return transport_.async_read_some({}, asio::as_tuple(asio::deferred)); }
+
+    // True: that was the response, or its head where the caller reads the body.
+    bool receive_at_once(call& c, error_code ec)
+    {
+        std::size_t n = 0;
+        c.expect_response();
+        const bool is_here = ec || transport_.try_read_some(received_.room(), ec, n);
+        forecast_.came(is_here);
+        if (!is_here)
+            return false;
+        came(c, ec, n);
+        if (!advance(c))
+            return false;
+        pause(c);
+        return true;
+    }
+
+    asio::awaitable<void> finish(call& c) { return transact(c, c.large_body(), true); }
+
+    // The same in steps, for a body that is being made: begin(), write_part() and end_body(), then
+    // receive().
+    void begin(call& c)
+    {
+        clean_ = false;
+        c.begun = true;
+        auto& seen = c.answer.seen;
+        seen.stage = stage::write;
+        seen.reused = known_.is_used();
+        seen.bytes_sent = seen.bytes_received = 0;
+        c.failure = {};
+        c.failed = c.refused_more = c.done = false;
+        encrypted_before_ = transport_.encrypted_bytes_sent();
+        received_.begin(c);
+        out_.clear();
+        write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
+        if (c.is_watched())
+            c.tell({.what = event::kind::acquired,
+                    .origin = *c.origin,
+                    .reused = seen.reused,
+                    .idle_for = known_.idle_for()});
+        left_to_write_ = c.asked.body.length();
+        if (known_.is_suspect() && !transport_.is_silent())
+            fail(c, errc::no_response); // nothing was sent, so that another can take it
+    }
+
+    // False where the server wants no more.
+    asio::awaitable<bool> write_part(call& c, std::string_view part)
+    {
+        if (c.refused_more || part.empty())
+            co_return !c.refused_more;
+        if (left_to_write_) {
+            if (part.size() > *left_to_write_)
+                fail(c, errc::bad_length);
+            *left_to_write_ -= part.size();
+        } else {
+            write_number(out_, part.size(), 16);
+            out_.append("\r\n");
+        }
+        if (c.answer.seen.bytes_sent != 0 && !transport_.is_silent())
+            co_await listen(c);
+        if (!c.refused_more)
+            co_await transact(c, part, false);
+        if (c.refused_more)
+            out_.clear(); // a write to who has gone could cost what he said
+        else if (!left_to_write_)
+            out_.append("\r\n"); // goes with the next
+        co_return !c.refused_more;
+    }
+
+    asio::awaitable<void> end_body(call& c, const fields& trailers)
+    {
+        if (c.refused_more)
+            co_return;
+        if (left_to_write_.value_or(0) != 0)
+            fail(c, errc::bad_length);
+        if (!left_to_write_) {
+            check_trailers(trailers);
+            out_.append("0\r\n");
+            for (const auto& each : trailers)
+                write_field(out_, each.name, each.value);
+            out_.append("\r\n");
+        }
+        co_await transact(c, {}, false);
+    }
+
+    // Reads until the response is complete, or its head where the caller reads the body.
+    asio::awaitable<void> receive(call& c) { return transact(c, {}, true); }
+
+    // The next bytes of the body; 0 at its end, for good.
+    asio::awaitable<std::size_t> read_some(call& c, asio::mutable_buffer to)
+    {
+        if (c.failed)
+            fail(c, c.failure);
+        std::size_t got = 0;
+        while (got == 0 && !received_.done() && to.size() != 0) {
+            if (!received_.empty()) {
+                error_code ec;
+                got = received_.copy_out(to, ec);
+                if (ec)
+                    fail(c, ec);
+                continue;
+            }
+            const auto room = received_.room(to);
+            deadline_.set(c.times->gap, c.due);
+            const auto [ec, n] =
+                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+            got = came(c, ec, n);
+        }
+        pause(c);
+        co_return got;
+    }
+
+    // Drops the rest of a body, where it is here already.
+    void drain(call& c)
+    {
+        if (!c.failed)
+            received_.drain();
+        if (received_.done())
+            end(c);
+        leave(c);
+    }
+
+private:
+    [[noreturn]] void fail(call& c, error_code ec)
+    {
+        if (deadline_.expired())
+            ec = errc::timed_out;
+        c.failure = ec;
+        c.failed = true;
+        c.answer.seen.bytes_sent = sent(c);
+        deadline_.clear();
+        leave(c);
+        throw error(ec, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+    }
+
+    // Of TLS, what the operating system took counts: a record that waits in memory was not sent.
+    std::uint64_t sent(const call& c) const noexcept
+    {
+        return transport_.is_secure() ? transport_.encrypted_bytes_sent() - encrypted_before_
+                                      : c.answer.seen.bytes_sent;
+    }
+
+    // Writes what is in `out_`, and then `body`; reads what comes back, where that is wanted. All
+    // in one frame, since Asio keeps few of them for the next call.
+    asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
+    {
+        std::string_view head = out_;
+        while (!c.refused_more && !(head.empty() && body.empty())) {
+            deadline_.set(c.times->write, c.due);
+            const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
+            const auto [ec, n] =
+                co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            if (!wrote(c, ec, n))
+                break;
+            const auto of_head = std::min(n, head.size());
+            head.remove_prefix(of_head);
+            body.remove_prefix(n - of_head);
+            if (body.empty() || transport_.is_silent())
+                continue;
+            co_await listen(c); // it has answered, or gone, in the middle of the body
+        }
+        out_.clear();
+        if (!then_read) {
+            pause(c);
+            co_return;
+        }
+        while (!advance(c)) {
+            c.expect_response();
+            error_code too_large;
+            const auto room = received_.room(c, too_large);
+            if (too_large)
+                fail(c, too_large);
+            deadline_.set(c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap,
+                          c.due);
+            const auto [ec, n] =
+                co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+            came(c, ec, n);
+        }
+        pause(c);
+    }
+
+    // Takes in what comes while the request is still being sent. After a final response, or the
+    // end, the server wants no more; an interim one says nothing of the kind.
+    asio::awaitable<void> listen(call& c)
+    {
+        deadline_.set(c.times->gap, c.due);
+        const auto room = received_.room();
+        const auto [ec, n] =
+            co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
+        if (ec) {
+            if (ec == asio::error::operation_aborted || deadline_.expired())
+                fail(c, ec);
+            c.refused_more = true; // what has come before is read yet
+            c.failure = is_end(ec) ? c.how_it_ended() : ec;
+            co_return;
+        }
+        came(c, ec, n);
+        advance(c);
+        c.refused_more = received_.head_done();
+    }
+
+    // What the caller does meanwhile is no time of the server's.
+    void pause(call& c)
+    {
+        if (received_.done())
+            end(c);
+        else
+            deadline_.set(never, c.due);
+    }
+
+    // False where the server has gone: it may have said why before.
+    bool wrote(call& c, const error_code& ec, std::size_t n)
+    {
+        c.answer.seen.bytes_sent += n;
+        if (!ec)
+            return true;
+        if (ec == asio::error::operation_aborted || deadline_.expired() || sent(c) == 0)
+            fail(c, ec);
+        c.failure = ec;
+        c.refused_more = true;
+        return false;
+    }
+
+    // True: there is no more to read for now.
+    bool advance(call& c)
+    {
+        error_code ec;
+        const bool enough = received_.advance(c, ec);
+        if (ec)
+            fail(c, ec);
+        return enough;
+    }
+
+    // How many bytes the reader of a body has now.
+    std::size_t came(call& c, const error_code& ec, std::size_t n)
+    {
+        auto& seen = c.answer.seen;
+        if (n != 0 && seen.bytes_received == 0) {
+            seen.stage = stage::head;
+            if (c.is_watched())
+                c.tell({.what = event::kind::first_byte, .origin = *c.origin});
+        }
+        if (!ec)
+            return received_.came(c, n);
+        if (!is_end(ec) || deadline_.expired())
+            fail(c, c.failure ? c.failure : ec);
+        error_code wrong;
+        received_.end_of_stream(wrong);
+        if (wrong || ec != asio::error::eof)
+            fail(c, c.failure && seen.bytes_received == 0 ? c.failure : c.how_it_ended());
+        return 0;
+    }
+
+    // TLS that ends without a good-bye may have been cut off (RFC 9112, 9.8).
+    static bool is_end(const error_code& ec) noexcept
+    {
+        return ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
+    }
+
+    // The response is complete. What came with it and belongs to nothing makes the next one
+    // suspect.
+    void end(call& c)
+    {
+        if (std::exchange(c.done, true))
+            return;
+        received_.end(c);
+        c.answer.seen.bytes_sent = sent(c);
+        deadline_.clear();
+        known_.exchange_ended(c, received_.has_keep_alive_field(), c.is_watched());
+        clean_ = received_.keeps_alive() && !c.refused_more && !c.settings->closes &&
+                 received_.empty() && transport_.is_drained() && known_.takes_another() &&
+                 !deadline_.expired();
+        leave(c);
+    }
+
+    // Once for each exchange.
+    void leave(call& c) noexcept
+    {
+        if (std::exchange(c.begun, false) && c.is_watched())
+            c.tell({.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
+    }
+
+    transport transport_;
+    lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it goes first
+    receiver received_;
+    std::string out_;
+    std::optional<std::uint64_t> left_to_write_;
+    std::uint64_t encrypted_before_ = 0;
+    answer_forecast forecast_;
+    standing<Timer> known_;
+    bool clean_ = true;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_STANDING_HPP
+#define LOOPSAFE_HTTP_DETAIL_CONNECTION_STANDING_HPP
+
+#include <loopsafe/http/detail/call.hpp>
+#include <loopsafe/http/detail/wire/keep_alive_hint.hpp>
+
+#include <chrono>
+#include <string_view>
+
+namespace loopsafe::http::detail {
+
+// What is known of a connection between two exchanges. It goes with it to the next context.
+template <class Timer>
+class standing {
+    using clock = typename Timer::clock_type;
+    using time_point = typename Timer::time_point;
+
+public:
+    // An exchange has ended well. `hinted`: there is a field Keep-Alive. `timed`: somebody wants to
+    // know how long it then was idle.
+    void exchange_ended(const call& c, bool hinted, bool timed)
+    {
+        const auto hint = hinted ? keep_alive_hint(c.answer.headers) : std::nullopt;
+        if (hint || timed)
+            ended_ = clock::now();
+        welcome_until_ = hint ? ended_ + *hint : time_point::max();
+        used_ = true;
+        // A body that must not be there may follow.
+        suspect_ = std::string_view(c.asked.method) == "HEAD";
+    }
+
+    bool is_used() const noexcept { return used_; }
+    bool is_suspect() const noexcept { return suspect_; }
+
+    // As far as the server has said.
+    bool takes_another() const noexcept { return ended_ < welcome_until_; }
+    bool is_welcome() const noexcept { return clock::now() < welcome_until_; }
+
+    std::chrono::nanoseconds idle_for() const noexcept
+    {
+        return used_ ? std::chrono::nanoseconds(clock::now() - ended_)
+                     : std::chrono::nanoseconds::zero();
+    }
+
+private:
+    time_point ended_{}; // the last response
+    time_point welcome_until_ = time_point::max();
+    bool used_ = false;
+    bool suspect_ = false;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

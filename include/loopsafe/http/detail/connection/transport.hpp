@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_TRANSPORT_HPP
+#define LOOPSAFE_HTTP_DETAIL_CONNECTION_TRANSPORT_HPP
+
+#include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/tcp/detail/parked_socket.hpp>
+#include <loopsafe/tcp/detail/probe.hpp>
+#include <loopsafe/tls/detail/channel.hpp>
+#include <loopsafe/tls/detail/parked_tls.hpp>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <sys/socket.h>
+#include <utility>
+#include <variant>
+
+namespace loopsafe::http::detail {
+
+namespace asio = boost::asio;
+
+// What carries the bytes: a socket of any kind, or TLS on one.
+class transport {
+public:
+    using socket = asio::generic::stream_protocol::socket;
+    using outgoing = std::array<asio::const_buffer, 2>; // one system call, or one record
+
+    explicit transport(socket plain) : plain_(std::move(plain)) {}
+    transport(const asio::any_io_executor& executor,
+              std::shared_ptr<loopsafe::detail::tls_channel> secure)
+        : plain_(executor), secure_(std::move(secure))
+    {
+    }
+
+    int native_handle() noexcept
+    {
+        return secure_ ? secure_->socket.native_handle() : plain_.native_handle();
+    }
+
+    // Completion signature of both: void(error_code, std::size_t).
+    template <class Token>
+    auto async_read_some(asio::mutable_buffer to, Token&& token)
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [](auto handler, transport* self, asio::mutable_buffer buffer) {
+                if (self->secure_)
+                    loopsafe::detail::tls_transfer(self->secure_, buffer, std::move(handler))();
+                else
+                    self->plain_.async_read_some(asio::mutable_buffer(buffer), std::move(handler));
+            },
+            token, this, to);
+    }
+
+    template <class Token>
+    auto async_write_some(const outgoing& from, Token&& token)
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [](auto handler, transport* self, const outgoing& buffers) {
+                if (self->secure_)
+                    loopsafe::detail::tls_transfer(
+                        self->secure_, loopsafe::detail::to_write(*self->secure_, buffers),
+                        std::move(handler))();
+                else
+                    self->plain_.async_write_some(buffers, std::move(handler));
+            },
+            token, this, from);
+    }
+
+    // Both without waiting. False: only waiting can tell.
+    bool try_write_some(asio::const_buffer from, error_code& ec, std::size_t& n) noexcept
+    {
+        return !secure_ && moved(::send(plain_.native_handle(), from.data(), from.size(),
+                                        MSG_DONTWAIT | MSG_NOSIGNAL),
+                                 ec, n);
+    }
+    bool try_read_some(asio::mutable_buffer to, error_code& ec, std::size_t& n) noexcept
+    {
+        if (secure_ ||
+            !moved(::recv(plain_.native_handle(), to.data(), to.size(), MSG_DONTWAIT), ec, n))
+            return false;
+        if (n == 0 && !ec)
+            ec = asio::error::eof;
+        return true;
+    }
+
+    // What the operating system has taken, where that is not what was written.
+    std::uint64_t encrypted_bytes_sent() const noexcept
+    {
+        return secure_ ? secure_->engine.bytes_sent() : 0;
+    }
+    bool is_secure() const noexcept { return secure_ != nullptr; }
+
+    // Nothing is on its way in, be it the end.
+    bool is_silent() noexcept
+    {
+        return loopsafe::detail::seems_alive(native_handle()) ||
+               (secure_ && secure_->engine.is_quiet() && secure_->engine.takes_only_housekeeping());
+    }
+
+    // Nothing is left in memory that came before.
+    bool is_drained() const noexcept { return !secure_ || secure_->engine.is_quiet(); }
+
+    // In a forked child.
+    void mute() noexcept
+    {
+        if (secure_)
+            secure_->engine.mute();
+        loopsafe::detail::mute_descriptor(native_handle());
+    }
+
+    // What is left outside of any context.
+    using parked =
+        std::variant<loopsafe::detail::parked_socket<socket>, loopsafe::detail::parked_tls>;
+
+    std::optional<parked> detach() noexcept
+    {
+        if (secure_)
+            return loopsafe::detail::parked_tls::take_from(*secure_);
+        return loopsafe::detail::parked_socket<socket>::take_from(plain_);
+    }
+
+    static void mute(parked& from) noexcept
+    {
+        if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))
+            secure->mute();
+    }
+
+    static transport attach(parked& from, const asio::any_io_executor& executor)
+    {
+        if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))
+            return transport(executor, secure->attach(executor));
+        socket plain(executor);
+        std::get<loopsafe::detail::parked_socket<socket>>(from).give_to(plain);
+        return transport(std::move(plain));
+    }
+
+private:
+    static bool moved(ssize_t result, error_code& ec, std::size_t& n) noexcept
+    {
+        n = 0;
+        if (result >= 0)
+            n = static_cast<std::size_t>(result);
+        else if (errno == EAGAIN || errno == EINTR)
+            return false;
+        else
+            ec.assign(errno, boost::system::system_category());
+        return true;
+    }
+
+    socket plain_;
+    std::shared_ptr<loopsafe::detail::tls_channel> secure_;
+};
+
+} // namespace loopsafe::http::detail
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
+#define LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
+
+#include <loopsafe/never.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe {
+
+namespace detail {
+struct blocking_access;
+}
+
+/// A connection for functions that block.
+///
+/// It lives on a context of its own, which runs only while one of its operations is waited for. So
+/// whatever the connection offers to coroutines is offered here to a thread, with the same
+/// deadlines and the same cancellation, and no loop of the caller's has a part in it.
+///
+///     auto rows = conn.wait(conn->query("select $1::int + 1", 41));
+///
+/// Thread safety: distinct objects safe, shared objects unsafe.
+template <class Connection>
+class blocking_connection {
+public:
+    blocking_connection() = default;
+    blocking_connection(const blocking_connection&) = delete;
+    blocking_connection& operator=(const blocking_connection&) = delete;
+
+    /// Preconditions: it is connected, as every connection of a pool is.
+    Connection& operator*() noexcept { return *connection_; }
+    const Connection& operator*() const noexcept { return *connection_; }
+    Connection* operator->() noexcept { return &*connection_; }
+
+    /// The context that its operations run on.
+    boost::asio::io_context::executor_type get_executor() noexcept
+    {
+        return context_.get_executor();
+    }
+
+    /// Runs one operation of the connection to its end, and gives what it gives.
+    ///
+    /// An operation that takes longer than `limit`, or whose caller cancels it meanwhile, is
+    /// cancelled (terminal) and still waited for.
+    /// Errors: what the operation throws; `boost::asio::error::timed_out` where it ended by an
+    /// exception after `limit`.
+    template <class T>
+    T wait(boost::asio::awaitable<T> operation, std::chrono::milliseconds limit = never);
+
+private:
+    friend struct detail::blocking_access;
+
+    // Shared with the handlers: where memory fails in between, they outlive the call.
+    template <class T>
+    struct pending {
+        std::optional<std::conditional_t<std::is_void_v<T>, char, T>> result;
+        std::exception_ptr failure;
+        bool ended = false;     // there is nothing left to cancel
+        bool completed = false; // and it has said how it ended
+        bool late = false;
+        boost::asio::cancellation_signal signal;
+
+        void cancel()
+        {
+            if (!ended)
+                signal.emit(boost::asio::cancellation_type::terminal);
+        }
+    };
+
+    template <class T>
+    static boost::asio::awaitable<void> complete(boost::asio::awaitable<T> operation,
+                                                 std::shared_ptr<pending<T>> p)
+    {
+        // Also where the frame is destroyed: the signal must not reach into it any more.
+        struct ending {
+            pending<T>& p;
+            ~ending() { p.ended = true; }
+        };
+        const ending at_the_end{*p};
+        if constexpr (std::is_void_v<T>)
+            co_await std::move(operation);
+        else
+            p->result.emplace(co_await std::move(operation));
+    }
+
+    boost::asio::io_context context_{1};
+    std::optional<Connection> connection_;
+    std::stop_token stop_; // of the call that uses it now
+};
+
+namespace detail {
+
+struct blocking_access {
+    template <class Connection>
+    static void stop_with(blocking_connection<Connection>& c, std::stop_token stop) noexcept
+    {
+        c.stop_ = std::move(stop);
+    }
+    template <class Connection>
+    static void connected(blocking_connection<Connection>& c, Connection&& made)
+    {
+        c.connection_.emplace(std::move(made));
+    }
+};
+
+} // namespace detail
+
+template <class Connection>
+template <class T>
+T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
+                                        std::chrono::milliseconds limit)
+{
+    namespace asio = boost::asio;
+    const auto p = std::make_shared<pending<T>>();
+    asio::steady_timer deadline(context_);
+    if (limit != never) {
+        deadline.expires_after(limit);
+        deadline.async_wait([p](const boost::system::error_code& ec) {
+            p->late = !ec && !p->ended;
+            if (p->late)
+                p->cancel();
+        });
+    }
+    asio::steady_timer stopped(context_, asio::steady_timer::time_point::max());
+    stopped.async_wait([p](const boost::system::error_code&) { p->cancel(); });
+    asio::co_spawn(context_, complete(std::move(operation), p),
+                   asio::bind_cancellation_slot(p->signal.slot(), [p](std::exception_ptr error) {
+                       p->failure = std::move(error);
+                       p->completed = true;
+                   }));
+    context_.restart();
+    {
+        // Another thread wakes this one by a cancel, which needs no memory.
+        const std::stop_callback on_stop(stop_, [&stopped] { stopped.cancel(); });
+        while (!p->completed) {
+            if (context_.run_one() == 0)
+                context_.restart(); // the operation has stopped it
+        }
+    }
+    deadline.cancel();
+    stopped.cancel();
+    context_.poll();
+    if (p->failure != nullptr && p->late)
+        throw boost::system::system_error(asio::error::timed_out, "blocking_connection::wait");
+    if (p->failure != nullptr)
+        std::rethrow_exception(p->failure);
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(p->result);
+}
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_OFFLOAD_DETAIL_POOL_HPP
+#define LOOPSAFE_OFFLOAD_DETAIL_POOL_HPP
+
+#include <loopsafe/pool/connection_pool.hpp>
+#include <loopsafe/offload/detail/connector.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace loopsafe::detail {
+
+// A pool whose connections are at home on a context that nobody runs, and that dies with the last
+// who refers to it. Whoever acquires waits on a context of his own.
+template <class Connector, class Policy>
+struct offloaded_pool {
+    using inner_pool = connection_pool<offloaded_connector<Connector>, Policy>;
+    using inner_lease = typename inner_pool::lease_type;
+
+    offloaded_pool(Connector how, const typename Policy::options& limits, worker_threads* named)
+        : workers(workers_of(named)),
+          pool(make(offloaded_connector<Connector>(std::move(how), workers), limits))
+    {
+    }
+
+    static asio::awaitable<inner_lease> acquire(std::shared_ptr<offloaded_pool> self,
+                                                acquire_options what, std::source_location where)
+    {
+        auto& state = *self->pool.state_;
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        self->require_context(executor, "acquire", where);
+        if (const auto fresh = state.take_fresh(&self->anchor, where))
+            co_return inner_lease(fresh);
+        auto ticket = state.enter(self->anchor.get_executor(), "acquire", where);
+        co_return co_await state.acquire(std::move(ticket), executor, what.timeout, where);
+    }
+
+    static asio::awaitable<void> drain(std::shared_ptr<offloaded_pool> self,
+                                       std::chrono::milliseconds limit, std::source_location where)
+    {
+        auto& state = *self->pool.state_;
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        self->require_context(executor, "async_close", where);
+        auto hold = state.retain(self->anchor.get_executor(), "async_close", where);
+        co_await state.drain(std::move(hold), executor, limit, where);
+    }
+
+    asio::io_context anchor{1};
+    const worker_ref workers;
+    inner_pool pool;
+
+private:
+    void require_context(const asio::any_io_executor& executor, const char* operation,
+                         const std::source_location& where) const
+    {
+        if (named_context(executor) == nullptr)
+            throw context_error(refusal({}, executor, pool.state_->resource(), operation, where,
+                                        "call it on an io_context or a thread_pool"));
+    }
+
+    inner_pool make(offloaded_connector<Connector> how, const typename Policy::options& limits)
+    {
+        if constexpr (Policy::has_home)
+            return inner_pool(anchor, std::move(how), limits);
+        else
+            return inner_pool(std::move(how), limits);
+    }
+};
+
+// A connection on loan, shared by the lease and a function under way.
+template <class Connector, class Policy>
+struct offloaded_loan {
+    using pool_type = offloaded_pool<Connector, Policy>;
+
+    offloaded_loan(std::shared_ptr<pool_type> p, typename pool_type::inner_lease l) noexcept
+        : pool(std::move(p)), lease(std::move(l))
+    {
+    }
+    offloaded_loan(const offloaded_loan&) = delete;
+    ~offloaded_loan()
+    {
+        if (spoiled)
+            lease.discard();
+    }
+
+    const std::shared_ptr<pool_type> pool;
+    typename pool_type::inner_lease lease;
+    std::atomic<bool> running{false};
+    bool spoiled = false; // the lease has ended in the middle of a function, or by discard()
+};
+
+template <class Loan, class F>
+auto serve(std::stop_token stop, const std::shared_ptr<Loan>& loan, F&& fn)
+{
+    struct running {
+        std::atomic<bool>& flag;
+        explicit running(std::atomic<bool>& f) noexcept : flag(f) { flag = true; }
+        ~running() { flag = false; }
+    };
+    const running from_now_on(loan->running);
+    auto& connection = **loan->lease;
+    blocking_access::stop_with(connection, std::move(stop));
+    return std::forward<F>(fn)(connection);
+}
+
+template <class Loan, class F, class Connection>
+asio::awaitable<std::invoke_result_t<F, Connection&>> run_on_worker(std::shared_ptr<Loan> loan,
+                                                                    F fn, on_cancel cancelled)
+{
+    if (loan->running)
+        throw boost::system::system_error(make_error_code(errc::busy), "lease::run");
+    const auto workers = loan->pool->workers;
+    co_return co_await offload_to(workers, cancelled, serve<Loan, F>, std::move(loan),
+                                  std::move(fn));
+}
+
+} // namespace loopsafe::detail
+
+namespace loopsafe {
+
+/// A connection on loan from a pool with `thread_offload`; it goes back when the lease ends.
+///
+/// It belongs to no context: it may be used from any, one call at a time, and outlive the pool. A
+/// lease that ends while a function still runs, since its context died or its caller gave up,
+/// leaves the connection to that function; it is closed when the function ends, and counts until
+/// then. Thread safety: distinct objects safe, shared objects unsafe.
+template <class Connector, class PoolPolicy>
+class lease<Connector, PoolPolicy, thread_offload> {
+    using loan_type = detail::offloaded_loan<Connector, PoolPolicy>;
+
+public:
+    using connection_type = blocking_connection<typename Connector::connection_type>;
+
+    /// Empty.
+    lease() noexcept = default;
+    lease(lease&&) noexcept = default;
+    lease& operator=(lease&& other) noexcept
+    {
+        lease(std::move(other)).swap(*this);
+        return *this;
+    }
+    explicit lease(std::shared_ptr<loan_type> loan) noexcept
+        : loan_(std::move(loan)) {} // for pools
+    ~lease() { end(true); }
+
+    /// Runs `fn(connection)` on a worker thread, where `connection` is a `blocking_connection`, and
+    /// gives what it gives.
+    ///
+    ///     auto rows = co_await lease.run([](auto& conn) {
+    ///         return conn.wait(conn->query("select 1"));
+    ///     });
+    ///
+    /// Context: any. Per-operation cancellation: what the function waits for is cancelled; see
+    /// `on_cancel` for who waits for that.
+    /// Errors: what `fn` throws; those of `offload`; `lease_expired` (as `system_error`) where the
+    /// lease is empty; `busy` while a call that was abandoned still runs.
+    template <class F>
+        requires std::invocable<std::decay_t<F>, connection_type&>
+    boost::asio::awaitable<std::invoke_result_t<std::decay_t<F>, connection_type&>>
+    run(F&& fn, on_cancel cancelled = on_cancel::wait)
+    {
+        static_assert(detail::safe_as_temporary<F>,
+                      "GCC 12 would destroy what this function captures twice: give the lambda a "
+                      "name first and pass that, or capture by reference");
+        if (loan_ == nullptr)
+            throw boost::system::system_error(make_error_code(errc::lease_expired), "lease::run");
+        return detail::run_on_worker<loan_type, std::decay_t<F>, connection_type>(
+            loan_, std::forward<F>(fn), cancelled);
+    }
+
+    explicit operator bool() const noexcept { return loan_ != nullptr; }
+
+    /// None: an empty reference.
+    context_ref home() const noexcept { return {}; }
+
+    /// Gives the connection back now. The lease is empty afterwards.
+    void release() noexcept { end(true); }
+
+    /// Closes the connection instead of giving it back. The lease is empty afterwards.
+    void discard() noexcept { end(false); }
+
+    void swap(lease& other) noexcept { loan_.swap(other.loan_); }
+
+private:
+    void end(bool keep) noexcept
+    {
+        if (loan_ == nullptr)
+            return;
+        if (!keep || loan_.use_count() > 1)
+            loan_->spoiled = true;
+        loan_.reset();
+    }
+
+    std::shared_ptr<loan_type> loan_;
+};
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_OFFLOAD_DETAIL_WORKER_REGISTRY_HPP
+#define LOOPSAFE_OFFLOAD_DETAIL_WORKER_REGISTRY_HPP
+
+#include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/offload/detail/worker_core.hpp>
+
+#include <mutex>
+
+#if defined(BOOST_HAS_UNISTD_H)
+#include <pthread.h>
+#endif
+
+namespace loopsafe::detail {
+
+// Every set of threads, so that a fork finds each at rest.
+class worker_registry {
+public:
+    static worker_registry& instance()
+    {
+        static auto* const one = new worker_registry; // whatever is destroyed last may need it
+        return *one;
+    }
+
+    void add(worker_core& core) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        cores_.push_back(core);
+    }
+
+    void remove(worker_core& core) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        core.unlink();
+    }
+
+private:
+    worker_registry()
+    {
+        watch_forks();
+#if defined(BOOST_HAS_UNISTD_H)
+        ::pthread_atfork([] { instance().before_fork(); }, [] { instance().after_fork(); },
+                         [] { instance().after_fork_in_child(); });
+#endif
+    }
+
+    void before_fork() noexcept
+    {
+        mutex_.lock();
+        for (auto& core : cores_)
+            core.before_fork();
+    }
+
+    void after_fork() noexcept
+    {
+        for (auto& core : cores_)
+            core.after_fork();
+        mutex_.unlock();
+    }
+
+    void after_fork_in_child() noexcept
+    {
+        for (auto& core : cores_)
+            core.after_fork_in_child();
+        mutex_.unlock();
+    }
+
+    std::mutex mutex_;
+    intrusive_list<worker_core> cores_;
+};
+
+inline void worker_core::destroy() noexcept
+{
+    worker_registry::instance().remove(*this);
+    delete this;
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_CONNECTOR_HPP
+#define LOOPSAFE_POOL_CONNECTOR_HPP
+
+#include <loopsafe/config.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <concepts>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe {
+
+/// The connector names its connection: `using connection_type = ...;`, which moves without throwing
+/// and closes itself when it is destroyed.
+template <class C>
+concept names_a_connection_type =
+    requires { typename C::connection_type; } &&
+    std::is_nothrow_move_constructible_v<typename C::connection_type> &&
+    std::is_nothrow_destructible_v<typename C::connection_type>;
+
+/// `co_await c.connect(executor)` gives a connection whose objects are made on `executor`.
+///
+/// It runs on that context and must honour terminal cancellation: the pool's deadline for
+/// connecting is a cancellation. It throws what explains the failure best.
+template <class C>
+concept can_connect = requires(const C& c, boost::asio::any_io_executor executor) {
+    { c.connect(executor) } -> std::same_as<boost::asio::awaitable<typename C::connection_type>>;
+};
+
+/// `c.is_clean(connection)` says whether the connection is between messages: every operation begun
+/// on it has completed without error, nothing is left unread, no transaction is open.
+///
+/// It is asked when a lease ends, on the thread that ends it and with the pool's lock held: it
+/// only looks at what the connection has in memory, and calls nothing of the pool. Where a
+/// connection can be carried (`can_carry`), it is asked once more before `detach()`.
+template <class C>
+concept can_tell_clean = requires(const C& c, const typename C::connection_type& connection) {
+    { c.is_clean(connection) } noexcept -> std::same_as<bool>;
+};
+
+/// `c.probe(connection)` says whether an idle connection still seems alive.
+///
+/// It is asked before reuse, on the connection's context. It must not wait: look at what the
+/// operating system knows (a peek), and answer false at the least doubt.
+template <class C>
+concept can_probe = requires(const C& c, typename C::connection_type& connection) {
+    { c.probe(connection) } noexcept -> std::same_as<bool>;
+};
+
+/// How connections of one kind are born, judged and probed.
+///
+/// All members are called through a const reference, possibly from several threads at once.
+/// Closing is the destructor of the connection. Two more members are used where they exist, and
+/// those of `can_carry`:
+///
+/// * `awaitable<void> reset(connection) const` brings a reused connection to the state of a new
+///   one. It runs in the frame of the acquire that reuses the connection, under the deadline for
+///   connecting; where it throws, the connection is closed and a new one is made. It goes with
+///   `bool needs_reset(const connection) const noexcept`, which is asked first, as `is_clean` is.
+/// * `void abandon(connection) const noexcept` closes the descriptor without a word to the peer.
+///   A forked child calls it for connections that belong to its parent.
+template <class C>
+concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
+                    can_probe<C> && std::move_constructible<C>;
+
+/// It has `needs_reset()` and `reset()`; see `connector`.
+template <class C>
+concept can_reset = requires(const C& c, typename C::connection_type& connection) {
+    { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
+    { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+
+/// It has `abandon()`; see `connector`.
+template <class C>
+concept can_abandon = requires(const C& c, typename C::connection_type& connection) {
+    { c.abandon(connection) } noexcept;
+};
+
+/// Its connections can be carried from a context that dies to the next one (`carry_over_pool`).
+///
+/// * `using handle_type = ...;` holds what is left of a connection outside of any context. It moves
+///   without throwing, and closes the connection when it is destroyed, on whatever thread.
+/// * `c.detach(connection)` takes it out of its context, which is being destroyed, and gives the
+///   handle, or nothing where that cannot be done. No operation is pending on the connection, and
+///   what is left of it is destroyed afterwards.
+/// * `c.attach(std::move(handle), executor)` makes a connection of the handle, in the context of
+///   `executor`, which runs the caller. It must not wait. Where it throws, the handle is destroyed,
+///   and the caller gets another connection.
+/// * Where `abandon(connection)` exists, `abandon(handle)` must, too: the destructor of the handle
+///   then says nothing to the peer. A connection made of sockets needs both: a socket that was
+///   assign()ed its descriptor takes it off Asio's epoll set as it closes, and a forked child
+///   shares that set with its parent. `tcp_connector` shows how.
+///
+/// `static constexpr bool frames_messages = true;` says that `is_clean()` knows where messages end.
+/// Without it, a connection is carried only if its last lease ended in `lease::release()`.
+template <class C>
+concept can_carry =
+    requires { typename C::handle_type; } &&
+    std::is_nothrow_move_constructible_v<typename C::handle_type> &&
+    std::is_nothrow_destructible_v<typename C::handle_type> &&
+    requires(const C& c, typename C::connection_type& connection, typename C::handle_type& handle,
+             const boost::asio::any_io_executor& executor) {
+        { c.detach(connection) } noexcept -> std::same_as<std::optional<typename C::handle_type>>;
+        { c.attach(std::move(handle), executor) } -> std::same_as<typename C::connection_type>;
+        requires !can_abandon<C> || requires {
+            { c.abandon(handle) } noexcept;
+        };
+    };
+
+/// `is_clean()` knows where messages end; see `can_carry`.
+template <class C>
+concept frames_messages = requires { requires C::frames_messages; };
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_CORE_ENDING_HPP
+#define LOOPSAFE_POOL_CORE_ENDING_HPP
+
+#include <loopsafe/pool/core/machine.hpp>
+
+#include <algorithm>
+
+namespace loopsafe::detail {
+
+inline pool_core::pool_core(const pool_rules& rules) noexcept
+    : rules_(rules),
+      fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
+      needs_clock_(fresh_for_ != std::chrono::nanoseconds::max() ||
+                   rules.max_lifetime != std::chrono::nanoseconds::max()),
+      keeps_(rules.keeps_idle)
+{
+}
+
+inline void pool_core::add(pool_shelf& shelf) noexcept
+{
+    if (!rules_.limit_per_context)
+        shelf.budget = &shared_budget_;
+    shelves_.push_back(shelf);
+}
+
+inline void pool_core::enter(pool_shelf& shelf) noexcept
+{
+    ++shelf.users;
+}
+
+inline bool pool_core::leave(pool_shelf& shelf) noexcept
+{
+    if (--shelf.users == 0 && !drainers_.empty() && drained()) {
+        while (auto* waiter = drainers_.pop_front())
+            grant(*waiter, nullptr);
+    }
+    return free_if_left(shelf);
+}
+
+inline bool pool_core::drop(pool_shelf& shelf) noexcept
+{
+    --shelf.references;
+    return free_if_left(shelf);
+}
+
+inline bool pool_core::free_if_left(pool_shelf& shelf) noexcept
+{
+    if (shelf.users != 0 || shelf.references != 0)
+        return false;
+    shelf.unlink();
+    return true;
+}
+
+inline bool pool_core::drained() const noexcept
+{
+    for (const auto& shelf : shelves_) {
+        if (shelf.users != 0)
+            return false;
+    }
+    return true;
+}
+
+inline void pool_core::context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept
+{
+    shelf.dead = true;
+    forget_waiters(shelf.budget->waiters, shelf, shelf.budget->waiting);
+    std::size_t not_counted = 0;
+    forget_waiters(drainers_, shelf, not_counted);
+    evict(shelf, evicted, close_reason::context_died);
+}
+
+inline void pool_core::forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
+                                      std::size_t& count) noexcept
+{
+    for (auto next = waiters.begin(); next != waiters.end();) {
+        auto& waiter = *next;
+        ++next;
+        if (waiter.at == &shelf) {
+            waiter.unlink();
+            waiter.st = pool_waiter::status::idle;
+            --count;
+        }
+    }
+}
+
+inline pool_slot* pool_core::next_leftover(pool_shelf& shelf) noexcept
+{
+    pool_slot* slot = shelf.slots.pop_front();
+    if (slot != nullptr) {
+        slot->state = slot_state::expiring;
+        count_closed(slot->forks == forks_ ? close_reason::context_died : close_reason::forked);
+    }
+    return slot;
+}
+
+inline bool pool_core::leftover_destroyed(pool_slot& slot) noexcept
+{
+    slot.state = slot_state::expired;
+    return slot.lease_gone;
+}
+
+inline void pool_core::close() noexcept
+{
+    closed_ = true;
+    keeps_ = false;
+    const auto fail = [](pool_budget& budget) noexcept {
+        while (auto* waiter = budget.waiters.pop_front()) {
+            --budget.waiting;
+            waiter->st = pool_waiter::status::closed;
+            waiter->wake(*waiter);
+        }
+    };
+    fail(shared_budget_);
+    for (auto& shelf : shelves_)
+        fail(shelf.own_budget);
+}
+
+inline void pool_core::evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
+                             close_reason why) noexcept
+{
+    while (pool_slot* const slot = shelf.idle) {
+        shelf.idle = slot->below;
+        slot->unlink();
+        slot->state = slot_state::closing;
+        evicted.push_back(*slot);
+        count_closed(slot->forks == forks_ ? why : close_reason::forked);
+    }
+}
+
+inline void pool_core::evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept
+{
+    shelf.budget->size -= count;
+    hand_on(*shelf.budget);
+}
+
+inline void pool_core::invalidate() noexcept
+{
+    ++invalidations_;
+    ++epoch_;
+}
+
+inline void pool_core::forked(std::uint64_t generation) noexcept
+{
+    if (forks_ != generation) {
+        forks_ = generation;
+        ++epoch_;
+    }
+}
+
+inline pool_stats pool_core::stats() const noexcept
+{
+    pool_stats now = stats_;
+    now.acquired = stats_.reused + first_uses_;
+    now.waiting = shared_budget_.waiting;
+    for (const auto& shelf : shelves_) {
+        now.waiting += shelf.own_budget.waiting;
+        for (const auto& slot : shelf.slots) {
+            ++(slot.state == slot_state::leased ? now.leased
+               : slot.state == slot_state::idle ? now.idle
+                                                : now.connecting);
+        }
+    }
+    return now;
+}
+
+inline void pool_core::count_closed(close_reason why) noexcept
+{
+    ++stats_.closed_because[static_cast<std::size_t>(why)];
+}
+
+} // namespace loopsafe::detail
+
+#endif

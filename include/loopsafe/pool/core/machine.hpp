@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_CORE_MACHINE_HPP
+#define LOOPSAFE_POOL_CORE_MACHINE_HPP
+
+#include <loopsafe/pool/clock_reading.hpp>
+#include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/pool/stats.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+
+// The state machine of every pool, without I/O. The caller holds the pool's one lock around each
+// call. Nothing here allocates or throws; the one thing called from here is waiter::wake.
+namespace loopsafe::detail {
+
+struct pool_shelf;
+
+enum class slot_state : std::uint8_t {
+    connecting, // an acquirer makes, probes or resets its connection
+    leased,
+    idle,
+    closing,  // out of the shelf; whoever took it out destroys it
+    expiring, // its context is gone and destroys the connection just now
+    expired   // its context is gone, and the connection with it
+};
+
+struct pool_slot : list_node {
+    explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
+
+    pool_shelf* shelf;
+    pool_slot* below = nullptr; // while idle or parked: the next in the stack
+    slot_state state = slot_state::connecting;
+    bool lease_gone = false; // the dying context frees the slot
+    bool used_before = false;
+    std::uint64_t epoch = 0;
+    std::uint64_t invalidations = 0;
+    std::uint64_t forks = 0;
+    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is that of the wall
+    clock_reading idle_reading;
+    clock_reading born;
+    std::chrono::nanoseconds lifetime{};
+    std::source_location holder;
+};
+
+struct pool_waiter : list_node {
+    enum class status : std::uint8_t { idle, queued, granted, closed, done };
+
+    pool_shelf* at = nullptr;
+    status st = status::idle;
+    pool_slot* got = nullptr;                      // granted: a connection, or null for a permit
+    void (*wake)(pool_waiter&) noexcept = nullptr; // called under the lock
+};
+
+// What limits the number of connections: one for each shelf, or one for the whole pool.
+struct pool_budget {
+    std::size_t size = 0; // permits out: connections of every state
+    std::size_t waiting = 0;
+    intrusive_list<pool_waiter> waiters;
+};
+
+// The connections of one context.
+struct pool_shelf : list_node {
+    intrusive_list<pool_slot> slots;
+    pool_slot* idle = nullptr; // a stack: the most recently used on top
+    pool_budget own_budget;
+    pool_budget* budget = &own_budget;
+    std::size_t users = 0;      // acquirers and leases
+    std::size_t references = 1; // the context, and whoever else keeps the shelf
+    bool dead = false;
+};
+
+struct pool_rules {
+    std::size_t max_size = 1;
+    std::size_t max_waiting = 0;
+    bool keeps_idle = true;
+    bool limit_per_context = true;
+    std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds max_lifetime = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds probe_after = std::chrono::nanoseconds::max();
+};
+
+// A connection to reuse, or the right to make one, or neither.
+struct pool_grant {
+    pool_slot* slot = nullptr;
+    bool permit = false;
+
+    explicit operator bool() const noexcept { return permit; }
+};
+
+class pool_core {
+public:
+    explicit pool_core(const pool_rules& rules) noexcept;
+
+    // Contexts come and go.
+    void add(pool_shelf& shelf) noexcept;
+    void retain(pool_shelf& shelf) noexcept { ++shelf.references; }
+    bool drop(pool_shelf& shelf) noexcept;  // true: nobody refers to the shelf any more, free it
+    void enter(pool_shelf& shelf) noexcept; // an acquirer or a lease
+    bool leave(pool_shelf& shelf) noexcept; // as drop()
+    void context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept;
+    pool_slot* next_leftover(pool_shelf& shelf) noexcept;
+    bool leftover_destroyed(pool_slot& slot) noexcept; // true: its lease is gone, free the slot
+
+    // Acquiring. take_fresh() is the whole warm path; it also enters.
+    pool_slot* take_fresh(pool_shelf& shelf, std::chrono::nanoseconds cheap_now,
+                          const std::source_location& holder) noexcept;
+    pool_grant try_acquire(pool_shelf& shelf) noexcept;
+    bool queue_is_full(const pool_shelf& shelf) const noexcept;
+    void wait(pool_waiter& waiter) noexcept;
+    void wait_until_drained(pool_waiter& waiter) noexcept;
+    pool_grant consume(pool_waiter& waiter) noexcept;
+    bool consume_drained(pool_waiter& waiter) noexcept;
+    pool_slot* expired_idle(pool_shelf& shelf, const clock_reading& now,
+                            close_reason& why) noexcept;
+
+    enum class verdict : std::uint8_t { fresh, probe, close };
+    struct judgement {
+        verdict what;
+        close_reason why{};
+    };
+    judgement judge(const pool_slot& slot, const clock_reading& now) const noexcept;
+
+    void connecting(pool_slot& slot) noexcept;
+    void not_connected(pool_slot& slot) noexcept; // leaves the shelf; the permit is still out
+    void connected(pool_slot& slot, const clock_reading& now, double jitter) noexcept;
+    void lost(pool_slot& slot, close_reason why) noexcept; // its connection; it may get another
+    void connect_failed() noexcept { ++stats_.connect_failures; }
+    void leased(pool_slot& slot, const std::source_location& holder) noexcept;
+
+    // Releasing. put_back() is the whole warm path; it also leaves. Not kept: begin_close(),
+    // destroy the connection, return_permit().
+    bool may_put_back(const pool_slot& slot) const noexcept;
+    void put_back(pool_slot& slot) noexcept;
+    bool keep(pool_slot& slot) noexcept;
+    close_reason begin_close(pool_slot& slot, close_reason why) noexcept;
+    void return_permit(pool_shelf& shelf) noexcept;
+
+    // The whole pool.
+    void close() noexcept;
+    void evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
+    void evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept;
+    void invalidate() noexcept;
+    void thaw() noexcept { ++epoch_; }
+    void forked(std::uint64_t generation) noexcept;
+
+    void handle_gone() noexcept { handle_ = false; }
+    bool unreferenced() const noexcept { return !handle_ && shelves_.empty(); }
+    // The pool is gone, and so is whoever used the shelf: only its context still refers to it.
+    bool orphaned(const pool_shelf& shelf) const noexcept { return !handle_ && unused(shelf); }
+    bool closed() const noexcept { return closed_; }
+    static bool unused(const pool_shelf& shelf) noexcept
+    {
+        return shelf.users == 0 && shelf.references == 1;
+    }
+    bool drained() const noexcept; // linear in the number of shelves
+    bool needs_clock() const noexcept { return needs_clock_; }
+
+    // Readings of the clocks, taken by whoever acquires; release() takes none.
+    std::chrono::nanoseconds cheap_now() const noexcept { return cheap_now_; }
+    bool reading_is_old(std::chrono::nanoseconds cheap_now) const noexcept;
+    void note(const clock_reading& now) noexcept;
+    const clock_reading& reading() const noexcept { return reading_; }
+
+    pool_stats stats() const noexcept;
+    void count_refusal() noexcept { ++stats_.refused; }
+    void count_acquire_timeout() noexcept { ++stats_.acquire_timeouts; }
+    void count_queue_full() noexcept { ++stats_.queue_full; }
+    intrusive_list<pool_shelf>& shelves() noexcept { return shelves_; }
+
+private:
+    void hand_on(pool_budget& budget) noexcept;
+    void push_idle(pool_slot& slot) const noexcept;
+    void note_idle(pool_slot& slot) const noexcept;
+    static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
+    void count_closed(close_reason why) noexcept;
+    void stamp(pool_slot& slot) const noexcept;
+    static bool free_if_left(pool_shelf& shelf) noexcept;
+    static void forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
+                               std::size_t& count) noexcept;
+
+    pool_rules rules_;
+    std::chrono::nanoseconds fresh_for_;
+    bool needs_clock_;
+    bool keeps_; // what comes back, until the pool is closed
+    bool closed_ = false;
+    bool handle_ = true;
+    std::uint64_t epoch_ = 0; // invalidations, thaws and forks together
+    std::uint64_t invalidations_ = 0;
+    std::uint64_t forks_ = 0;
+    std::chrono::nanoseconds cheap_now_{};
+    clock_reading reading_;
+    std::uint64_t first_uses_ = 0;
+    pool_stats stats_;
+    pool_budget shared_budget_;
+    intrusive_list<pool_shelf> shelves_;
+    intrusive_list<pool_waiter> drainers_;
+};
+
+} // namespace loopsafe::detail
+
+#include <loopsafe/pool/core/acquiring.hpp>
+#include <loopsafe/pool/core/releasing.hpp>
+#include <loopsafe/pool/core/ending.hpp>
+
+#endif

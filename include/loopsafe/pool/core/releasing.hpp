@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_CORE_RELEASING_HPP
+#define LOOPSAFE_POOL_CORE_RELEASING_HPP
+
+#include <loopsafe/pool/core/machine.hpp>
+
+#include <utility>
+
+namespace loopsafe::detail {
+
+// That the epoch is the same says that nothing has happened to the pool since the slot had it.
+inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
+{
+    return keeps_ && slot.epoch == epoch_ && !slot.shelf->dead && slot.shelf->budget->waiting == 0;
+}
+
+inline void pool_core::put_back(pool_slot& slot) noexcept
+{
+    push_idle(slot);
+    --slot.shelf->users;
+}
+
+inline void pool_core::push_idle(pool_slot& slot) const noexcept
+{
+    slot.below = std::exchange(slot.shelf->idle, &slot);
+    slot.state = slot_state::idle;
+    note_idle(slot);
+}
+
+inline void pool_core::note_idle(pool_slot& slot) const noexcept
+{
+    if (!needs_clock_)
+        return;
+    const auto since_reading = cheap_now_ - reading_.wall; // less than a second, or no time at all
+    slot.idle_reading = {reading_.monotonic + since_reading, reading_.boot + since_reading,
+                         cheap_now_};
+}
+
+inline bool pool_core::keep(pool_slot& slot) noexcept
+{
+    auto& shelf = *slot.shelf;
+    if (!keeps_ || shelf.dead || slot.forks != forks_ || slot.invalidations != invalidations_)
+        return false;
+    slot.used_before = true;
+    slot.epoch = epoch_;
+    if (auto* waiter = shelf.budget->waiters.pop_front()) {
+        --shelf.budget->waiting;
+        slot.state = slot_state::connecting;
+        note_idle(slot);
+        grant(*waiter, &slot);
+    } else {
+        push_idle(slot);
+    }
+    return true;
+}
+
+inline close_reason pool_core::begin_close(pool_slot& slot, close_reason why) noexcept
+{
+    slot.unlink();
+    slot.state = slot_state::closing;
+    if (slot.forks != forks_)
+        why = close_reason::forked;
+    else if (slot.shelf->dead)
+        why = close_reason::context_died;
+    else if (why == close_reason::not_kept && closed_)
+        why = close_reason::pool_closed;
+    else if (why == close_reason::not_kept && slot.invalidations != invalidations_)
+        why = close_reason::invalidated;
+    count_closed(why);
+    return why;
+}
+
+inline void pool_core::return_permit(pool_shelf& shelf) noexcept
+{
+    --shelf.budget->size;
+    hand_on(*shelf.budget);
+}
+
+inline void pool_core::hand_on(pool_budget& budget) noexcept
+{
+    while (budget.size < rules_.max_size) {
+        auto* waiter = budget.waiters.pop_front();
+        if (waiter == nullptr)
+            break;
+        --budget.waiting;
+        ++budget.size;
+        grant(*waiter, nullptr);
+    }
+}
+
+inline void pool_core::grant(pool_waiter& waiter, pool_slot* slot) noexcept
+{
+    waiter.st = pool_waiter::status::granted;
+    waiter.got = slot;
+    waiter.wake(waiter);
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
+#define LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
+
+#include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
+#include <loopsafe/detail/share_new.hpp>
+
+namespace loopsafe::detail {
+
+// Only the text: an exception belongs to whoever catches it, perhaps on another thread.
+inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& error)
+{
+    if (error == nullptr)
+        return nullptr;
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        return share_new<const std::string>(e.what());
+    } catch (...) {
+        return share_new<const std::string>("not a std::exception");
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::fail(errc code, const char* operation,
+                                         const std::source_location& where)
+{
+    pool_report report;
+    report.code = code;
+    report.pool = name_;
+    report.max_size = options_.max_size;
+    report.operation = operation;
+    report.used = where;
+    report.holders = holders(8);
+    std::shared_ptr<const std::string> last;
+    {
+        const lock_guard lock(mutex_);
+        report.stats = core_.stats();
+        last = last_connect_error_;
+    }
+    if (last != nullptr)
+        report.last_connect_error = *last;
+    throw pool_error(std::move(report));
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* asking,
+                                               const std::source_location& where) noexcept -> loan
+{
+    if constexpr (!Policy::keeps_idle) {
+        return loan(nullptr);
+    } else {
+        const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
+        const lock_guard lock(mutex_);
+        sync_forks();
+        auto* s = find_shelf(asking);
+        if (s == nullptr)
+            return loan(nullptr);
+        if constexpr (can_reset<Connector>) {
+            if (s->idle == nullptr ||
+                connector_.needs_reset(*static_cast<slot*>(s->idle)->connection))
+                return loan(nullptr);
+        }
+        return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
+    }
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::acquire(ticket t, asio::any_io_executor executor,
+                                            std::optional<std::chrono::milliseconds> timeout,
+                                            std::source_location where)
+    -> asio::awaitable<lease_type>
+{
+    bool closed = false;
+    {
+        const lock_guard lock(mutex_);
+        closed = core_.closed();
+        t.accept(core_.try_acquire(t.at()));
+    }
+    if (closed)
+        fail(errc::pool_closed, "acquire", where);
+    if (!t.granted())
+        co_await wait_for_turn(t, executor, timeout, where);
+    co_await make_ready(t, executor, where);
+    const lock_guard lock(mutex_);
+    core_.leased(*t.connection_slot(), where);
+    co_return loan(t.turn_into_lease());
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_executor executor,
+                                                  std::optional<std::chrono::milliseconds> timeout,
+                                                  std::source_location where)
+    -> asio::awaitable<void>
+{
+    waiter w(t, executor);
+    w.expires_after(timeout.value_or(options_.acquire_timeout));
+    bool full = false;
+    const auto begin = [&](auto handler) {
+        const lock_guard lock(mutex_);
+        t.accept(core_.try_acquire(t.at()));
+        full = !t.granted() && !core_.closed() && core_.queue_is_full(t.at());
+        const bool queue = !t.granted() && !core_.closed() && !full;
+        if (!queue)
+            w.expire_now();
+        w.timer.async_wait(std::move(handler));
+        if (queue)
+            core_.wait(w);
+    };
+    const auto [ec] =
+        co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,
+                                      void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
+    bool closed = false;
+    {
+        const lock_guard lock(mutex_);
+        if (!t.granted()) {
+            t.accept(core_.consume(w));
+            closed = core_.closed();
+        }
+        if (full)
+            core_.count_queue_full();
+        else if (!t.granted() && !closed && !ec)
+            core_.count_acquire_timeout();
+    }
+    if (t.granted())
+        co_return;
+    if (closed)
+        fail(errc::pool_closed, "acquire", where);
+    if (full)
+        fail(errc::queue_full, "acquire", where);
+    if (ec)
+        throw boost::system::system_error(ec, "acquire");
+    emit({.what = pool_event::kind::acquire_timed_out, .pool = name_});
+    fail(errc::acquire_timeout, "acquire", where);
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor executor)
+    -> asio::awaitable<void>
+{
+    s.connection.emplace(co_await connector_.connect(untracked(ungated(executor))));
+    const auto born = read_clock();
+    const lock_guard lock(mutex_);
+    core_.connected(s, born, jitter(s, born));
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor executor,
+                                               std::source_location where) -> asio::awaitable<void>
+{
+    using timer = typename clock::timer;
+    const auto now = read_clock();
+    close_expired(t.at(), now);
+    bool probed = false;
+    if constexpr (carries) {
+        drop_expired(now);
+        probed = t.connection_slot() == nullptr && adopt(t, executor);
+    }
+    if (t.connection_slot() == nullptr) {
+        auto fresh = std::make_unique<slot>(t.at());
+        const lock_guard lock(mutex_);
+        core_.connecting(*fresh);
+        t.accept(fresh.release());
+    }
+    slot& s = *t.connection_slot();
+    if (s.connection) {
+        pool_core::judgement found;
+        {
+            const lock_guard lock(mutex_);
+            found = core_.judge(s, now);
+        }
+        if (found.what == pool_core::verdict::probe && !probed && !connector_.probe(*s.connection))
+            found = {pool_core::verdict::close, close_reason::probe_failed};
+        if constexpr (can_reset<Connector>) {
+            if (found.what != pool_core::verdict::close && connector_.needs_reset(*s.connection)) {
+                t.dirty();
+                const auto reset = co_await finish_within<timer>(executor, options_.connect_timeout,
+                                                                 connector_.reset(*s.connection));
+                const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+                if (state.cancelled() != asio::cancellation_type::none)
+                    throw boost::system::system_error(asio::error::operation_aborted, "acquire");
+                if (reset.error != nullptr) // whatever it was, a new connection is the cure
+                    found = {pool_core::verdict::close, close_reason::reset_failed};
+            }
+        }
+        if (found.what != pool_core::verdict::close)
+            co_return;
+        {
+            const lock_guard lock(mutex_);
+            sync_forks();
+            core_.lost(s, found.why);
+        }
+        destroy_connection(s, found.why);
+        tell_closed(found.why);
+    }
+    const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
+                                                    connect_into(s, executor));
+    if (done.error == nullptr) {
+        emit({.what = pool_event::kind::connected, .pool = name_});
+        co_return;
+    }
+    auto text = text_of(done.error); // of a late one: the stage at which the connector was stopped
+    {
+        const lock_guard lock(mutex_);
+        core_.connect_failed();
+        last_connect_error_.swap(text);
+    }
+    emit({.what = pool_event::kind::connect_failed,
+          .pool = name_,
+          .error = done.expired ? nullptr : done.error});
+    if (!done.expired)
+        std::rethrow_exception(done.error);
+    fail(errc::connect_timeout, "acquire", where);
+}
+
+template <class Connector, class Policy>
+double pool_state<Connector, Policy>::jitter(const slot& s, const clock_reading& now) const noexcept
+{
+    if constexpr (requires { options_.lifetime_jitter; }) {
+        // Two connections differ in one of these, also in two copies of a restored machine.
+        const auto seed = reinterpret_cast<std::uintptr_t>(&s) ^
+                          static_cast<std::uint64_t>((now.monotonic + now.wall).count());
+        const auto mixed = (seed * 0x9e37'79b9'7f4a'7c15u) >> 32;
+        return options_.lifetime_jitter * static_cast<double>(mixed) / 0x1p32;
+    } else {
+        return 0.0;
+    }
+}
+
+template <class Connector, class Policy>
+clock_reading pool_state<Connector, Policy>::read_clock() noexcept
+{
+    if (!core_.needs_clock())
+        return {};
+    const auto now = clock::read();
+    const lock_guard lock(mutex_);
+    core_.note(now);
+    return now;
+}
+
+} // namespace loopsafe::detail
+
+#endif

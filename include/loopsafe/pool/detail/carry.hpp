@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+// Before the guard, so that what pool_state.hpp includes at its end finds the classes below.
+#include <loopsafe/pool/detail/state.hpp>
+
+#ifndef LOOPSAFE_POOL_DETAIL_CARRY_HPP
+#define LOOPSAFE_POOL_DETAIL_CARRY_HPP
+
+#include <loopsafe/pool/detail/release.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
+
+namespace loopsafe::detail {
+
+// Out of a context that dies, on the thread that destroys it.
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
+{
+    if (idle == nullptr)
+        return;
+    const auto now = read_clock();
+    while (idle != nullptr) {
+        auto& s = static_cast<slot&>(*std::exchange(idle, idle->below));
+        auto why = detach(s, now);
+        slot* surplus = nullptr;
+        {
+            const lock_guard lock(mutex_);
+            sync_forks();
+            if (!why)
+                why = reason_to_drop(s, now); // another thread may have said so meanwhile
+            if (why)
+                core_.lost(s, *why);
+            else
+                surplus = static_cast<slot*>(parking_.park(s));
+            if (surplus != nullptr)
+                core_.lost(*surplus, close_reason::too_many_parked);
+        }
+        if (why) {
+            destroy_slot(s, *why);
+            tell_closed(*why);
+        } else {
+            emit({.what = pool_event::kind::parked, .pool = name_});
+        }
+        if (surplus != nullptr)
+            drop_one(*surplus, close_reason::too_many_parked);
+    }
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::reason_to_drop(const slot& s,
+                                                   const clock_reading& now) const noexcept
+    -> std::optional<close_reason>
+{
+    const auto found = core_.judge(s, now);
+    if (found.what == pool_core::verdict::close)
+        return found.why;
+    if (core_.closed())
+        return close_reason::pool_closed;
+    return std::nullopt;
+}
+
+// Null where the slot now holds what is left of its connection outside of any context.
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) noexcept
+    -> std::optional<close_reason>
+{
+    {
+        const lock_guard lock(mutex_);
+        sync_forks();
+        if (const auto why = reason_to_drop(s, now))
+            return why;
+    }
+    if (!still_at(shelf_of(s).home, *s.connection) ||
+        !connector_.is_clean(std::as_const(*s.connection)))
+        return close_reason::dirty;
+    if (!frames_messages<Connector> && !s.released)
+        return close_reason::not_released;
+    auto handle = connector_.detach(*s.connection);
+    s.connection.reset();
+    if (!handle)
+        return close_reason::not_detached;
+    s.handle.emplace(*std::move(handle));
+    return std::nullopt;
+}
+
+// Into the context that runs this. True where the ticket has a connection now. What is too old, or
+// not this process's, was dropped before.
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::adopt(ticket& t, const asio::any_io_executor& executor)
+{
+    for (;;) {
+        slot* s = nullptr;
+        {
+            const lock_guard lock(mutex_);
+            s = static_cast<slot*>(parking_.take());
+        }
+        if (s == nullptr)
+            return false;
+        const auto why = attach(*s, executor);
+        {
+            const lock_guard lock(mutex_);
+            if (why) {
+                parking_.not_adopted();
+                core_.lost(*s, *why);
+            } else {
+                parking_.adopted(*s, t.at());
+                t.accept(s);
+            }
+        }
+        if (!why) {
+            emit({.what = pool_event::kind::adopted, .pool = name_});
+            return true;
+        }
+        drop_one(*s, *why);
+    }
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::attach(slot& s, const asio::any_io_executor& executor) noexcept
+    -> std::optional<close_reason>
+{
+    try {
+        s.connection.emplace(connector_.attach(std::move(*s.handle), untracked(ungated(executor))));
+    } catch (...) { // a new connection is the cure, or says it better
+        return close_reason::not_attached;
+    }
+    s.handle.reset();
+    if (!connector_.probe(*s.connection))
+        return close_reason::probe_failed;
+    return std::nullopt;
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::drop_expired(const clock_reading& now) noexcept
+{
+    for (;;) {
+        slot* old = nullptr;
+        close_reason why{};
+        {
+            const lock_guard lock(mutex_);
+            sync_forks();
+            old = static_cast<slot*>(parking_.take_expired(core_, now, why));
+            if (old == nullptr)
+                return;
+            core_.lost(*old, why);
+        }
+        drop_one(*old, why);
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::drop_parked(close_reason why) noexcept
+{
+    for (;;) {
+        slot* one = nullptr;
+        auto said = why;
+        {
+            const lock_guard lock(mutex_);
+            sync_forks();
+            one = static_cast<slot*>(parking_.drop());
+            if (one == nullptr)
+                return;
+            if (inherited(*one))
+                said = close_reason::forked;
+            core_.lost(*one, said);
+        }
+        drop_one(*one, said);
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::drop_one(slot& s, close_reason why) noexcept
+{
+    destroy_slot(s, why);
+    emit({.what = pool_event::kind::dropped, .reason = why, .pool = name_});
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::destroy_slot(slot& s, close_reason why) noexcept
+{
+    if (s.connection)
+        destroy_connection(s, why);
+    if constexpr (can_abandon<Connector>) {
+        if (why == close_reason::forked && s.handle)
+            connector_.abandon(*s.handle);
+    }
+    delete &s;
+}
+
+} // namespace loopsafe::detail
+
+#endif

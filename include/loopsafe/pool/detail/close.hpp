@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_CLOSE_HPP
+#define LOOPSAFE_POOL_DETAIL_CLOSE_HPP
+
+#include <loopsafe/pool/detail/state.hpp>
+
+#include <algorithm>
+
+namespace loopsafe::detail {
+
+template <class Connector, class Policy>
+template <class Wanted>
+auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted) noexcept -> shelf*
+{
+    for (auto& each : core_.shelves()) {
+        auto& s = static_cast<shelf&>(each);
+        if (wanted(s) && context_access::state(s.home)->pin())
+            return &s;
+    }
+    return nullptr;
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
+{
+    for (;;) {
+        intrusive_list<pool_slot> evicted;
+        shelf* s = nullptr;
+        {
+            const lock_guard lock(mutex_);
+            s = pin_shelf([](const shelf& each) noexcept { return each.idle != nullptr; });
+            if (s == nullptr)
+                return;
+            core_.retain(*s);
+            core_.evict(*s, evicted, why);
+        }
+        destroy_all(evicted, *s, why);
+        const auto home = context_access::state(s->home);
+        home->unpin();
+        forget_all(evicted, why); // the hook that is told may wait for the context, or end it
+        drop(*s);
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close() noexcept
+{
+    {
+        const lock_guard lock(mutex_);
+        sync_forks();
+        core_.close();
+    }
+    if constexpr (carries)
+        drop_parked(close_reason::pool_closed);
+    close_idle(close_reason::pool_closed);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::abandon_handle() noexcept
+{
+    close();
+    for (;;) {
+        unique_lock lock(mutex_);
+        // A shelf in use stays: its context must find the leases and the waiters.
+        auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
+        if (unused == nullptr) {
+            core_.handle_gone();
+            const bool pool_is_free = core_.unreferenced();
+            lock.unlock();
+            if (pool_is_free)
+                delete this;
+            return;
+        }
+        leave_context(lock, *unused);
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::invalidate() noexcept
+{
+    {
+        const lock_guard lock(mutex_);
+        sync_forks();
+        core_.invalidate();
+    }
+    if constexpr (carries)
+        drop_parked(close_reason::invalidated);
+    close_idle(close_reason::invalidated);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::thaw() noexcept
+{
+    const lock_guard lock(mutex_);
+    core_.thaw();
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor,
+                                          std::chrono::milliseconds limit,
+                                          std::source_location where) -> asio::awaitable<void>
+{
+    close();
+    waiter w(h.at(), executor);
+    w.expires_after(limit);
+    bool drained = false; // once is enough: who asks now is refused, but is counted meanwhile
+    const auto begin = [&](auto handler) {
+        const lock_guard lock(mutex_);
+        drained = core_.drained();
+        const bool wait = !drained;
+        if (!wait)
+            w.expire_now();
+        w.timer.async_wait(std::move(handler));
+        if (wait)
+            core_.wait_until_drained(w);
+    };
+    const auto [ec] =
+        co_await asio::async_initiate<const asio::as_tuple_t<asio::use_awaitable_t<>>,
+                                      void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
+    {
+        const lock_guard lock(mutex_);
+        drained = core_.consume_drained(w) || drained || core_.drained();
+    }
+    if (drained)
+        co_return;
+    if (ec)
+        throw boost::system::system_error(ec, "async_close");
+    fail(errc::close_timeout, "async_close", where);
+}
+
+template <class Connector, class Policy>
+pool_stats pool_state<Connector, Policy>::stats()
+{
+    const lock_guard lock(mutex_);
+    auto now = core_.stats();
+    if constexpr (carries)
+        parking_.add_to(now);
+    return now;
+}
+
+template <class Connector, class Policy>
+std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
+{
+    std::vector<lease_holder> found;
+    const auto room = stats().leased;
+    found.reserve(room); // so that nothing allocates under the lock
+    const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
+    {
+        const lock_guard lock(mutex_);
+        for (const auto& s : core_.shelves()) {
+            const auto number = static_cast<const shelf&>(s).home.id().number();
+            for (const auto& each : s.slots) {
+                if (each.state == slot_state::leased && !each.lease_gone && found.size() != room)
+                    found.push_back({each.holder,
+                                     std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         std::max(now - each.taken_at, {})),
+                                     number});
+            }
+        }
+    }
+    const auto longer = [](const lease_holder& a, const lease_holder& b) {
+        return a.held_for > b.held_for;
+    };
+    std::make_heap(found.begin(), found.end(), longer); // std::sort takes longer to compile
+    std::sort_heap(found.begin(), found.end(), longer);
+    if (found.size() > most)
+        found.erase(found.begin() + static_cast<std::ptrdiff_t>(most), found.end());
+    return found;
+}
+
+} // namespace loopsafe::detail
+
+#endif

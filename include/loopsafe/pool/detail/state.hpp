@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_STATE_HPP
+#define LOOPSAFE_POOL_DETAIL_STATE_HPP
+
+#include <loopsafe/pool/connector.hpp>
+#include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/context/detail/located_executor.hpp>
+#include <loopsafe/pool/core/machine.hpp>
+#include <loopsafe/pool/core/parking.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/pool/error.hpp>
+#include <loopsafe/pool/policy.hpp>
+#include <loopsafe/context/residents.hpp>
+
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+namespace loopsafe::detail {
+
+[[noreturn]] inline void refuse_option(const char* what)
+{
+    throw boost::system::system_error(make_error_code(errc::bad_option), what);
+}
+
+template <class Options>
+pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_context)
+{
+    using std::chrono::milliseconds;
+    const auto zero = milliseconds::zero();
+    if (o.max_size == 0)
+        refuse_option("max_size must be at least 1");
+    if (o.acquire_timeout < zero)
+        refuse_option("acquire_timeout must not be negative");
+    if (o.connect_timeout <= zero)
+        refuse_option("connect_timeout must be more than 0");
+    pool_rules rules;
+    rules.max_size = o.max_size;
+    rules.max_waiting = o.max_waiting;
+    rules.keeps_idle = keeps_idle;
+    rules.limit_per_context = limit_per_context;
+    if constexpr (requires { o.idle_timeout; }) {
+        if (o.idle_timeout <= zero)
+            refuse_option(
+                "idle_timeout must be more than 0; a pool that keeps nothing is null_pool");
+        if (o.max_lifetime <= zero)
+            refuse_option("max_lifetime must be more than 0");
+        if (o.probe_after < zero)
+            refuse_option("probe_after must not be negative");
+        if (!(o.lifetime_jitter >= 0.0 && o.lifetime_jitter <= 1.0))
+            refuse_option("lifetime_jitter must be from 0 to 1");
+        const auto limit = [](milliseconds t) {
+            using std::chrono::nanoseconds;
+            return t > std::chrono::duration_cast<milliseconds>(nanoseconds::max() / 2)
+                       ? nanoseconds::max()
+                       : nanoseconds(t);
+        };
+        rules.idle_timeout = limit(o.idle_timeout);
+        rules.max_lifetime = limit(o.max_lifetime);
+        rules.probe_after = limit(o.probe_after);
+    }
+    if constexpr (requires { o.max_parked; }) {
+        if (o.max_parked == 0)
+            refuse_option("max_parked must be at least 1; a pool that carries nothing over is "
+                          "per_context_pool");
+    }
+    return rules;
+}
+
+// How a lease ended.
+enum class lease_end : std::uint8_t { destroyed, released, discarded };
+
+// What the slot of a pool that carries connections over has besides.
+template <class Connector>
+struct carried_slot {
+    std::optional<typename Connector::handle_type> handle; // while parked
+    bool released = true; // whoever used it last has promised that it is between messages
+};
+struct nothing {
+    explicit nothing(std::size_t = 0) noexcept {}
+};
+
+// What a pool, its leases, its acquirers and its contexts share. It lives until the last of them
+// is gone, and counts them under its own lock.
+template <class Connector, class Policy>
+class pool_state {
+public:
+    using connection_type = typename Connector::connection_type;
+    using options_type = typename Policy::options;
+    using clock = typename Policy::clock_type;
+    using lease_type = lease<Connector, Policy>;
+
+    static constexpr bool has_home = Policy::has_home;
+    static constexpr bool carries = carries_over<Policy>;
+
+    struct slot : pool_slot,
+                  std::conditional_t<carries, std::type_identity<carried_slot<Connector>>,
+                                     std::type_identity<nothing>>::type {
+        explicit slot(pool_shelf& s) noexcept : pool_slot(s) {}
+        std::optional<connection_type> connection;
+    };
+
+    struct shelf final : pool_shelf, resident {
+        shelf(pool_state& p, context_ref h, residents& r) : pool(p), home(std::move(h)), registry(r)
+        {
+        }
+
+        void context_dying() noexcept override { pool.on_context_dying(*this); }
+        void frames_gone() noexcept override { pool.on_frames_gone(*this); }
+
+        pool_state& pool;
+        const context_ref home;
+        residents& registry;            // touched only on the context, or with a pin
+        asio::any_io_executor executor; // of a home; a strand must not outlive its context
+    };
+
+    class ticket;
+    class hold;
+
+    pool_state(Connector how, const options_type& limits)
+        : connector_(std::move(how)),
+          options_(limits),
+          name_(limits.name),
+          core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
+          parking_(most_parked(options_))
+    {
+        watch_forks();
+    }
+
+    // Finding the shelf of whoever asks.
+    void settle(const located_executor& home);
+    ticket enter(const asio::any_io_executor& executor, const char* operation,
+                 const std::source_location& where);
+    hold retain(const asio::any_io_executor& executor, const char* operation,
+                const std::source_location& where);
+    [[noreturn]] void refuse(const asio::any_io_executor& executor, const char* operation,
+                             const std::source_location& where);
+
+    // A leased slot, of which only a lease is made; or null.
+    class loan {
+    public:
+        explicit operator bool() const noexcept { return slot_ != nullptr; }
+
+    private:
+        friend pool_state;
+        friend lease_type;
+        explicit loan(slot* s) noexcept : slot_(s) {}
+        slot* slot_;
+    };
+
+    // The warm path.
+    loan take_fresh(const asio::execution_context* asking,
+                    const std::source_location& where) noexcept;
+
+    // The rest of acquire, in a frame of its own.
+    asio::awaitable<lease_type> acquire(ticket t, asio::any_io_executor executor,
+                                        std::optional<std::chrono::milliseconds> timeout,
+                                        std::source_location where);
+
+    static void give_back(slot& s, lease_end how) noexcept;
+    static bool usable(const slot& s) noexcept;
+    [[noreturn]] static void throw_expired(const slot* s);
+    static context_ref home_of(const slot& s) noexcept { return shelf_of(s).home; }
+
+    void invalidate() noexcept;
+    void thaw() noexcept;
+    void close() noexcept;
+    void drop_parked(close_reason why) noexcept;
+    void abandon_handle() noexcept; // the pool object is destroyed
+    asio::awaitable<void> drain(hold h, asio::any_io_executor executor,
+                                std::chrono::milliseconds limit, std::source_location where);
+
+    pool_stats stats();
+    std::vector<lease_holder> holders(std::size_t most);
+    const context_ref& home() const noexcept { return home_; }
+    // Who asks, where a token has this executor: itself, else the home, else nobody.
+    asio::any_io_executor asking(asio::any_io_executor associated);
+    std::string resource() const;
+    void on_event(std::function<void(const pool_event&)> hook) { on_event_ = std::move(hook); }
+    [[noreturn]] void fail(errc code, const char* operation, const std::source_location& where);
+
+private:
+    using lock_guard = std::lock_guard<typename Policy::mutex_type>;
+    using unique_lock = std::unique_lock<typename Policy::mutex_type>;
+
+    static shelf& shelf_of(const pool_slot& s) noexcept { return static_cast<shelf&>(*s.shelf); }
+
+    static std::size_t most_parked([[maybe_unused]] const options_type& o) noexcept
+    {
+        if constexpr (carries)
+            return o.max_parked;
+        else
+            return 0;
+    }
+
+    shelf* find_shelf(const asio::execution_context* context) noexcept; // under the lock
+    void forget(const asio::execution_context* context) noexcept;       // under the lock
+    template <class Use>
+    shelf& use_shelf(const asio::any_io_executor& executor, const char* operation,
+                     const std::source_location& where, Use use);
+    shelf& add_shelf(std::unique_ptr<shelf> fresh); // under the lock
+
+    void on_context_dying(shelf& s) noexcept;
+    void on_frames_gone(shelf& s) noexcept;
+    void leave(shelf& s) noexcept;
+    void drop(shelf& s) noexcept;
+    void end_with(unique_lock& lock, shelf& s, bool shelf_is_free) noexcept;
+    bool put_back(slot& s) noexcept;
+    void finish(slot& s, bool clean, close_reason otherwise) noexcept;
+    void destroy_connection(slot& s, close_reason why) noexcept;
+    void tell_closed(close_reason why) noexcept;
+    template <class Wanted>
+    shelf* pin_shelf(Wanted wanted) noexcept; // under the lock
+    void close_idle(close_reason why) noexcept;
+    void leave_context(unique_lock& lock, shelf& s) noexcept;
+    void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
+    void forget_all(intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
+    void close_expired(shelf& s, const clock_reading& now) noexcept;
+
+    // Where the policy carries connections over.
+    void park_all(pool_slot* idle) noexcept;
+    std::optional<close_reason> reason_to_drop(const slot& s,
+                                               const clock_reading& now) const noexcept;
+    std::optional<close_reason> detach(slot& s, const clock_reading& now) noexcept;
+    bool adopt(ticket& t, const asio::any_io_executor& executor);
+    std::optional<close_reason> attach(slot& s, const asio::any_io_executor& executor) noexcept;
+    void drop_expired(const clock_reading& now) noexcept;
+    void drop_one(slot& s, close_reason why) noexcept;
+    void destroy_slot(slot& s, close_reason why) noexcept;
+
+    asio::awaitable<void> wait_for_turn(ticket& t, asio::any_io_executor executor,
+                                        std::optional<std::chrono::milliseconds> timeout,
+                                        std::source_location where);
+    asio::awaitable<void> make_ready(ticket& t, asio::any_io_executor executor,
+                                     std::source_location where);
+    asio::awaitable<void> connect_into(slot& s, asio::any_io_executor executor);
+
+    void sync_forks() noexcept { core_.forked(fork_generation.load(std::memory_order_relaxed)); }
+    static bool inherited(const pool_slot& s) noexcept
+    {
+        return s.forks != fork_generation.load(std::memory_order_relaxed);
+    }
+    clock_reading read_clock() noexcept;
+    double jitter(const slot& s, const clock_reading& now) const noexcept;
+    void emit(pool_event event) noexcept;
+
+    struct waiter;
+
+    Connector connector_;
+    const options_type options_;
+    const std::string name_;
+    std::function<void(const pool_event&)> on_event_;
+    context_ref home_;
+    const asio::execution_context* home_address_ = nullptr;
+    shelf* home_shelf_ = nullptr;
+
+    typename Policy::mutex_type mutex_;
+    pool_core core_;
+    [[no_unique_address]] std::conditional_t<carries, pool_parking, nothing> parking_;
+    struct no_shelves {};
+    struct context_shelves {
+        std::unordered_map<const asio::execution_context*, shelf*> all;
+        const asio::execution_context* latest = nullptr; // the next caller likely is there, too
+        shelf* latest_shelf = nullptr;
+    };
+    std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;
+    std::shared_ptr<const std::string> last_connect_error_;
+};
+
+} // namespace loopsafe::detail
+
+#include <loopsafe/pool/detail/acquire.hpp>
+#include <loopsafe/pool/detail/carry.hpp>
+#include <loopsafe/pool/detail/release.hpp>
+#include <loopsafe/pool/detail/shelves.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
+#include <loopsafe/pool/detail/close.hpp>
+
+#endif

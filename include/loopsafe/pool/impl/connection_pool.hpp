@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_IMPL_CONNECTION_POOL_HPP
+#define LOOPSAFE_POOL_IMPL_CONNECTION_POOL_HPP
+
+#include <loopsafe/async/detail/completion.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+namespace loopsafe {
+namespace detail {
+
+// As queried_context(), but asks first for what it nearly always is: a call through a pointer less.
+template <class Executor>
+asio::execution_context* asking_context(const Executor& executor) noexcept
+{
+    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
+        if (const auto* known = executor.template target<asio::io_context::executor_type>())
+            return &known->context();
+    }
+    return queried_context(executor);
+}
+
+template <class Handler>
+asio::execution_context* context_of_handler(const Handler& handler) noexcept
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return nullptr;
+    else
+        return asking_context(asio::get_associated_executor(handler));
+}
+
+} // namespace detail
+
+template <class Connector, class PoolPolicy>
+connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_executor& home,
+                                                        Connector how, const options& limits)
+    requires pool_policy_with_a_home<PoolPolicy>
+{
+    auto fresh = std::make_unique<state>(std::move(how), limits);
+    fresh->settle(home);
+    state_ = fresh.release();
+}
+
+template <class Connector, class PoolPolicy>
+connection_pool<Connector, PoolPolicy>::connection_pool(Connector how, const options& limits)
+    requires pool_policy_without_a_home<PoolPolicy>
+    : state_(new state(std::move(how), limits))
+{
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    if (const auto fresh = state_->take_fresh(
+            detail::asking_context(co_await boost::asio::this_coro::executor), where))
+        co_return fresh;
+    co_return co_await acquire_slowly({}, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
+                                                     std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    if (const auto fresh = state_->take_fresh(
+            detail::asking_context(co_await boost::asio::this_coro::executor), where))
+        co_return fresh;
+    co_return co_await acquire_slowly(what, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire_slowly(acquire_options what,
+                                                            std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    auto executor = co_await boost::asio::this_coro::executor;
+    auto ticket = state_->enter(executor, "acquire", where);
+    co_return co_await state_->acquire(std::move(ticket), std::move(executor), what.timeout, where);
+}
+
+template <class Connector, class PoolPolicy>
+template <std::convertible_to<boost::asio::any_io_executor> Executor>
+auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executor,
+                                                         std::source_location where) noexcept
+    -> lease_type
+{
+    // Copied only where it is of another type.
+    const boost::asio::any_io_executor& asking = executor;
+    return lease_type(state_->take_fresh(detail::asking_context(asking), where));
+}
+
+namespace detail {
+
+// `Given`: the caller named an executor, so that of the handler does not matter for the asking.
+template <class State, bool Given>
+struct initiate_acquire {
+    State* state;
+
+    template <class Handler>
+    void operator()(Handler&& handler, asio::any_io_executor asking, acquire_options what,
+                    std::source_location where) const
+    {
+        using lease_type = typename State::lease_type;
+        static_assert(Given || State::has_home || !never_names_a_context<handler_executor<Handler>>,
+                      "this completion token names no context, and a pool with this policy has no "
+                      "home: use async_acquire(executor, token)");
+        const auto take_fresh = [&](const asio::execution_context* context) {
+            const auto fresh = state->take_fresh(context, where);
+            if (fresh) {
+                if (what.error != nullptr)
+                    *what.error = nullptr;
+                post_result(std::forward<Handler>(handler), asking, error_code(),
+                            lease_type(fresh));
+            }
+            return static_cast<bool>(fresh);
+        };
+        if constexpr (!Given) {
+            if (take_fresh(context_of_handler(handler)))
+                return;
+            asking = state->asking(executor_of(handler));
+        }
+        if (take_fresh(asking_context(asking)))
+            return;
+        std::exception_ptr refused;
+        try {
+            auto ticket = state->enter(asking, "async_acquire", where);
+            spawn_for(
+                asking, state->acquire(std::move(ticket), asking, what.timeout, where),
+                [place = what.error](const std::exception_ptr& error) {
+                    if (place != nullptr)
+                        *place = error;
+                    return code_of(error);
+                },
+                std::forward<Handler>(handler));
+            return;
+        } catch (const context_error&) {
+            refused = std::current_exception();
+        }
+        if (what.error != nullptr)
+            *what.error = refused;
+        post_result(std::forward<Handler>(handler), asking, code_of(refused), lease_type());
+    }
+};
+
+template <class State>
+struct initiate_close {
+    State* state;
+
+    template <class Handler>
+    void operator()(Handler&& handler, std::chrono::milliseconds limit,
+                    std::source_location where) const
+    {
+        static_assert(State::has_home || !never_names_a_context<handler_executor<Handler>>,
+                      "this completion token names no context, and a pool with this policy has no "
+                      "home: bind an executor to it");
+        const auto asking = state->asking(executor_of(handler));
+        std::exception_ptr refused;
+        try {
+            auto hold = state->retain(asking, "async_close", where);
+            spawn_for(asking, state->drain(std::move(hold), asking, limit, where), code_of,
+                      std::forward<Handler>(handler));
+            return;
+        } catch (const context_error&) {
+            refused = std::current_exception();
+        }
+        post_result(std::forward<Handler>(handler), asking, code_of(refused));
+    }
+};
+
+} // namespace detail
+
+template <class Connector, class PoolPolicy>
+template <boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)> Token>
+auto connection_pool<Connector, PoolPolicy>::async_acquire(Token&& token, acquire_options what,
+                                                           std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
+        detail::initiate_acquire<state, false>{state_}, token, boost::asio::any_io_executor(), what,
+        where);
+}
+
+template <class Connector, class PoolPolicy>
+template <std::convertible_to<boost::asio::any_io_executor> Executor,
+          boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)> Token>
+auto connection_pool<Connector, PoolPolicy>::async_acquire(const Executor& executor, Token&& token,
+                                                           acquire_options what,
+                                                           std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
+        detail::initiate_acquire<state, true>{state_}, token,
+        boost::asio::any_io_executor(executor), what, where);
+}
+
+template <class Connector, class PoolPolicy>
+template <boost::asio::completion_token_for<void(error_code)> Token>
+auto connection_pool<Connector, PoolPolicy>::async_close(std::chrono::milliseconds limit,
+                                                         Token&& token, std::source_location where)
+{
+    return boost::asio::async_initiate<Token, void(error_code)>(
+        detail::initiate_close<state>{state_}, token, limit, where);
+}
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_LEASE_HPP
+#define LOOPSAFE_POOL_LEASE_HPP
+
+#include <loopsafe/pool/detail/state.hpp>
+
+#include <utility>
+
+namespace loopsafe {
+
+/// A connection on loan from a pool; it goes back when the lease ends.
+///
+/// A lease belongs to the context that acquired it. It may outlive the pool and the context: when
+/// the context is gone, so is the connection, and using the lease says `lease_expired`.
+///
+/// It goes back to be used again only if it ends clean: not in unwinding, not discarded, and
+/// between messages as the connector tells it. Otherwise the connection is closed.
+///
+/// Ending a lease never throws, never waits and needs no running context. It may happen on any
+/// thread that may touch the connection, and on any thread at all once the context is gone.
+/// Thread safety: distinct objects safe, shared objects unsafe.
+template <class Connector, class PoolPolicy>
+class lease<Connector, PoolPolicy, on_context> {
+    using state = detail::pool_state<Connector, PoolPolicy>;
+
+public:
+    using connection_type = typename Connector::connection_type;
+
+    /// Empty.
+    lease() noexcept = default;
+    lease(lease&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+    lease& operator=(lease&& other) noexcept
+    {
+        lease(std::move(other)).swap(*this);
+        return *this;
+    }
+    explicit lease(typename state::loan of) noexcept : slot_(of.slot_) {} // for pools
+    ~lease() { end(detail::lease_end::destroyed); }
+
+    /// The connection.
+    ///
+    /// Context: its own. Here only the context's life is checked, since an operator cannot know
+    /// who asks; the streams and connections of this library check the asking context as well.
+    /// Errors: `lease_expired` (as `context_error`) when the lease is empty or its context is gone.
+    /// Complexity: one atomic load.
+    connection_type& operator*() const
+    {
+        if (slot_ == nullptr || !state::usable(*slot_)) [[unlikely]]
+            state::throw_expired(slot_);
+        return *slot_->connection;
+    }
+    connection_type* operator->() const { return &**this; }
+
+    /// Whether there is a connection that can be used.
+    explicit operator bool() const noexcept { return slot_ != nullptr && state::usable(*slot_); }
+
+    /// Gives the connection back now, and promises that it is between messages. A connection that
+    /// cannot know this itself, as with bare TCP and TLS, is carried by `carry_over_pool` only with
+    /// that promise. The lease is empty afterwards.
+    void release() noexcept { end(detail::lease_end::released); }
+
+    /// Closes the connection instead of giving it back. The lease is empty afterwards.
+    void discard() noexcept { end(detail::lease_end::discarded); }
+
+    /// The context that acquired it, or an empty reference.
+    context_ref home() const noexcept
+    {
+        return slot_ != nullptr ? state::home_of(*slot_) : context_ref();
+    }
+
+    void swap(lease& other) noexcept { std::swap(slot_, other.slot_); }
+
+private:
+    void end(detail::lease_end how) noexcept
+    {
+        if (slot_ != nullptr)
+            state::give_back(*std::exchange(slot_, nullptr), how);
+    }
+
+    typename state::slot* slot_ = nullptr;
+};
+
+} // namespace loopsafe
+
+#endif

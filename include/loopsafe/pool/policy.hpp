@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_POLICY_HPP
+#define LOOPSAFE_POOL_POLICY_HPP
+
+#include <loopsafe/pool/close_reason.hpp>
+#include <loopsafe/never.hpp>
+#include <loopsafe/pool/clock.hpp>
+#include <loopsafe/pool/mutex.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <string_view>
+#include <type_traits>
+
+namespace loopsafe {
+
+/// What a pool tells its hook, see `connection_pool::on_event`.
+struct pool_event {
+    enum class kind {
+        connected,
+        connect_failed,
+        closed,
+        refused,
+        acquire_timed_out,
+        parked,  ///< `carry_over_pool` took it out of its dying context, for the next one
+        adopted, ///< it is in the next context
+        dropped  ///< it was parked, and is closed: told instead of `closed`
+    };
+
+    kind what;
+    close_reason reason = {};      ///< for `closed` and `dropped`
+    std::string_view pool;         ///< the name in the options
+    std::exception_ptr error = {}; ///< for `connect_failed`
+};
+
+/// What a policy says of itself.
+///
+/// * `has_home`: the pool is made with an executor and refuses every other context.
+/// * `keeps_idle`: a connection that comes back clean is kept for the next.
+/// * `limit_per_context`: `max_size` counts for each context, not for the whole pool.
+template <class P>
+concept states_its_rules = requires {
+    { P::has_home } -> std::convertible_to<bool>;
+    { P::keeps_idle } -> std::convertible_to<bool>;
+    { P::limit_per_context } -> std::convertible_to<bool>;
+};
+
+/// A connection is kept only for its own context, so what keeps must also count for each context.
+template <class P>
+concept counts_what_it_keeps = !P::keeps_idle || P::limit_per_context;
+
+/// `P::carries_over`, where it is there and true: idle connections leave a context that dies and
+/// wait, parked, for the next one that asks. Such a policy has no home, keeps what is idle, and
+/// counts for each context.
+template <class P>
+concept carries_over = requires { requires P::carries_over; };
+
+/// `typename P::mutex_type` has `lock()` and `unlock()`.
+template <class P>
+concept names_a_mutex = requires(typename P::mutex_type& mutex) {
+    mutex.lock();
+    mutex.unlock();
+};
+
+/// `typename P::clock_type` has `cheap()`, `read()` and a waitable `timer`, as `pool_clock` has.
+template <class P>
+concept names_a_clock = requires {
+    { P::clock_type::cheap() } noexcept -> std::same_as<std::chrono::nanoseconds>;
+    { P::clock_type::read() } noexcept -> std::same_as<clock_reading>;
+    typename P::clock_type::timer;
+};
+
+/// `typename P::options`, a trivially copyable aggregate with at least these members.
+///
+/// Trivially copyable, because GCC 12 destroys other aggregates twice when they are made in
+/// the same expression as a `co_await`: `pool p{co_await this_coro::executor, how, {...}}`.
+template <class P>
+concept names_its_options =
+    std::is_trivially_copyable_v<typename P::options> && requires(const typename P::options& o) {
+        { o.max_size } -> std::convertible_to<std::size_t>;
+        { o.max_waiting } -> std::convertible_to<std::size_t>;
+        { o.acquire_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+        { o.connect_timeout } -> std::convertible_to<std::chrono::milliseconds>;
+        { o.name } -> std::convertible_to<std::string_view>;
+    };
+
+/// `P::advice`: one line for the report of a refusal, saying what to do instead.
+template <class P>
+concept gives_advice = requires {
+    { P::advice } -> std::convertible_to<const char*>;
+};
+
+/// What happens to a connection after use, and which contexts may share it.
+template <class P>
+concept pool_policy = states_its_rules<P> && counts_what_it_keeps<P> &&
+                      (!carries_over<P> || (P::keeps_idle && !P::has_home)) && names_a_mutex<P> &&
+                      names_a_clock<P> && names_its_options<P> && gives_advice<P>;
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_RUN_IMPL_RUNNER_HPP
+#define LOOPSAFE_RUN_IMPL_RUNNER_HPP
+
+namespace loopsafe {
+namespace detail {
+
+inline thread_local bool thread_is_running = false;
+
+struct main_state {
+    asio::cancellation_signal cancellation;
+    std::exception_ptr error;
+    bool done = false;
+    bool exists = false; // its coroutine, whether begun, suspended or done
+};
+
+template <class T>
+struct main_outcome : main_state {
+    std::optional<T> value;
+};
+
+template <>
+struct main_outcome<void> : main_state {};
+
+// The completion handler of main: nothing that refers to the caller of run() outlives it.
+class main_handler {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    explicit main_handler(std::shared_ptr<main_state> main) noexcept : main_(std::move(main))
+    {
+        main_->exists = true;
+    }
+    main_handler(main_handler&&) noexcept = default;
+    main_handler& operator=(main_handler&&) = delete;
+    ~main_handler()
+    {
+        if (main_ != nullptr)
+            main_->exists = false;
+    }
+
+    cancellation_slot_type get_cancellation_slot() const noexcept
+    {
+        return main_->cancellation.slot();
+    }
+
+    void operator()(const std::exception_ptr& error) const
+    {
+        if (error != nullptr)
+            std::rethrow_exception(error);
+    }
+
+private:
+    std::shared_ptr<main_state> main_;
+};
+
+// The function object must live as long as its coroutine, which refers to its captures.
+template <class Main, class Outcome>
+asio::awaitable<void> run_main(std::decay_t<Main> main, std::shared_ptr<Outcome> outcome)
+{
+    try {
+        if constexpr (std::is_void_v<result_of_main<Main>>)
+            co_await std::invoke(main);
+        else
+            outcome->value.emplace(co_await std::invoke(main));
+    } catch (...) {
+        outcome->error = std::current_exception();
+    }
+    outcome->done = true;
+}
+
+} // namespace detail
+
+struct detail::single_run {
+    static runner on_fresh_context(const std::source_location& where)
+    {
+        return runner(context_origin::run, where);
+    }
+};
+
+struct runner::running_mark {
+    explicit running_mark(state& s) : state_(s)
+    {
+        if (std::exchange(detail::thread_is_running, true))
+            throw boost::system::system_error(make_error_code(errc::nested_run),
+                                              "co_await the inner function instead of running it");
+        state_.running = true;
+    }
+    running_mark(const running_mark&) = delete;
+    ~running_mark()
+    {
+        state_.running = false;
+        detail::thread_is_running = false;
+    }
+
+private:
+    state& state_;
+};
+
+inline runner::runner(std::source_location where) : runner(context_origin::runner, where) {}
+
+inline runner::runner(context_origin origin, const std::source_location& where)
+    : state_(std::make_shared<state>())
+{
+    detail::state_of(state_->context)->name({}, origin, where);
+}
+
+inline runner::~runner()
+{
+    if (state_->running)
+        return;
+    try {
+        close();
+    } catch (...) { // a destructor has nobody to tell; close() has
+    }
+}
+
+inline void runner::end_tasks(state& s)
+{
+    auto& tasks = context_local<detail::background_tasks>::in(s.context.get_executor());
+    tasks.cancel();
+    s.context.restart();
+    while (!tasks.empty() && s.context.run_one() != 0) {}
+    if (const auto error = tasks.take_error())
+        std::rethrow_exception(error);
+}
+
+inline void runner::close()
+{
+    const auto kept = state_;
+    const running_mark mark(*kept);
+    end_tasks(*kept);
+}
+
+inline void runner::end_main(state& s, detail::main_state& main) noexcept
+{
+    for (bool told = false; main.exists;) {
+        try {
+            if (!std::exchange(told, true))
+                main.cancellation.emit(boost::asio::cancellation_type::terminal);
+            s.context.restart();
+            s.context.run_one();
+        } catch (...) { // run() throws what came first
+        }
+    }
+}
+
+template <main_function Main>
+detail::result_of_main<Main> runner::run(Main&& main)
+{
+    using result = detail::result_of_main<Main>;
+    const auto kept = state_; // main may destroy the runner
+    const running_mark mark(*kept);
+    const auto outcome = std::make_shared<detail::main_outcome<result>>();
+    try {
+        boost::asio::co_spawn(kept->context,
+                              detail::run_main<Main>(std::forward<Main>(main), outcome),
+                              detail::main_handler(outcome));
+        kept->context.restart();
+        while (!outcome->done && kept->context.run_one() != 0) {}
+        if (!outcome->done)
+            throw boost::system::system_error(make_error_code(errc::main_stuck),
+                                              "main awaits what nothing will complete");
+    } catch (...) {
+        end_main(*kept, *outcome); // it may refer to what lives in the caller
+        throw;
+    }
+    if (outcome->error != nullptr)
+        std::rethrow_exception(outcome->error);
+    if constexpr (!std::is_void_v<result>)
+        return std::move(*outcome->value);
+}
+
+template <main_function Main>
+detail::result_of_main<Main> run(Main&& main, std::source_location where)
+{
+    runner once = detail::single_run::on_fresh_context(where);
+    if constexpr (std::is_void_v<detail::result_of_main<Main>>) {
+        once.run(std::forward<Main>(main));
+        once.close();
+    } else {
+        auto result = once.run(std::forward<Main>(main));
+        once.close();
+        return result;
+    }
+}
+
+} // namespace loopsafe
+
+#endif

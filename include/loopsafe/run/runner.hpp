@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_RUN_RUNNER_HPP
+#define LOOPSAFE_RUN_RUNNER_HPP
+
+#include <loopsafe/run/spawn.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe {
+namespace detail {
+
+template <class T>
+struct awaited {};
+template <class T>
+struct awaited<asio::awaitable<T>> {
+    using type = T;
+};
+struct main_state;
+struct single_run;
+template <class Main>
+using result_of_main = typename awaited<std::invoke_result_t<Main>>::type;
+
+} // namespace detail
+
+/// A function without arguments that gives an `awaitable`.
+template <class Main>
+concept main_function = requires { typename detail::result_of_main<Main>; };
+
+/// One context for many calls, one after another: what outlives a call, such as the connections of
+/// a pool, serves the next.
+///
+/// Thread safety: distinct objects safe, shared objects unsafe.
+class runner {
+public:
+    explicit runner(std::source_location where = std::source_location::current());
+
+    runner(const runner&) = delete;
+    runner& operator=(const runner&) = delete;
+
+    /// As `close()`, but drops what that throws. Called by code that this runner runs, it leaves
+    /// the context to that `run()`, which destroys it on its way out.
+    ~runner();
+
+    /// Runs `main()` to its end and gives its result. Background tasks go on in the next `run()`.
+    ///
+    /// It never leaves `main` suspended. Where another handler of the context throws, or stops the
+    /// context, `main` is cancelled (terminal) and awaited first, however long it takes to end.
+    ///
+    /// Errors: what `main` throws, or before it another handler. `nested_run` (as `system_error`)
+    /// inside another `run()` of this thread, which this one would block; `main_stuck` where
+    /// nothing can wake `main` any more, or the context was stopped.
+    template <main_function Main>
+    detail::result_of_main<Main> run(Main&& main);
+
+    /// Cancels what `spawn()` started, waits for it, and rethrows its first error. Idempotent.
+    void close();
+
+    /// The executor of the context, for pools that shall have it as their home.
+    boost::asio::any_io_executor get_executor() const { return state_->context.get_executor(); }
+
+private:
+    friend struct detail::single_run;
+
+    struct state {
+        boost::asio::io_context context{1};
+        bool running = false;
+    };
+    struct running_mark;
+
+    runner(context_origin origin, const std::source_location& where);
+    static void end_tasks(state& s);
+    static void end_main(state& s, detail::main_state& main) noexcept;
+
+    std::shared_ptr<state> state_;
+};
+
+/// Runs `main()` on a fresh context, to its end, and gives its result.
+///
+/// When `main` has ended, tasks started with `spawn()` are cancelled and awaited; then the context
+/// is destroyed, and with it whatever still lives on it, connections of pools included.
+///
+/// Errors: as `runner::run()`. What `main` throws comes first, else the first error of a task.
+/// Thread safety: safe; each thread may have one `run()` under way.
+template <main_function Main>
+detail::result_of_main<Main> run(Main&& main,
+                                 std::source_location where = std::source_location::current());
+
+} // namespace loopsafe
+
+#include <loopsafe/run/impl/runner.hpp>
+
+#endif

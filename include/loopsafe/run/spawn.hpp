@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_RUN_SPAWN_HPP
+#define LOOPSAFE_RUN_SPAWN_HPP
+
+#include <loopsafe/context/local.hpp>
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+
+#include <concepts>
+#include <exception>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace loopsafe {
+namespace detail {
+
+// The background tasks of one context.
+class background_tasks {
+public:
+    template <class Executor> // a template, so that only those who spawn pay for compiling it
+    void spawn(const Executor& executor, asio::awaitable<void> task)
+    {
+        asio::co_spawn(executor, std::move(task), entry(list_));
+    }
+
+    // Preconditions: the context is not being run.
+    void cancel()
+    {
+        list_->cancelled = true;
+        for (auto task = list_->signals.begin(); task != list_->signals.end();) {
+            auto& signal = *task++; // the task may end, and erase itself, in emit()
+            signal.emit(asio::cancellation_type::terminal);
+        }
+    }
+
+    bool empty() const
+    {
+        const std::lock_guard lock(list_->mutex);
+        return list_->signals.empty();
+    }
+
+    std::exception_ptr take_error() noexcept { return std::exchange(list_->first_error, nullptr); }
+
+private:
+    using signals = std::list<asio::cancellation_signal>;
+
+    // Shared, since a handler may be destroyed after all that is local to its context.
+    struct list {
+        std::mutex mutex;
+        background_tasks::signals signals;
+        std::exception_ptr first_error;
+        bool cancelled = false;
+    };
+
+    // The completion handler of a task, in the list for as long as it exists: a task that is
+    // destroyed, or never started, leaves the list like one that ends. It has a slot rather than a
+    // binder for one: through that, Boost 1.81 emits later, when the signal may be gone.
+    class entry {
+    public:
+        using cancellation_slot_type = asio::cancellation_slot;
+
+        explicit entry(std::shared_ptr<list> tasks) : list_(std::move(tasks))
+        {
+            const std::lock_guard lock(list_->mutex);
+            self_ = list_->signals.emplace(list_->signals.end());
+        }
+        entry(entry&&) noexcept = default;
+        entry& operator=(entry&&) = delete;
+        ~entry()
+        {
+            if (list_ == nullptr)
+                return;
+            signals gone; // destroyed without the lock
+            const std::lock_guard lock(list_->mutex);
+            gone.splice(gone.end(), list_->signals, self_);
+        }
+
+        cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
+
+        void operator()(const std::exception_ptr& error) const
+        {
+            const std::lock_guard lock(list_->mutex);
+            if (error != nullptr && list_->first_error == nullptr &&
+                !(list_->cancelled && is_cancellation(error)))
+                list_->first_error = error;
+        }
+
+    private:
+        std::shared_ptr<list> list_;
+        signals::iterator self_;
+    };
+
+    static bool is_cancellation(const std::exception_ptr& error)
+    {
+        try {
+            std::rethrow_exception(error);
+        } catch (const boost::system::system_error& e) {
+            return e.code() == asio::error::operation_aborted;
+        } catch (...) {
+            return false;
+        }
+    }
+
+    const std::shared_ptr<list> list_ = std::make_shared<list>();
+};
+
+} // namespace detail
+
+/// Starts a task in the background of the context of `executor`.
+///
+/// At the end of `run` or of a `runner` the task is cancelled (terminal) and awaited; its first
+/// error, other than that cancellation, is rethrown there. A coroutine that was started with
+/// `co_spawn(..., detached)` gets neither: it is only destroyed.
+///
+/// Errors: `no_context` (as `context_error`). Exception safety: strong, the task being destroyed.
+/// Thread safety: safe.
+template <std::convertible_to<boost::asio::any_io_executor> Executor>
+void spawn(const Executor& executor, boost::asio::awaitable<void> task,
+           std::source_location where = std::source_location::current())
+{
+    context_local<detail::background_tasks>::in(executor, where).spawn(executor, std::move(task));
+}
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TCP_DETAIL_PROBE_HPP
+#define LOOPSAFE_TCP_DETAIL_PROBE_HPP
+
+#include <cerrno>
+#include <sys/socket.h>
+
+#if !defined(MSG_DONTWAIT)
+#error "loopsafe's TCP probe needs MSG_DONTWAIT; Windows is not supported yet."
+#endif
+
+namespace loopsafe::detail {
+
+// An idle connection has nothing to say: end of file, an error and unasked bytes all mean no.
+inline bool seems_alive(int descriptor) noexcept
+{
+    char byte = 0;
+    for (;;) {
+        const auto n = ::recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n >= 0)
+            return false;
+        if (errno != EINTR)
+            return errno == EAGAIN || errno == EWOULDBLOCK;
+    }
+}
+
+} // namespace loopsafe::detail
+
+#endif
