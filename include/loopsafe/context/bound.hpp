@@ -4,6 +4,7 @@
 
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/pin.hpp>
 #include <loopsafe/context/residents.hpp>
 
 #include <atomic>
@@ -101,8 +102,7 @@ public:
     T& get(const Executor& asking,
            std::source_location where = std::source_location::current()) const
     {
-        auto* context = detail::queried_context(asking);
-        if (context != nullptr && home().is(*context)) [[likely]]
+        if (node_ != nullptr && detail::at_home(node_->home, asking)) [[likely]]
             return *node_->value;
         throw context_error(detail::refusal(home(), asking, "context_bound", "get", where,
                                             "make one for each context, or use context_local"));

@@ -73,36 +73,6 @@ private:
     std::unique_ptr<last_service> last_; // made beforehand: the hook must not allocate
 };
 
-/// Keeps a context from dying while its objects are touched by a thread that does not run it.
-///
-/// Whoever closes or destroys an object of a context elsewhere than on that context takes a pin
-/// first. The context's destructor waits for pins, so hold one only for calls that do not block.
-class context_pin {
-public:
-    explicit context_pin(const context_ref& home) noexcept
-        : state_(detail::context_access::state(home)), pinned_(state_ != nullptr && state_->pin())
-    {
-    }
-    context_pin(const context_pin&) = delete;
-    context_pin& operator=(const context_pin&) = delete;
-    ~context_pin()
-    {
-        if (pinned_)
-            state_->unpin();
-    }
-
-    /// Whether the context's objects may be touched now: it lives and is kept alive, or this
-    /// thread is the one that destroys it and its frames are being unwound.
-    bool may_touch() const noexcept
-    {
-        return pinned_ || (state_ != nullptr && state_->unwinding_here());
-    }
-
-private:
-    const std::shared_ptr<detail::context_state> state_; // outlives a context that ends at unpin()
-    const bool pinned_;
-};
-
 // Added to the context by the dying hook. From Boost 1.82 the second pass of shutdown() reaches it;
 // on 1.81 it heads the list, so that its destructor runs before any other service is deleted.
 class residents::last_service : public boost::asio::execution_context::service {

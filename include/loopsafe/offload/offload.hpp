@@ -2,7 +2,8 @@
 #ifndef LOOPSAFE_OFFLOAD_OFFLOAD_HPP
 #define LOOPSAFE_OFFLOAD_OFFLOAD_HPP
 
-#include <loopsafe/context/ref.hpp>
+#include <loopsafe/offload/offloadable.hpp>
+#include <loopsafe/offload/options.hpp>
 #include <loopsafe/offload/worker_threads.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,109 +13,9 @@
 
 #include <concepts>
 #include <exception>
-#include <functional>
-#include <span>
-#include <stop_token>
-#include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace loopsafe {
-
-/// The calls on a connection run on worker threads: an execution policy of `connection_pool`.
-struct thread_offload {};
-
-/// What cancelling a call does while its function runs. A call that still waits for a thread is
-/// always withdrawn: its function never runs.
-enum class on_cancel {
-    /// The caller waits for the function to end, and gets what it gives.
-    wait,
-    /// The caller goes on at once with `operation_aborted`; the function runs to its end, keeps its
-    /// thread until then, and what it gives is dropped.
-    abandon
-};
-
-struct offload_options {
-    /// Which threads; null: `worker_threads::shared()`. They may be destroyed while calls are under
-    /// way.
-    worker_threads* workers = nullptr;
-    on_cancel cancelled = on_cancel::wait;
-};
-
-/// Lets an argument that only refers to something, such as a `string_view`, pass to a worker.
-///
-/// A promise that what it refers to outlives the function, also where the caller is gone by then.
-template <class T>
-struct borrowed {
-    T value;
-};
-template <class T>
-borrowed(T) -> borrowed<T>;
-
-/// Whether a value of type T is only a reference to something that may be gone before a function
-/// on another thread has ended. Specialise it for views of your own.
-template <class T>
-inline constexpr bool only_refers = std::is_reference_v<T>;
-template <class Char, class Traits>
-inline constexpr bool only_refers<std::basic_string_view<Char, Traits>> = true;
-template <class T, std::size_t Extent>
-inline constexpr bool only_refers<std::span<T, Extent>> = true;
-
-namespace detail {
-
-template <class T>
-struct passed {
-    using type = T&&;
-};
-template <class T>
-struct passed<borrowed<T>> {
-    using type = T&&;
-};
-template <class T>
-using passed_t = typename passed<T>::type;
-
-template <class F, class... Args>
-concept takes_stop_token =
-    std::invocable<std::decay_t<F>, std::stop_token, passed_t<std::decay_t<Args>>...>;
-
-} // namespace detail
-
-/// A function that may run on a worker, with copies of these arguments, or with a `std::stop_token`
-/// before them.
-template <class F, class... Args>
-concept offloadable = std::invocable<std::decay_t<F>, detail::passed_t<std::decay_t<Args>>...> ||
-                      detail::takes_stop_token<F, Args...>;
-
-namespace detail {
-
-template <class F, class... Args>
-struct result_if_offloadable {};
-template <class F, class... Args>
-    requires offloadable<F, Args...>
-struct result_if_offloadable<F, Args...> {
-    using type = std::invoke_result_t<std::decay_t<F>, passed_t<std::decay_t<Args>>...>;
-};
-template <class F, class... Args>
-    requires offloadable<F, Args...> && takes_stop_token<F, Args...>
-struct result_if_offloadable<F, Args...> {
-    using type =
-        std::invoke_result_t<std::decay_t<F>, std::stop_token, passed_t<std::decay_t<Args>>...>;
-};
-template <class F, class... Args>
-using offload_result_t = typename result_if_offloadable<F, Args...>::type;
-
-template <class R>
-struct offload_signature {
-    using type = void(std::exception_ptr, R);
-};
-template <>
-struct offload_signature<void> {
-    using type = void(std::exception_ptr);
-};
-template <class F>
-using offload_signature_t = typename offload_signature<offload_result_t<F>>::type;
-
-} // namespace detail
 
 /// Runs `fn(args...)`, which may block, on a worker thread, and gives what it gives.
 ///

@@ -3,6 +3,7 @@
 #define LOOPSAFE_POOL_CONNECTION_POOL_HPP
 
 #include <loopsafe/pool/carry_over_pool.hpp>
+#include <loopsafe/pool/event.hpp>
 #include <loopsafe/pool/execution.hpp>
 #include <loopsafe/pool/keep_alive_pool.hpp>
 #include <loopsafe/pool/lease.hpp>

@@ -2,7 +2,8 @@
 #ifndef LOOPSAFE_POOL_LEASE_HPP
 #define LOOPSAFE_POOL_LEASE_HPP
 
-#include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/pool/detail/pool.hpp>
+
 
 #include <utility>
 

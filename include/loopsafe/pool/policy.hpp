@@ -2,38 +2,17 @@
 #ifndef LOOPSAFE_POOL_POLICY_HPP
 #define LOOPSAFE_POOL_POLICY_HPP
 
-#include <loopsafe/pool/close_reason.hpp>
-#include <loopsafe/never.hpp>
 #include <loopsafe/pool/clock.hpp>
+#include <loopsafe/pool/clock_reading.hpp>
 #include <loopsafe/pool/mutex.hpp>
 
 #include <chrono>
 #include <concepts>
 #include <cstddef>
-#include <exception>
 #include <string_view>
 #include <type_traits>
 
 namespace loopsafe {
-
-/// What a pool tells its hook, see `connection_pool::on_event`.
-struct pool_event {
-    enum class kind {
-        connected,
-        connect_failed,
-        closed,
-        refused,
-        acquire_timed_out,
-        parked,  ///< `carry_over_pool` took it out of its dying context, for the next one
-        adopted, ///< it is in the next context
-        dropped  ///< it was parked, and is closed: told instead of `closed`
-    };
-
-    kind what;
-    close_reason reason = {};      ///< for `closed` and `dropped`
-    std::string_view pool;         ///< the name in the options
-    std::exception_ptr error = {}; ///< for `connect_failed`
-};
 
 /// What a policy says of itself.
 ///

@@ -5,6 +5,7 @@
 #include <loopsafe/pool/connector.hpp>
 #include <loopsafe/postgres/connection.hpp>
 #include <loopsafe/postgres/detail/handshake.hpp>
+#include <loopsafe/postgres/detail/parked_session.hpp>
 #include <loopsafe/postgres/diagnostics.hpp>
 
 #include <boost/asio/any_io_executor.hpp>

@@ -2,12 +2,12 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
 #define LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
 
+#include <loopsafe/async/detail/asking.hpp>
 #include <loopsafe/context/ref.hpp>
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -19,37 +19,8 @@
 #include <type_traits>
 #include <utility>
 
-// How an operation of any completion token finds out who asks, and completes there.
+// Completes an operation of any completion token where its handler belongs.
 namespace loopsafe::detail {
-
-// An executor type that can never name a context: system_executor, inline_executor, use_future's.
-template <class Executor>
-constexpr bool never_names_a_context =
-    executor_of_a_promise<Executor> || !std::is_constructible_v<asio::any_io_executor, Executor> ||
-    requires(const Executor& ex) {
-        { asio::query(ex, asio::execution::context) } -> std::same_as<asio::system_context&>;
-    };
-
-template <class Handler>
-using handler_executor = asio::associated_executor_t<std::decay_t<Handler>>;
-
-template <class Handler>
-asio::any_io_executor executor_of(const Handler& handler)
-{
-    if constexpr (never_names_a_context<handler_executor<Handler>>)
-        return {};
-    else
-        return asio::any_io_executor(asio::get_associated_executor(handler));
-}
-
-template <class Handler>
-bool has_empty_executor(const Handler& handler) noexcept
-{
-    if constexpr (std::is_same_v<handler_executor<Handler>, asio::any_io_executor>)
-        return !asio::get_associated_executor(handler);
-    else
-        return false;
-}
 
 inline error_code code_of(const std::exception_ptr& error) noexcept
 {

@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
 #define LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
 
+#include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/async/detail/serial_executor.hpp>
-#include <loopsafe/pool/policy.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -15,7 +15,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -23,17 +22,6 @@
 namespace loopsafe::detail {
 
 namespace asio = boost::asio;
-
-// A limit that the timer's clock cannot count to is none.
-template <class Timer>
-void expire_after(Timer& timer, std::chrono::milliseconds limit)
-{
-    using std::chrono::milliseconds;
-    if (limit > std::chrono::duration_cast<milliseconds>(Timer::duration::max()))
-        timer.expires_at(Timer::time_point::max());
-    else
-        timer.expires_after(std::max(limit, milliseconds::zero()));
-}
 
 // Touched in the gate only, until the operation has ended.
 template <class Timer>

@@ -6,6 +6,14 @@
 
 namespace loopsafe::detail {
 
+// Whether the caller is at home: one comparison and one load. Everything that refuses asks this.
+template <executor_type Executor>
+bool at_home(const context_ref& home, const Executor& asking) noexcept
+{
+    const auto* context = queried_context(asking);
+    return context != nullptr && home.is(*context);
+}
+
 // The words of a refusal: which context was asked for, which one asks, and what to do.
 template <executor_type Executor>
 context_report refusal(const context_ref& home, const Executor& asking, std::string resource,
@@ -24,13 +32,12 @@ context_report refusal(const context_ref& home, const Executor& asking, std::str
             .advice = std::move(advice)};
 }
 
-// For the operations of connections: one comparison and one load when all is well.
+// For the operations of connections.
 template <executor_type Executor>
 void require_home(const context_ref& home, const Executor& asking, const char* resource,
                   const char* operation, const std::source_location& where)
 {
-    auto* context = queried_context(asking);
-    if (context != nullptr && home.is(*context)) [[likely]]
+    if (at_home(home, asking)) [[likely]]
         return;
     throw context_error(refusal(home, asking, resource, operation, where,
                                 "use a connection only in the context that acquired it; "

@@ -2,8 +2,10 @@
 #ifndef LOOPSAFE_OFFLOAD_DETAIL_CALL_HPP
 #define LOOPSAFE_OFFLOAD_DETAIL_CALL_HPP
 
+#include <loopsafe/async/detail/timer.hpp>
+#include <loopsafe/context/pin.hpp>
+#include <loopsafe/offload/detail/counted_ref.hpp>
 #include <loopsafe/offload/detail/worker_core.hpp>
-#include <loopsafe/context/residents.hpp>
 #include <loopsafe/offload/worker_threads.hpp>
 
 #include <boost/asio/recycling_allocator.hpp>
@@ -21,30 +23,7 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// Counts in the thing that it refers to.
-template <class T>
-class counted_ref {
-public:
-    struct adopt {};
-    explicit counted_ref(T& of) noexcept : of_(&of) { of.add_reference(); }
-    counted_ref(T& of, adopt) noexcept : of_(&of) {}
-    counted_ref(const counted_ref& other) noexcept : counted_ref(*other.of_) {}
-    counted_ref(counted_ref&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-    counted_ref& operator=(counted_ref) = delete;
-    ~counted_ref()
-    {
-        if (of_ != nullptr)
-            of_->drop_reference();
-    }
-
-    T& operator*() const noexcept { return *of_; }
-    T* operator->() const noexcept { return of_; }
-
-private:
-    T* of_;
-};
-
-// A caller waits on a timer of his own context, which therefore owns the handler. Waking is
+// A caller waits on a timer of its own context, which therefore owns the handler. Waking is
 // cancelling that timer: it needs no memory, and a pin keeps the context from dying meanwhile.
 class offloaded_call : public worker_call {
 public:
@@ -66,12 +45,8 @@ private:
     void wake() noexcept override
     {
         const context_pin pin(home_);
-        if (!pin.may_touch())
-            return; // the context dies, and its caller with it
-        try {
-            timer_->cancel();
-        } catch (...) { // declared, though never thrown by Asio's reactors
-        }
+        if (pin.may_touch()) // else the context dies, and its caller with it
+            cancel_quietly(*timer_);
     }
 
     asio::steady_timer* timer_ = nullptr;

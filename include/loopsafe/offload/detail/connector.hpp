@@ -3,8 +3,8 @@
 #define LOOPSAFE_OFFLOAD_DETAIL_CONNECTOR_HPP
 
 #include <loopsafe/offload/blocking_connection.hpp>
+#include <loopsafe/offload/detail/perform.hpp>
 #include <loopsafe/pool/connector.hpp>
-#include <loopsafe/offload/offload.hpp>
 
 #include <memory>
 

@@ -14,7 +14,7 @@
 namespace loopsafe::detail {
 
 // A pool whose connections are at home on a context that nobody runs, and that dies with the last
-// who refers to it. Whoever acquires waits on a context of his own.
+// who refers to it. Whoever acquires waits on a context of its own.
 template <class Connector, class Policy>
 struct offloaded_pool {
     using inner_pool = connection_pool<offloaded_connector<Connector>, Policy>;
@@ -118,85 +118,5 @@ asio::awaitable<std::invoke_result_t<F, Connection&>> run_on_worker(std::shared_
 }
 
 } // namespace loopsafe::detail
-
-namespace loopsafe {
-
-/// A connection on loan from a pool with `thread_offload`; it goes back when the lease ends.
-///
-/// It belongs to no context: it may be used from any, one call at a time, and outlive the pool. A
-/// lease that ends while a function still runs, since its context died or its caller gave up,
-/// leaves the connection to that function; it is closed when the function ends, and counts until
-/// then. Thread safety: distinct objects safe, shared objects unsafe.
-template <class Connector, class PoolPolicy>
-class lease<Connector, PoolPolicy, thread_offload> {
-    using loan_type = detail::offloaded_loan<Connector, PoolPolicy>;
-
-public:
-    using connection_type = blocking_connection<typename Connector::connection_type>;
-
-    /// Empty.
-    lease() noexcept = default;
-    lease(lease&&) noexcept = default;
-    lease& operator=(lease&& other) noexcept
-    {
-        lease(std::move(other)).swap(*this);
-        return *this;
-    }
-    explicit lease(std::shared_ptr<loan_type> loan) noexcept
-        : loan_(std::move(loan)) {} // for pools
-    ~lease() { end(true); }
-
-    /// Runs `fn(connection)` on a worker thread, where `connection` is a `blocking_connection`, and
-    /// gives what it gives.
-    ///
-    ///     auto rows = co_await lease.run([](auto& conn) {
-    ///         return conn.wait(conn->query("select 1"));
-    ///     });
-    ///
-    /// Context: any. Per-operation cancellation: what the function waits for is cancelled; see
-    /// `on_cancel` for who waits for that.
-    /// Errors: what `fn` throws; those of `offload`; `lease_expired` (as `system_error`) where the
-    /// lease is empty; `busy` while a call that was abandoned still runs.
-    template <class F>
-        requires std::invocable<std::decay_t<F>, connection_type&>
-    boost::asio::awaitable<std::invoke_result_t<std::decay_t<F>, connection_type&>>
-    run(F&& fn, on_cancel cancelled = on_cancel::wait)
-    {
-        static_assert(detail::safe_as_temporary<F>,
-                      "GCC 12 would destroy what this function captures twice: give the lambda a "
-                      "name first and pass that, or capture by reference");
-        if (loan_ == nullptr)
-            throw boost::system::system_error(make_error_code(errc::lease_expired), "lease::run");
-        return detail::run_on_worker<loan_type, std::decay_t<F>, connection_type>(
-            loan_, std::forward<F>(fn), cancelled);
-    }
-
-    explicit operator bool() const noexcept { return loan_ != nullptr; }
-
-    /// None: an empty reference.
-    context_ref home() const noexcept { return {}; }
-
-    /// Gives the connection back now. The lease is empty afterwards.
-    void release() noexcept { end(true); }
-
-    /// Closes the connection instead of giving it back. The lease is empty afterwards.
-    void discard() noexcept { end(false); }
-
-    void swap(lease& other) noexcept { loan_.swap(other.loan_); }
-
-private:
-    void end(bool keep) noexcept
-    {
-        if (loan_ == nullptr)
-            return;
-        if (!keep || loan_.use_count() > 1)
-            loan_->spoiled = true;
-        loan_.reset();
-    }
-
-    std::shared_ptr<loan_type> loan_;
-};
-
-} // namespace loopsafe
 
 #endif

@@ -6,28 +6,6 @@
 
 namespace loopsafe::detail {
 
-inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::chrono::nanoseconds cheap_now,
-                                        const std::source_location& holder) noexcept
-{
-    pool_slot* const slot = shelf.idle;
-    if (slot == nullptr || slot->epoch != epoch_ || !keeps_)
-        return nullptr;
-    if (needs_clock_) {
-        const auto idle_for = cheap_now - slot->idle_reading.wall;
-        if (idle_for < std::chrono::nanoseconds::zero() || idle_for >= fresh_for_ ||
-            cheap_now - slot->born.wall >= slot->lifetime || reading_is_old(cheap_now))
-            return nullptr;
-        cheap_now_ = cheap_now;
-        slot->taken_at = cheap_now;
-    }
-    shelf.idle = slot->below;
-    slot->state = slot_state::leased;
-    slot->holder = holder;
-    ++stats_.reused;
-    enter(shelf);
-    return slot;
-}
-
 inline pool_grant pool_core::try_acquire(pool_shelf& shelf) noexcept
 {
     auto& budget = *shelf.budget;
@@ -164,12 +142,6 @@ inline void pool_core::leased(pool_slot& slot, const std::source_location& holde
     slot.state = slot_state::leased;
     slot.holder = holder;
     slot.taken_at = cheap_now_;
-}
-
-inline bool pool_core::reading_is_old(std::chrono::nanoseconds cheap_now) const noexcept
-{
-    const auto age = cheap_now - reading_.wall;
-    return age < std::chrono::nanoseconds::zero() || age >= std::chrono::seconds(1);
 }
 
 inline void pool_core::note(const clock_reading& now) noexcept

@@ -24,11 +24,6 @@ inline void pool_core::add(pool_shelf& shelf) noexcept
     shelves_.push_back(shelf);
 }
 
-inline void pool_core::enter(pool_shelf& shelf) noexcept
-{
-    ++shelf.users;
-}
-
 inline bool pool_core::leave(pool_shelf& shelf) noexcept
 {
     if (--shelf.users == 0 && !drainers_.empty() && drained()) {

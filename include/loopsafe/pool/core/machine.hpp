@@ -2,91 +2,16 @@
 #ifndef LOOPSAFE_POOL_CORE_MACHINE_HPP
 #define LOOPSAFE_POOL_CORE_MACHINE_HPP
 
-#include <loopsafe/pool/clock_reading.hpp>
-#include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/pool/close_reason.hpp>
+#include <loopsafe/pool/core/parts.hpp>
 #include <loopsafe/pool/stats.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <source_location>
 
 // The state machine of every pool, without I/O. The caller holds the pool's one lock around each
 // call. Nothing here allocates or throws; the one thing called from here is waiter::wake.
 namespace loopsafe::detail {
-
-struct pool_shelf;
-
-enum class slot_state : std::uint8_t {
-    connecting, // an acquirer makes, probes or resets its connection
-    leased,
-    idle,
-    closing,  // out of the shelf; whoever took it out destroys it
-    expiring, // its context is gone and destroys the connection just now
-    expired   // its context is gone, and the connection with it
-};
-
-struct pool_slot : list_node {
-    explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
-
-    pool_shelf* shelf;
-    pool_slot* below = nullptr; // while idle or parked: the next in the stack
-    slot_state state = slot_state::connecting;
-    bool lease_gone = false; // the dying context frees the slot
-    bool used_before = false;
-    std::uint64_t epoch = 0;
-    std::uint64_t invalidations = 0;
-    std::uint64_t forks = 0;
-    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is that of the wall
-    clock_reading idle_reading;
-    clock_reading born;
-    std::chrono::nanoseconds lifetime{};
-    std::source_location holder;
-};
-
-struct pool_waiter : list_node {
-    enum class status : std::uint8_t { idle, queued, granted, closed, done };
-
-    pool_shelf* at = nullptr;
-    status st = status::idle;
-    pool_slot* got = nullptr;                      // granted: a connection, or null for a permit
-    void (*wake)(pool_waiter&) noexcept = nullptr; // called under the lock
-};
-
-// What limits the number of connections: one for each shelf, or one for the whole pool.
-struct pool_budget {
-    std::size_t size = 0; // permits out: connections of every state
-    std::size_t waiting = 0;
-    intrusive_list<pool_waiter> waiters;
-};
-
-// The connections of one context.
-struct pool_shelf : list_node {
-    intrusive_list<pool_slot> slots;
-    pool_slot* idle = nullptr; // a stack: the most recently used on top
-    pool_budget own_budget;
-    pool_budget* budget = &own_budget;
-    std::size_t users = 0;      // acquirers and leases
-    std::size_t references = 1; // the context, and whoever else keeps the shelf
-    bool dead = false;
-};
-
-struct pool_rules {
-    std::size_t max_size = 1;
-    std::size_t max_waiting = 0;
-    bool keeps_idle = true;
-    bool limit_per_context = true;
-    std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
-    std::chrono::nanoseconds max_lifetime = std::chrono::nanoseconds::max();
-    std::chrono::nanoseconds probe_after = std::chrono::nanoseconds::max();
-};
-
-// A connection to reuse, or the right to make one, or neither.
-struct pool_grant {
-    pool_slot* slot = nullptr;
-    bool permit = false;
-
-    explicit operator bool() const noexcept { return permit; }
-};
 
 class pool_core {
 public:
@@ -96,7 +21,7 @@ public:
     void add(pool_shelf& shelf) noexcept;
     void retain(pool_shelf& shelf) noexcept { ++shelf.references; }
     bool drop(pool_shelf& shelf) noexcept;  // true: nobody refers to the shelf any more, free it
-    void enter(pool_shelf& shelf) noexcept; // an acquirer or a lease
+    void enter(pool_shelf& shelf) noexcept { ++shelf.users; } // an acquirer or a lease
     bool leave(pool_shelf& shelf) noexcept; // as drop()
     void context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept;
     pool_slot* next_leftover(pool_shelf& shelf) noexcept;
@@ -198,9 +123,5 @@ private:
 };
 
 } // namespace loopsafe::detail
-
-#include <loopsafe/pool/core/acquiring.hpp>
-#include <loopsafe/pool/core/releasing.hpp>
-#include <loopsafe/pool/core/ending.hpp>
 
 #endif

@@ -2,7 +2,8 @@
 #ifndef LOOPSAFE_POOL_CORE_PARKING_HPP
 #define LOOPSAFE_POOL_CORE_PARKING_HPP
 
-#include <loopsafe/pool/core/machine.hpp>
+#include <loopsafe/pool/core/core.hpp>
+
 
 #include <cstddef>
 #include <utility>

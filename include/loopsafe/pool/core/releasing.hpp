@@ -4,37 +4,8 @@
 
 #include <loopsafe/pool/core/machine.hpp>
 
-#include <utility>
 
 namespace loopsafe::detail {
-
-// That the epoch is the same says that nothing has happened to the pool since the slot had it.
-inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
-{
-    return keeps_ && slot.epoch == epoch_ && !slot.shelf->dead && slot.shelf->budget->waiting == 0;
-}
-
-inline void pool_core::put_back(pool_slot& slot) noexcept
-{
-    push_idle(slot);
-    --slot.shelf->users;
-}
-
-inline void pool_core::push_idle(pool_slot& slot) const noexcept
-{
-    slot.below = std::exchange(slot.shelf->idle, &slot);
-    slot.state = slot_state::idle;
-    note_idle(slot);
-}
-
-inline void pool_core::note_idle(pool_slot& slot) const noexcept
-{
-    if (!needs_clock_)
-        return;
-    const auto since_reading = cheap_now_ - reading_.wall; // less than a second, or no time at all
-    slot.idle_reading = {reading_.monotonic + since_reading, reading_.boot + since_reading,
-                         cheap_now_};
-}
 
 inline bool pool_core::keep(pool_slot& slot) noexcept
 {

@@ -2,69 +2,11 @@
 #ifndef LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
 #define LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
 
-#include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/pool/detail/reports.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
-#include <loopsafe/detail/share_new.hpp>
 
 namespace loopsafe::detail {
-
-// Only the text: an exception belongs to whoever catches it, perhaps on another thread.
-inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& error)
-{
-    if (error == nullptr)
-        return nullptr;
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-        return share_new<const std::string>(e.what());
-    } catch (...) {
-        return share_new<const std::string>("not a std::exception");
-    }
-}
-
-template <class Connector, class Policy>
-void pool_state<Connector, Policy>::fail(errc code, const char* operation,
-                                         const std::source_location& where)
-{
-    pool_report report;
-    report.code = code;
-    report.pool = name_;
-    report.max_size = options_.max_size;
-    report.operation = operation;
-    report.used = where;
-    report.holders = holders(8);
-    std::shared_ptr<const std::string> last;
-    {
-        const lock_guard lock(mutex_);
-        report.stats = core_.stats();
-        last = last_connect_error_;
-    }
-    if (last != nullptr)
-        report.last_connect_error = *last;
-    throw pool_error(std::move(report));
-}
-
-template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* asking,
-                                               const std::source_location& where) noexcept -> loan
-{
-    if constexpr (!Policy::keeps_idle) {
-        return loan(nullptr);
-    } else {
-        const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
-        const lock_guard lock(mutex_);
-        sync_forks();
-        auto* s = find_shelf(asking);
-        if (s == nullptr)
-            return loan(nullptr);
-        if constexpr (can_reset<Connector>) {
-            if (s->idle == nullptr ||
-                connector_.needs_reset(*static_cast<slot*>(s->idle)->connection))
-                return loan(nullptr);
-        }
-        return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
-    }
-}
 
 template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::acquire(ticket t, asio::any_io_executor executor,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Before the guard, so that what pool_state.hpp includes at its end finds the classes below.
-#include <loopsafe/pool/detail/state.hpp>
-
 #ifndef LOOPSAFE_POOL_DETAIL_CARRY_HPP
 #define LOOPSAFE_POOL_DETAIL_CARRY_HPP
 
+#include <loopsafe/pool/core/parking.hpp>
+#include <loopsafe/pool/detail/state.hpp>
 #include <loopsafe/pool/detail/release.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 

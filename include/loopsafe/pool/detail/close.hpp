@@ -3,8 +3,8 @@
 #define LOOPSAFE_POOL_DETAIL_CLOSE_HPP
 
 #include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
 
-#include <algorithm>
 
 namespace loopsafe::detail {
 
@@ -126,46 +126,6 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
     if (ec)
         throw boost::system::system_error(ec, "async_close");
     fail(errc::close_timeout, "async_close", where);
-}
-
-template <class Connector, class Policy>
-pool_stats pool_state<Connector, Policy>::stats()
-{
-    const lock_guard lock(mutex_);
-    auto now = core_.stats();
-    if constexpr (carries)
-        parking_.add_to(now);
-    return now;
-}
-
-template <class Connector, class Policy>
-std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
-{
-    std::vector<lease_holder> found;
-    const auto room = stats().leased;
-    found.reserve(room); // so that nothing allocates under the lock
-    const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
-    {
-        const lock_guard lock(mutex_);
-        for (const auto& s : core_.shelves()) {
-            const auto number = static_cast<const shelf&>(s).home.id().number();
-            for (const auto& each : s.slots) {
-                if (each.state == slot_state::leased && !each.lease_gone && found.size() != room)
-                    found.push_back({each.holder,
-                                     std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         std::max(now - each.taken_at, {})),
-                                     number});
-            }
-        }
-    }
-    const auto longer = [](const lease_holder& a, const lease_holder& b) {
-        return a.held_for > b.held_for;
-    };
-    std::make_heap(found.begin(), found.end(), longer); // std::sort takes longer to compile
-    std::sort_heap(found.begin(), found.end(), longer);
-    if (found.size() > most)
-        found.erase(found.begin() + static_cast<std::ptrdiff_t>(most), found.end());
-    return found;
 }
 
 } // namespace loopsafe::detail

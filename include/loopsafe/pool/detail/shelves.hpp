@@ -2,15 +2,11 @@
 #ifndef LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 #define LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 
-#include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
+
 
 namespace loopsafe::detail {
-
-template <class Connector, class Policy>
-std::string pool_state<Connector, Policy>::resource() const
-{
-    return name_.empty() ? "connection pool" : "connection pool \"" + name_ + '"';
-}
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::settle(const located_executor& home)
@@ -24,25 +20,6 @@ void pool_state<Connector, Policy>::settle(const located_executor& home)
     home_address_ = context_access::state(home_)->address;
     const lock_guard lock(mutex_);
     home_shelf_ = &add_shelf(std::move(fresh));
-}
-
-template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* context) noexcept
-    -> shelf*
-{
-    if constexpr (Policy::has_home) {
-        return context == home_address_ ? home_shelf_ : nullptr;
-    } else {
-        auto& shelves = by_context_;
-        if (context != shelves.latest) {
-            const auto found = shelves.all.find(context);
-            if (found == shelves.all.end())
-                return nullptr;
-            shelves.latest = context;
-            shelves.latest_shelf = found->second;
-        }
-        return shelves.latest_shelf;
-    }
 }
 
 template <class Connector, class Policy>
@@ -117,19 +94,6 @@ auto pool_state<Connector, Policy>::retain(const asio::any_io_executor& executor
 {
     return hold(
         use_shelf(executor, operation, where, [this](shelf& s) noexcept { core_.retain(s); }));
-}
-
-template <class Connector, class Policy>
-void pool_state<Connector, Policy>::refuse(const asio::any_io_executor& executor,
-                                           const char* operation, const std::source_location& where)
-{
-    auto report = refusal(home_, executor, resource(), operation, where, Policy::advice);
-    {
-        const lock_guard lock(mutex_);
-        core_.count_refusal();
-    }
-    emit({.what = pool_event::kind::refused, .pool = name_});
-    throw context_error(std::move(report));
 }
 
 template <class Connector, class Policy>

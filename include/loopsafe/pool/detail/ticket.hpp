@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Before the guard, so that what pool_state.hpp includes at its end finds the classes below.
-#include <loopsafe/pool/detail/state.hpp>
-
 #ifndef LOOPSAFE_POOL_DETAIL_TICKET_HPP
 #define LOOPSAFE_POOL_DETAIL_TICKET_HPP
+
+#include <loopsafe/async/detail/timer.hpp>
+#include <loopsafe/pool/detail/state.hpp>
 
 namespace loopsafe::detail {
 
@@ -100,14 +100,14 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
     {
         at = &s;
         if (context == s.home) {
-            wake = [](pool_waiter& w) noexcept { static_cast<waiter&>(w).cancel(); };
+            wake = [](pool_waiter& w) noexcept { cancel_quietly(static_cast<waiter&>(w).timer); };
         } else { // the shelf is not told when this context dies
             residents::of(executor);
             wake = [](pool_waiter& w) noexcept {
                 auto& self = static_cast<waiter&>(w);
                 const context_pin pin(self.context);
                 if (pin.may_touch())
-                    self.cancel();
+                    cancel_quietly(self.timer);
             };
         }
     }
@@ -127,14 +127,6 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
     }
 
     void expires_after(std::chrono::milliseconds limit) { expire_after(timer, limit); }
-
-    void cancel() noexcept
-    {
-        try {
-            timer.cancel();
-        } catch (...) { // declared, though never thrown by Asio's reactors
-        }
-    }
 
     void expire_now() { timer.expires_at(clock::timer::time_point::min()); }
 

@@ -2,35 +2,12 @@
 #ifndef LOOPSAFE_POOL_IMPL_CONNECTION_POOL_HPP
 #define LOOPSAFE_POOL_IMPL_CONNECTION_POOL_HPP
 
+#include <loopsafe/async/detail/asking.hpp>
 #include <loopsafe/async/detail/completion.hpp>
+#include <loopsafe/pool/detail/pool.hpp>
 
-#include <boost/asio/io_context.hpp>
 
 namespace loopsafe {
-namespace detail {
-
-// As queried_context(), but asks first for what it nearly always is: a call through a pointer less.
-template <class Executor>
-asio::execution_context* asking_context(const Executor& executor) noexcept
-{
-    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
-        if (const auto* known = executor.template target<asio::io_context::executor_type>())
-            return &known->context();
-    }
-    return queried_context(executor);
-}
-
-template <class Handler>
-asio::execution_context* context_of_handler(const Handler& handler) noexcept
-{
-    if constexpr (never_names_a_context<handler_executor<Handler>>)
-        return nullptr;
-    else
-        return asking_context(asio::get_associated_executor(handler));
-}
-
-} // namespace detail
-
 template <class Connector, class PoolPolicy>
 connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_executor& home,
                                                         Connector how, const options& limits)

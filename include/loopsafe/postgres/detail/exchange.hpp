@@ -60,7 +60,7 @@ inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
     cancel_handle request(PQgetCancel(s->handle()));
     if (request == nullptr)
         throw std::bad_alloc();
-    if (loopsafe::detail::worker_core::is_worker())
+    if (loopsafe::detail::runs_on_worker())
         send_cancel(request);
     else
         co_await offload({.cancelled = on_cancel::abandon}, send_cancel, std::move(request));

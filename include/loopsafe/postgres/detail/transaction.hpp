@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_TRANSACTION_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_TRANSACTION_HPP
 
+#include <loopsafe/async/detail/is_awaitable.hpp>
 #include <loopsafe/postgres/detail/exchange.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -16,17 +17,13 @@
 
 namespace loopsafe::postgres::detail {
 
-template <class T>
-inline constexpr bool is_awaitable = false;
-template <class T, class Executor>
-inline constexpr bool is_awaitable<asio::awaitable<T, Executor>> = true;
-
 template <class Body, class Connection>
 using awaitable_of = std::invoke_result_t<Body&, Connection&>;
 
 template <class Body, class Connection>
 concept transaction_body =
-    std::invocable<Body&, Connection&> && is_awaitable<std::invoke_result_t<Body&, Connection&>>;
+    std::invocable<Body&, Connection&> &&
+    loopsafe::detail::is_awaitable<std::invoke_result_t<Body&, Connection&>>;
 
 inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
 {

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 
+#include <loopsafe/context/pin.hpp>
 #include <loopsafe/detail/mute_descriptor.hpp>
 #include <loopsafe/context/residents.hpp>
 

@@ -2,23 +2,10 @@
 #ifndef LOOPSAFE_POSTGRES_IMPL_CONNECTOR_HPP
 #define LOOPSAFE_POSTGRES_IMPL_CONNECTOR_HPP
 
-#include <cerrno>
-#include <sys/socket.h>
 #include <utility>
 
 namespace loopsafe::postgres {
 namespace detail {
-
-enum class arrival { nothing, something, end };
-
-inline arrival peek(PGconn* handle) noexcept
-{
-    char byte = 0;
-    const auto got = ::recv(PQsocket(handle), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (got > 0)
-        return arrival::something;
-    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? arrival::nothing : arrival::end;
-}
 
 inline bool between_messages(const session& s) noexcept
 {

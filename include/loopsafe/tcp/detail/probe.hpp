@@ -3,6 +3,7 @@
 #define LOOPSAFE_TCP_DETAIL_PROBE_HPP
 
 #include <cerrno>
+#include <cstdint>
 #include <sys/socket.h>
 
 #if !defined(MSG_DONTWAIT)
@@ -11,17 +12,27 @@
 
 namespace loopsafe::detail {
 
-// An idle connection has nothing to say: end of file, an error and unasked bytes all mean no.
-inline bool seems_alive(int descriptor) noexcept
+enum class arrival : std::uint8_t { nothing, something, end };
+
+// What a descriptor holds that nobody has read; an error counts as the end.
+inline arrival peek(int descriptor) noexcept
 {
     char byte = 0;
     for (;;) {
         const auto n = ::recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n >= 0)
-            return false;
+        if (n > 0)
+            return arrival::something;
+        if (n == 0)
+            return arrival::end;
         if (errno != EINTR)
-            return errno == EAGAIN || errno == EWOULDBLOCK;
+            return errno == EAGAIN || errno == EWOULDBLOCK ? arrival::nothing : arrival::end;
     }
+}
+
+// An idle connection has nothing to say: end of file, an error and unasked bytes all mean no.
+inline bool seems_alive(int descriptor) noexcept
+{
+    return peek(descriptor) == arrival::nothing;
 }
 
 } // namespace loopsafe::detail

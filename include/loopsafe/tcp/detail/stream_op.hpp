@@ -2,7 +2,8 @@
 #ifndef LOOPSAFE_TCP_DETAIL_STREAM_OP_HPP
 #define LOOPSAFE_TCP_DETAIL_STREAM_OP_HPP
 
-#include <loopsafe/context/ref.hpp>
+#include <loopsafe/context/detail/at_home.hpp>
+
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -54,9 +55,8 @@ auto checked_op(Stream& stream, const std::shared_ptr<op_count>& ops, Token& tok
     const auto initiate = [&stream, &ops](auto&& handler, auto begin_it) {
         using handler_type = std::decay_t<decltype(handler)>;
         const auto executor = asio::get_associated_executor(handler);
-        auto* asking = queried_context(executor);
-        if (asking == nullptr || !stream.home().is(*asking)) [[unlikely]] {
-            asking = named_context(executor);
+        if (!at_home(stream.home(), executor)) [[unlikely]] {
+            const auto* asking = named_context(executor);
             const bool home_lives = stream.home().alive();
             if (!home_lives || asking != nullptr) {
                 const error_code ec = home_lives ? errc::wrong_context : errc::context_closed;

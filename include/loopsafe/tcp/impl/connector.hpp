@@ -9,15 +9,6 @@
 
 namespace loopsafe {
 
-inline tcp_stream::tcp_stream(next_layer_type socket, std::source_location where)
-    : socket_(std::move(socket)), home_(context_of(socket_, where))
-{
-    if (!home_)
-        throw context_error(detail::refusal({}, socket_.get_executor(), "tcp_stream",
-                                            "construction", where,
-                                            "give it a socket of an io_context"));
-}
-
 inline boost::asio::awaitable<tcp_stream>
 tcp_connector::connect(boost::asio::any_io_executor executor, std::source_location where) const
 {

@@ -25,8 +25,7 @@ inline void require_same(const context_ref& home, const asio::any_io_executor& a
                          const char* resource, const char* operation,
                          const std::source_location& where)
 {
-    const auto* context = loopsafe::detail::queried_context(asking);
-    if (context != nullptr && home.is(*context)) [[likely]]
+    if (loopsafe::detail::at_home(home, asking)) [[likely]]
         return;
     throw context_error(loopsafe::detail::refusal(
         home, asking, resource, operation, where,

@@ -113,8 +113,7 @@ public:
                       const std::source_location& where) const
     {
         if constexpr (has_home) {
-            const auto* asking = loopsafe::detail::queried_context(executor);
-            if (asking != nullptr && home_.is(*asking)) [[likely]]
+            if (loopsafe::detail::at_home(home_, executor)) [[likely]]
                 return;
             throw context_error(loopsafe::detail::refusal(
                 home_, executor, "http::client", operation, where,

@@ -2,27 +2,16 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_WIRE_REQUEST_HEAD_HPP
 #define LOOPSAFE_HTTP_DETAIL_WIRE_REQUEST_HEAD_HPP
 
-#include <loopsafe/http/options.hpp>
+#include <loopsafe/http/detail/client_settings.hpp>
 #include <loopsafe/http/request.hpp>
 
 #include <array>
 #include <charconv>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
 namespace loopsafe::http::detail {
-
-// What is the same for all requests of a client.
-struct client_settings {
-    std::shared_ptr<const single_use_client_options> options;
-    std::optional<url> base;
-    std::string target_prefix; // of the base, without its last "/"
-    std::string own_fields;    // the headers of the options, as lines
-    bool closes = false;       // one request for each connection
-};
 
 inline bool is_idempotent(std::string_view method) noexcept
 {

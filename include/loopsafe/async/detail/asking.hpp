@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
+#define LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
+
+#include <loopsafe/context/detail/find.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <type_traits>
+
+// Who asks: the context that the executor of a coroutine, or that of a handler, names.
+namespace loopsafe::detail {
+
+// An executor type that can never name a context: system_executor, inline_executor, use_future's.
+template <class Executor>
+constexpr bool never_names_a_context =
+    executor_of_a_promise<Executor> || !std::is_constructible_v<asio::any_io_executor, Executor> ||
+    requires(const Executor& ex) {
+        { asio::query(ex, asio::execution::context) } -> std::same_as<asio::system_context&>;
+    };
+
+template <class Handler>
+using handler_executor = asio::associated_executor_t<std::decay_t<Handler>>;
+
+template <class Handler>
+asio::any_io_executor executor_of(const Handler& handler)
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return {};
+    else
+        return asio::any_io_executor(asio::get_associated_executor(handler));
+}
+
+template <class Handler>
+bool has_empty_executor(const Handler& handler) noexcept
+{
+    if constexpr (std::is_same_v<handler_executor<Handler>, asio::any_io_executor>)
+        return !asio::get_associated_executor(handler);
+    else
+        return false;
+}
+
+// As queried_context(), but asks first for what it nearly always is: a call through a pointer less.
+template <class Executor>
+asio::execution_context* asking_context(const Executor& executor) noexcept
+{
+    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
+        if (const auto* known = executor.template target<asio::io_context::executor_type>())
+            return &known->context();
+    }
+    return queried_context(executor);
+}
+
+template <class Handler>
+asio::execution_context* context_of_handler(const Handler& handler) noexcept
+{
+    if constexpr (never_names_a_context<handler_executor<Handler>>)
+        return nullptr;
+    else
+        return asking_context(asio::get_associated_executor(handler));
+}
+
+} // namespace loopsafe::detail
+
+#endif

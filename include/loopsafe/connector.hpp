@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONNECTOR_HPP
+#define LOOPSAFE_CONNECTOR_HPP
+
+/// The concept to meet for connections of your own: how one is born, probed and closed.
+///
+///     struct my_connector {
+///         using connection_type = my_connection;
+///         asio::awaitable<my_connection> connect(asio::any_io_executor) const;
+///         bool is_clean(const my_connection&) const noexcept;
+///         bool probe(my_connection&) const noexcept;
+///     };
+///     static_assert(loopsafe::connector<my_connector>);
+#include <loopsafe/pool/connector.hpp>
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_CONTEXT_PIN_HPP
+#define LOOPSAFE_CONTEXT_PIN_HPP
+
+#include <loopsafe/context/ref.hpp>
+
+#include <memory>
+
+namespace loopsafe {
+
+/// Keeps a context from dying while its objects are touched by a thread that does not run it.
+///
+/// Whoever closes or destroys an object of a context elsewhere than on that context takes a pin
+/// first. The context's destructor waits for pins, so hold one only for calls that do not block.
+class context_pin {
+public:
+    explicit context_pin(const context_ref& home) noexcept
+        : state_(detail::context_access::state(home)), pinned_(state_ != nullptr && state_->pin())
+    {
+    }
+    context_pin(const context_pin&) = delete;
+    context_pin& operator=(const context_pin&) = delete;
+    ~context_pin()
+    {
+        if (pinned_)
+            state_->unpin();
+    }
+
+    /// Whether the context's objects may be touched now: it lives and is kept alive, or this
+    /// thread is the one that destroys it and its frames are being unwound.
+    bool may_touch() const noexcept
+    {
+        return pinned_ || (state_ != nullptr && state_->unwinding_here());
+    }
+
+private:
+    const std::shared_ptr<detail::context_state> state_; // outlives a context that ends at unpin()
+    const bool pinned_;
+};
+
+} // namespace loopsafe
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_CORE_PARTS_HPP
+#define LOOPSAFE_POOL_CORE_PARTS_HPP
+
+#include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/pool/clock_reading.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+
+// What the state machine of a pool is made of.
+namespace loopsafe::detail {
+
+struct pool_shelf;
+
+enum class slot_state : std::uint8_t {
+    connecting, // an acquirer makes, probes or resets its connection
+    leased,
+    idle,
+    closing,  // out of the shelf; whoever took it out destroys it
+    expiring, // its context is gone and destroys the connection just now
+    expired   // its context is gone, and the connection with it
+};
+
+struct pool_slot : list_node {
+    explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
+
+    pool_shelf* shelf;
+    pool_slot* below = nullptr; // while idle or parked: the next in the stack
+    slot_state state = slot_state::connecting;
+    bool lease_gone = false; // the dying context frees the slot
+    bool used_before = false;
+    std::uint64_t epoch = 0;
+    std::uint64_t invalidations = 0;
+    std::uint64_t forks = 0;
+    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is that of the wall
+    clock_reading idle_reading;
+    clock_reading born;
+    std::chrono::nanoseconds lifetime{};
+    std::source_location holder;
+};
+
+struct pool_waiter : list_node {
+    enum class status : std::uint8_t { idle, queued, granted, closed, done };
+
+    pool_shelf* at = nullptr;
+    status st = status::idle;
+    pool_slot* got = nullptr;                      // granted: a connection, or null for a permit
+    void (*wake)(pool_waiter&) noexcept = nullptr; // called under the lock
+};
+
+// What limits the number of connections: one for each shelf, or one for the whole pool.
+struct pool_budget {
+    std::size_t size = 0; // permits out: connections of every state
+    std::size_t waiting = 0;
+    intrusive_list<pool_waiter> waiters;
+};
+
+// The connections of one context.
+struct pool_shelf : list_node {
+    intrusive_list<pool_slot> slots;
+    pool_slot* idle = nullptr; // a stack: the most recently used on top
+    pool_budget own_budget;
+    pool_budget* budget = &own_budget;
+    std::size_t users = 0;      // acquirers and leases
+    std::size_t references = 1; // the context, and whoever else keeps the shelf
+    bool dead = false;
+};
+
+struct pool_rules {
+    std::size_t max_size = 1;
+    std::size_t max_waiting = 0;
+    bool keeps_idle = true;
+    bool limit_per_context = true;
+    std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds max_lifetime = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds probe_after = std::chrono::nanoseconds::max();
+};
+
+// A connection to reuse, or the right to make one, or neither.
+struct pool_grant {
+    pool_slot* slot = nullptr;
+    bool permit = false;
+
+    explicit operator bool() const noexcept { return permit; }
+};
+
+} // namespace loopsafe::detail
+
+#endif

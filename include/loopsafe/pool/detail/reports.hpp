@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_REPORTS_HPP
+#define LOOPSAFE_POOL_DETAIL_REPORTS_HPP
+
+#include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/detail/share_new.hpp>
+#include <loopsafe/pool/detail/state.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <string>
+
+// What a pool says: errors, events, figures.
+namespace loopsafe::detail {
+
+// Only the text: an exception belongs to whoever catches it, perhaps on another thread.
+inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& error)
+{
+    if (error == nullptr)
+        return nullptr;
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        return share_new<const std::string>(e.what());
+    } catch (...) {
+        return share_new<const std::string>("not a std::exception");
+    }
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::fail(errc code, const char* operation,
+                                         const std::source_location& where)
+{
+    pool_report report;
+    report.code = code;
+    report.pool = name_;
+    report.max_size = options_.max_size;
+    report.operation = operation;
+    report.used = where;
+    report.holders = holders(8);
+    std::shared_ptr<const std::string> last;
+    {
+        const lock_guard lock(mutex_);
+        report.stats = core_.stats();
+        last = last_connect_error_;
+    }
+    if (last != nullptr)
+        report.last_connect_error = *last;
+    throw pool_error(std::move(report));
+}
+
+template <class Connector, class Policy>
+std::string pool_state<Connector, Policy>::resource() const
+{
+    return name_.empty() ? "connection pool" : "connection pool \"" + name_ + '"';
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::refuse(const asio::any_io_executor& executor,
+                                           const char* operation, const std::source_location& where)
+{
+    auto report = refusal(home_, executor, resource(), operation, where, Policy::advice);
+    {
+        const lock_guard lock(mutex_);
+        core_.count_refusal();
+    }
+    emit({.what = pool_event::kind::refused, .pool = name_});
+    throw context_error(std::move(report));
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::tell_closed(close_reason why) noexcept
+{
+    emit({.what = pool_event::kind::closed, .reason = why, .pool = name_});
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::throw_expired(const slot* s)
+{
+    context_report report;
+    report.code = errc::lease_expired;
+    report.operation = "dereference";
+    report.advice = "acquire a lease in each context, and let it end there";
+    if (s == nullptr) {
+        report.resource = "empty lease";
+    } else {
+        report.resource = "lease of " + shelf_of(*s).pool.resource();
+        report.home = shelf_of(*s).home.info();
+        report.used = s->holder;
+        report.operation = "dereference of what was acquired";
+    }
+    throw context_error(std::move(report));
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::emit(pool_event event) noexcept
+{
+    if (!on_event_)
+        return;
+    try {
+        on_event_(event);
+    } catch (...) { // an observer cannot make a release fail
+    }
+}
+
+template <class Connector, class Policy>
+pool_stats pool_state<Connector, Policy>::stats()
+{
+    const lock_guard lock(mutex_);
+    auto now = core_.stats();
+    if constexpr (carries)
+        parking_.add_to(now);
+    return now;
+}
+
+template <class Connector, class Policy>
+std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t most)
+{
+    std::vector<lease_holder> found;
+    const auto room = stats().leased;
+    found.reserve(room); // so that nothing allocates under the lock
+    const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
+    {
+        const lock_guard lock(mutex_);
+        for (const auto& s : core_.shelves()) {
+            const auto number = static_cast<const shelf&>(s).home.id().number();
+            for (const auto& each : s.slots) {
+                if (each.state == slot_state::leased && !each.lease_gone && found.size() != room)
+                    found.push_back({each.holder,
+                                     std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         std::max(now - each.taken_at, {})),
+                                     number});
+            }
+        }
+    }
+    const auto longer = [](const lease_holder& a, const lease_holder& b) {
+        return a.held_for > b.held_for;
+    };
+    std::make_heap(found.begin(), found.end(), longer); // std::sort takes longer to compile
+    std::sort_heap(found.begin(), found.end(), longer);
+    if (found.size() > most)
+        found.erase(found.begin() + static_cast<std::ptrdiff_t>(most), found.end());
+    return found;
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_RULES_HPP
+#define LOOPSAFE_POOL_DETAIL_RULES_HPP
+
+#include <loopsafe/error.hpp>
+#include <loopsafe/pool/core/parts.hpp>
+
+#include <chrono>
+
+// Checks what a pool is given.
+namespace loopsafe::detail {
+
+[[noreturn]] inline void refuse_option(const char* what)
+{
+    throw boost::system::system_error(make_error_code(errc::bad_option), what);
+}
+
+template <class Options>
+pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_context)
+{
+    using std::chrono::milliseconds;
+    const auto zero = milliseconds::zero();
+    if (o.max_size == 0)
+        refuse_option("max_size must be at least 1");
+    if (o.acquire_timeout < zero)
+        refuse_option("acquire_timeout must not be negative");
+    if (o.connect_timeout <= zero)
+        refuse_option("connect_timeout must be more than 0");
+    pool_rules rules;
+    rules.max_size = o.max_size;
+    rules.max_waiting = o.max_waiting;
+    rules.keeps_idle = keeps_idle;
+    rules.limit_per_context = limit_per_context;
+    if constexpr (requires { o.idle_timeout; }) {
+        if (o.idle_timeout <= zero)
+            refuse_option(
+                "idle_timeout must be more than 0; a pool that keeps nothing is null_pool");
+        if (o.max_lifetime <= zero)
+            refuse_option("max_lifetime must be more than 0");
+        if (o.probe_after < zero)
+            refuse_option("probe_after must not be negative");
+        if (!(o.lifetime_jitter >= 0.0 && o.lifetime_jitter <= 1.0))
+            refuse_option("lifetime_jitter must be from 0 to 1");
+        const auto limit = [](milliseconds t) {
+            using std::chrono::nanoseconds;
+            return t > std::chrono::duration_cast<milliseconds>(nanoseconds::max() / 2)
+                       ? nanoseconds::max()
+                       : nanoseconds(t);
+        };
+        rules.idle_timeout = limit(o.idle_timeout);
+        rules.max_lifetime = limit(o.max_lifetime);
+        rules.probe_after = limit(o.probe_after);
+    }
+    if constexpr (requires { o.max_parked; }) {
+        if (o.max_parked == 0)
+            refuse_option("max_parked must be at least 1; a pool that carries nothing over is "
+                          "per_context_pool");
+    }
+    return rules;
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_WARM_HPP
+#define LOOPSAFE_POOL_DETAIL_WARM_HPP
+
+#include <loopsafe/detail/unwinding.hpp>
+#include <loopsafe/pool/detail/state.hpp>
+
+// The warm path of a pool, both ways.
+namespace loopsafe::detail {
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* asking,
+                                               const std::source_location& where) noexcept -> loan
+{
+    if constexpr (!Policy::keeps_idle) {
+        return loan(nullptr);
+    } else {
+        const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
+        const lock_guard lock(mutex_);
+        sync_forks();
+        auto* s = find_shelf(asking);
+        if (s == nullptr)
+            return loan(nullptr);
+        if constexpr (can_reset<Connector>) {
+            if (s->idle == nullptr ||
+                connector_.needs_reset(*static_cast<slot*>(s->idle)->connection))
+                return loan(nullptr);
+        }
+        return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
+    }
+}
+
+template <class Connector, class Policy>
+auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* context) noexcept
+    -> shelf*
+{
+    if constexpr (Policy::has_home) {
+        return context == home_address_ ? home_shelf_ : nullptr;
+    } else {
+        auto& shelves = by_context_;
+        if (context != shelves.latest) {
+            const auto found = shelves.all.find(context);
+            if (found == shelves.all.end())
+                return nullptr;
+            shelves.latest = context;
+            shelves.latest_shelf = found->second;
+        }
+        return shelves.latest_shelf;
+    }
+}
+
+// Whoever holds a lease can move a connection of another context into it.
+template <class Connection>
+bool still_at(const context_ref& home, const Connection& connection) noexcept
+{
+    if constexpr (requires { home == connection.home(); })
+        return home == connection.home();
+    else
+        return true;
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
+{
+    const bool keep = how != lease_end::discarded;
+    // A lease that ends in unwinding may have stopped in mid-message.
+    const bool clean = keep && !unwinding();
+    auto& pool = shelf_of(s).pool;
+    if constexpr (carries && !frames_messages<Connector>)
+        s.released = how == lease_end::released;
+    if (!clean || !pool.put_back(s))
+        pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
+}
+
+// The warm path of a release. A pool that still keeps connections is not freed by it.
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
+{
+    auto& home = shelf_of(s);
+    const lock_guard lock(mutex_);
+    sync_forks();
+    if (!core_.may_put_back(s) || !still_at(home.home, *s.connection) ||
+        !connector_.is_clean(std::as_const(*s.connection)))
+        return false;
+    core_.put_back(s);
+    return true;
+}
+
+} // namespace loopsafe::detail
+
+#endif
