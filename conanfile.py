@@ -21,7 +21,7 @@ class LoopsafeConan(ConanFile):
     exports_sources = "include/*", "LICENSE"
     no_copy_source = True
     test_package_folder = "tests/package/conan"
-    http_source = "loopsafe/http/impl/src.cmake"  # makes the target loopsafe::http_compiled
+    http_source = "loopsafe/http/src.cmake"  # makes the target loopsafe::http_compiled
 
     def set_version(self):
         config = load(self, f"{self.recipe_folder}/include/loopsafe/config.hpp")

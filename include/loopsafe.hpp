@@ -2,12 +2,13 @@
 #ifndef LOOPSAFE_HPP
 #define LOOPSAFE_HPP
 
-// Floors 0 to 4 and 6. Connectors for TCP and PostgreSQL are included by name.
-#include <loopsafe/pool/connection_pool.hpp>
-#include <loopsafe/context/bound.hpp>
-#include <loopsafe/context/local.hpp>
-#include <loopsafe/offload/connection_pool.hpp>
-#include <loopsafe/run/runner.hpp>
-#include <loopsafe/offload/offload.hpp>
+// The rooms context, pool, offload and run. What links to a library, TCP too, is included by name.
+#include <loopsafe/connection_pool.hpp>
+#include <loopsafe/context.hpp>
+#include <loopsafe/context_bound.hpp>
+#include <loopsafe/context_local.hpp>
+#include <loopsafe/offloaded_connection_pool.hpp>
+#include <loopsafe/runner.hpp>
+#include <loopsafe/thread_offload.hpp>
 
 #endif

@@ -1,7 +1,14 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSL-1.0
-"""floors.py BUILD: no header includes a higher floor, and the core stays free of what it must not need."""
+"""floors.py BUILD: the folders below include/loopsafe are the floors of the house, and this keeps them so.
 
+    * no header includes a room that stands later in ROOMS, and none includes a face
+    * no headers include each other in a circle
+    * the body of a header, in impl/, is included by that header alone, and no two headers share a guard
+    * pool/core includes no Asio, and <loopsafe.hpp> reaches neither TCP, Beast, TLS nor libpq
+"""
+
+import collections
 import pathlib
 import re
 import subprocess
@@ -12,99 +19,122 @@ INCLUDE = TESTS.parent / "include"
 sys.path.insert(0, str(TESTS / "tools"))
 import compilation
 
-# The one table. Every header below include/loopsafe stands here once, by name or with its folder.
-FLOORS = {
-    0: """
-        config.hpp fwd.hpp never.hpp error.hpp impl/error.hpp
-        detail/c_deleter.hpp detail/intrusive_list.hpp detail/safe_as_temporary.hpp detail/share_new.hpp
-    """,
-    1: """
-        context.hpp impl/context.hpp
-        detail/context_state.hpp detail/find_context.hpp detail/identity.hpp
-        detail/located_executor.hpp detail/refusal.hpp
-    """,
-    2: """
-        residents.hpp context_bound.hpp context_local.hpp
-    """,
-    3: """
-        clock_reading.hpp close_reason.hpp connector.hpp pool_clock.hpp pool_error.hpp
-        execution.hpp pool_mutex.hpp pool_policy.hpp pool_stats.hpp
-        carry_over_pool.hpp keep_alive_pool.hpp null_pool.hpp per_context_pool.hpp
-        detail/pool_core.hpp detail/pool_core_acquire.hpp detail/pool_core_release.hpp
-        detail/pool_core_whole.hpp detail/pool_parking.hpp
-        worker_options.hpp worker_threads.hpp impl/worker_threads.hpp thread_offload.hpp impl/thread_offload.hpp
-        detail/blocked_signals.hpp detail/completion.hpp detail/offloaded_call.hpp
-        detail/fork_generation.hpp detail/thread_end.hpp
-        detail/worker_call.hpp detail/worker_core.hpp detail/worker_registry.hpp
-    """,
-    4: """
-        lease.hpp connection_pool.hpp impl/connection_pool.hpp
-        blocking_connection.hpp offloaded_connection_pool.hpp
-        detail/offloaded_connector.hpp detail/offloaded_lease.hpp
-        detail/deadline.hpp detail/serial_executor.hpp
-        detail/unwinding.hpp
-        detail/pool_acquire.hpp detail/pool_carry.hpp detail/pool_release.hpp detail/pool_shelves.hpp
-        detail/pool_state.hpp detail/pool_ticket.hpp detail/pool_whole.hpp
-    """,
-    5: """
-        tcp.hpp impl/tcp.hpp detail/stream_op.hpp detail/tcp_probe.hpp
-        detail/mute_descriptor.hpp detail/parked_socket.hpp
-        tls.hpp tls/*
-        http.hpp http/*
-        postgres.hpp postgres/*
-    """,
-    6: """
-        spawn.hpp runner.hpp impl/runner.hpp
-    """,
-    7: """
-        testing/*
-    """,
+# From the ground up. A room is a folder; "." is the headers that stand beside the rooms.
+ROOMS = ["detail", ".", "context", "async", "pool", "offload", "tcp", "tls", "http", "postgres", "run", "testing"]
+# Folders of one room, from the ground up.
+WITHIN = {
+    "pool": ["core", "detail"],
+    "http": ["detail/wire", "detail/connection", "detail/client"],
 }
-UMBRELLA = {0, 1, 2, 3, 4, 6}  # the floors that <loopsafe.hpp> may include
+GROUND = {"config.hpp", "fwd.hpp", "never.hpp", "error.hpp", "impl/error.hpp"}
+UMBRELLA = {"context", "pool", "offload", "run"}  # what <loopsafe.hpp> gathers
 
-# What a program gets only by including floor 5 or above.
+# Headers that include each other, with the reason.
+CIRCLES = {}
+
 HEAVY = re.compile(r"/boost/(asio/ip/tcp\.hpp|asio/ssl\.hpp|asio/ssl/|beast/|beast\.hpp)|/libpq-fe\.h|/openssl/")
 ASIO = re.compile(r"/boost/asio[./]")
-WITHOUT_ASIO = ["loopsafe/detail/pool_core.hpp"]
 
 
-def floors():
-    """The floor of every header that is listed."""
-    listed = {}
-    for floor, names in FLOORS.items():
-        for name in names.split():
-            if name.endswith("/*"):
-                folder = INCLUDE / "loopsafe" / name[:-2]
-                listed |= {str(p.relative_to(INCLUDE)): floor for p in folder.rglob("*.hpp")}
-            else:
-                listed[f"loopsafe/{name}"] = floor
-    return listed
+def room_of(header):
+    """The room of a header of ours, or None for a face."""
+    path = header.removeprefix("loopsafe/")
+    if "/" not in path or path.startswith("impl/"):
+        return "." if path in GROUND else None
+    if path.split("/")[0] in ROOMS:
+        return path.split("/")[0]
+    raise SystemExit(f"{header} is in no room: name its folder in ROOMS, in tests/floors.py")
+
+
+def all_headers():
+    return sorted(str(p.relative_to(INCLUDE)) for p in (INCLUDE / "loopsafe").rglob("*.hpp"))
 
 
 def includes(header):
     return re.findall(r"^\s*#\s*include\s*[<\"](loopsafe[/.][^>\"]+)", (INCLUDE / header).read_text(), re.M)
 
 
-def is_body(header):
-    """Bodies are included at the end of the header that declares them, never by themselves."""
-    return "/impl/" in header or header.endswith("_impl.hpp")
+def is_public(header):
+    return not re.search("/(detail|impl)/", header)
 
 
-def direct(floor_of):
-    present = {str(p.relative_to(INCLUDE)) for p in (INCLUDE / "loopsafe").rglob("*.hpp")}
-    for header in sorted(present - floor_of.keys()):
-        yield f"{header} stands on no floor: add it to the table in tests/floors.py"
-    for header in sorted(floor_of.keys() - present):
-        yield f"{header} is in the table of tests/floors.py, but there is no such header"
-    for header in sorted(present & floor_of.keys()):
-        for other in includes(header):
-            if other == "loopsafe.hpp":
-                yield f"{header} includes <loopsafe.hpp>"
-            elif floor_of.get(other, -1) > floor_of[header]:
-                yield f"{header} (floor {floor_of[header]}) includes {other} (floor {floor_of[other]})"
-    for other in includes("loopsafe.hpp"):
-        if floor_of.get(other, -1) not in UMBRELLA:
-            yield f"loopsafe.hpp includes {other} (floor {floor_of.get(other)})"
+def floor_within(room, header):
+    for number, folder in enumerate(WITHIN.get(room, [])):
+        if header.startswith(f"loopsafe/{room}/{folder}/"):
+            return number
+    return None
+
+
+def upward(graph):
+    floor = {room: number for number, room in enumerate(ROOMS)}
+    for header, included in graph.items():
+        here = room_of(header)
+        for other in included:
+            there = room_of(other) if other != "loopsafe.hpp" else None
+            if there is None:
+                if here is not None:
+                    yield f"{header} includes the face <{other}>: include the header of its room"
+                elif other == "loopsafe.hpp":
+                    yield f"{header} includes <loopsafe.hpp>"
+            elif here is not None and floor[there] > floor[here]:
+                yield f"{header} includes {other}: {there} stands above {here}"
+            elif here == there and None not in (below := (floor_within(here, header), floor_within(here, other))):
+                if below[1] > below[0]:
+                    yield f"{header} includes {other}: {WITHIN[here][below[1]]} stands above {WITHIN[here][below[0]]}"
+    for face in includes("loopsafe.hpp"):
+        for room in {room_of(header) for header in graph[face]} - UMBRELLA:
+            yield f"loopsafe.hpp includes {face}, of the room {room}"
+
+
+def circles(graph):
+    """Each group of headers from which one leads back to oneself (Tarjan)."""
+    index, low, on_stack, stack, found = {}, {}, set(), [], []
+
+    def visit(header):
+        index[header] = low[header] = len(index)
+        stack.append(header)
+        on_stack.add(header)
+        for other in graph.get(header, ()):
+            if other not in index:
+                visit(other)
+                low[header] = min(low[header], low[other])
+            elif other in on_stack:
+                low[header] = min(low[header], index[other])
+        if low[header] == index[header]:
+            group = []
+            while not group or group[-1] != header:
+                group.append(stack.pop())
+                on_stack.discard(group[-1])
+            if len(group) > 1 or header in graph.get(header, ()):
+                found.append(frozenset(group))
+
+    for header in graph:
+        if header not in index:
+            visit(header)
+    for group in found:
+        if group not in CIRCLES:
+            yield "headers include each other: " + " ".join(sorted(group))
+    for group in CIRCLES.keys() - set(found):
+        yield "no circle any more, though tests/floors.py names it: " + " ".join(sorted(group))
+
+
+def bodies(graph):
+    by = collections.defaultdict(list)
+    for header, included in graph.items():
+        for other in included:
+            by[other].append(header)
+    for header in graph:
+        if "/impl/" in header and len(by[header]) > 1:
+            yield f"{header} is a body, and yet several headers include it: {', '.join(by[header])}"
+
+
+def guards(graph):
+    by = collections.defaultdict(list)
+    for header in graph:
+        by[re.search(r"^#ifndef (\w+)", (INCLUDE / header).read_text(), re.M).group(1)].append(header)
+    for guard, headers in by.items():
+        if len(headers) > 1:
+            yield f"{guard} guards {' and '.join(headers)}: the second of them is never read"
 
 
 def reached(compiler, headers):
@@ -116,24 +146,18 @@ def reached(compiler, headers):
     return run.stdout.replace("\\\n", " ").split()
 
 
-def transitive(floor_of, compiler):
-    def offenders(headers, pattern):
-        if any(map(pattern.search, reached(compiler, headers))):
-            for header in headers:
-                for file in sorted(set(filter(pattern.search, reached(compiler, [header])))):
-                    yield f"{header} reaches {file}"
-
-    core = [header for header, floor in floor_of.items() if floor <= 4 and not is_body(header)]
-    yield from offenders(["loopsafe.hpp", *core], HEAVY)
-    yield from offenders(WITHOUT_ASIO, ASIO)
+def beyond(compiler):
+    for headers, pattern in ((["loopsafe.hpp"], HEAVY), (["loopsafe/pool/core/core.hpp", "loopsafe/pool/core/parking.hpp"], ASIO)):
+        for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):
+            yield f"{', '.join(headers)} reaches {file}"
 
 
 def main(build):
-    floor_of = floors()
-    errors = list(direct(floor_of))
+    graph = {header: includes(header) for header in all_headers()}
+    errors = [*upward(graph), *circles(graph), *bodies(graph), *guards(graph)]
     if not errors:
-        errors = list(transitive(floor_of, compilation.command(build, TESTS / "odr" / "a.cpp")))
-    print("\n".join(errors) or f"{len(floor_of)} headers, each on its floor")
+        errors = list(beyond(compilation.command(build, TESTS / "odr" / "a.cpp")))
+    print("\n".join(errors) or f"{len(graph)} headers in {len(ROOMS)} rooms, none includes a later one, no circles")
     return bool(errors)
 
 

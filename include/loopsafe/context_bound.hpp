@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_CONTEXT_BOUND_HPP
-#define LOOPSAFE_CONTEXT_BOUND_HPP
+#ifndef LOOPSAFE_CONTEXT_BOUND_FACE_HPP
+#define LOOPSAFE_CONTEXT_BOUND_FACE_HPP
 
 /// A timer, socket or strand that may outlive its context.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_CONTEXT_LOCAL_HPP
-#define LOOPSAFE_CONTEXT_LOCAL_HPP
+#ifndef LOOPSAFE_CONTEXT_LOCAL_FACE_HPP
+#define LOOPSAFE_CONTEXT_LOCAL_FACE_HPP
 
 /// One `T` for each context, made when a context first asks.
 ///

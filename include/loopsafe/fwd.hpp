@@ -7,24 +7,22 @@
 /// Every public name, and the only place with default template arguments.
 namespace loopsafe {
 
-// floor 0
+// beside the rooms
 enum class errc;
 enum class condition;
 struct context_info;
 struct context_report;
 class context_error;
 
-// floor 1
+// context
 class context_id;
 class context_ref;
-
-// floor 2
 template <class T>
 class context_bound;
 template <class T>
 class context_local;
 
-// floor 3
+// pool
 class pool_mutex;
 struct no_mutex;
 struct pool_clock;
@@ -40,28 +38,28 @@ using keep_alive_pool = basic_keep_alive_pool<>;
 using null_pool = basic_null_pool<>;
 using per_context_pool = basic_per_context_pool<>;
 using carry_over_pool = basic_carry_over_pool<>;
-class worker_threads;
-class offload_error;
-enum class on_cancel;
-struct offload_options;
-struct worker_options;
-struct worker_stats;
-
-// floor 4
 struct pool_stats;
 struct pool_report;
 class pool_error;
 struct acquire_options;
 struct on_context;
 struct thread_offload;
-template <class Connection>
-class blocking_connection;
 template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class lease;
 template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
 class connection_pool;
 
-// floor 5
+// offload
+class worker_threads;
+class offload_error;
+enum class on_cancel;
+struct offload_options;
+struct worker_options;
+struct worker_stats;
+template <class Connection>
+class blocking_connection;
+
+// tcp, tls
 class tcp_stream;
 class tcp_connector;
 class tcp_error;
@@ -70,6 +68,7 @@ class tls_connector;
 class tls_error;
 struct tls_options;
 
+// http
 namespace http {
 enum class errc;
 enum class condition;
@@ -97,7 +96,7 @@ class basic_client;
 using client = basic_client<>;
 } // namespace http
 
-// floor 6
+// run
 class runner;
 
 } // namespace loopsafe

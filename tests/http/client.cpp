@@ -8,7 +8,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-#include <loopsafe/http/detail/client/definitions.hpp> // for a policy with a clock of its own
+#include <loopsafe/http/definitions.hpp> // for a policy with a clock of its own
 #include <loopsafe/testing/manual_clock.hpp>
 
 #include <boost/asio/bind_executor.hpp>

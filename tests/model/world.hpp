@@ -5,7 +5,7 @@
 #include "bytes.hpp"
 #include "reference.hpp"
 
-#include <loopsafe/pool/core/machine.hpp>
+#include <loopsafe/pool/core/core.hpp>
 
 #include <memory>
 #include <string>

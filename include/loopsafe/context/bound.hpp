@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_CONTEXT_BOUND_HPP
 #define LOOPSAFE_CONTEXT_BOUND_HPP
 
-#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/pin.hpp>
 #include <loopsafe/context/residents.hpp>
 

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_CONTEXT_LOCAL_HPP
 #define LOOPSAFE_CONTEXT_LOCAL_HPP
 
-#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/residents.hpp>
 
 #include <concepts>

@@ -2,19 +2,19 @@
 #ifndef LOOPSAFE_HTTP_CLIENT_HPP
 #define LOOPSAFE_HTTP_CLIENT_HPP
 
-#include <loopsafe/pool/carry_over_pool.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
-#include <loopsafe/pool/execution.hpp>
 #include <loopsafe/http/detail/client/open_response.hpp>
 #include <loopsafe/http/incoming.hpp>
 #include <loopsafe/http/options.hpp>
 #include <loopsafe/http/request.hpp>
 #include <loopsafe/http/response.hpp>
+#include <loopsafe/pool/carry_over_pool.hpp>
+#include <loopsafe/pool/error.hpp>
+#include <loopsafe/pool/execution.hpp>
 #include <loopsafe/pool/keep_alive_pool.hpp>
 #include <loopsafe/pool/null_pool.hpp>
 #include <loopsafe/pool/per_context_pool.hpp>
-#include <loopsafe/pool/error.hpp>
 #include <loopsafe/tls/error.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -39,7 +39,7 @@ template <class PoolPolicy, class ExecutionPolicy>
 class client_state;
 
 #if defined(LOOPSAFE_SEPARATE_COMPILATION)
-// Instantiated by <loopsafe/http/src.hpp>, or here by <loopsafe/http/detail/client/definitions.hpp>.
+// Instantiated by <loopsafe/http/src.hpp>, or here by <loopsafe/http/definitions.hpp>.
 template <class PoolPolicy, class ExecutionPolicy>
 concept has_code =
     std::same_as<PoolPolicy, keep_alive_pool> || std::same_as<PoolPolicy, null_pool> ||
@@ -112,7 +112,7 @@ class basic_client {
 #if defined(LOOPSAFE_SEPARATE_COMPILATION)
     static_assert(detail::has_code<PoolPolicy, ExecutionPolicy>,
                   "only the library's own policies are compiled separately: for this one include "
-                  "<loopsafe/http/detail/client/definitions.hpp>");
+                  "<loopsafe/http/definitions.hpp>");
 #endif
 
 public:

@@ -2,10 +2,10 @@
 #ifndef LOOPSAFE_HTTP_OPTIONS_HPP
 #define LOOPSAFE_HTTP_OPTIONS_HPP
 
-#include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/limits.hpp>
 #include <loopsafe/http/url.hpp>
+#include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/pool/policy.hpp>
 #include <loopsafe/tls/options.hpp>
 

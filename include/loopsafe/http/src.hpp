@@ -8,7 +8,7 @@
 #error "define LOOPSAFE_SEPARATE_COMPILATION, here and wherever <loopsafe/http.hpp> is included"
 #endif
 
-#include <loopsafe/http/detail/client/definitions.hpp>
+#include <loopsafe/http/definitions.hpp>
 
 namespace loopsafe::http {
 

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_IMPL_ERROR_HPP
 #define LOOPSAFE_IMPL_ERROR_HPP
 
+#include <loopsafe/detail/error_category.hpp>
 #include <loopsafe/detail/share_new.hpp>
 
 #include <string_view>
@@ -10,13 +11,14 @@
 namespace loopsafe {
 namespace detail {
 
-struct errc_category_type final : boost::system::error_category {
-    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7073616665u) {}
-    const char* name() const noexcept override { return "loopsafe"; }
+struct errc_table {
+    using value_type = errc;
+    static constexpr auto id = 0x6c6f6f7073616665u;
+    static constexpr auto name = "loopsafe";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        switch (static_cast<errc>(value)) {
+        switch (value) {
         case errc::wrong_context: return "used from a context that is not its home";
         case errc::context_closed: return "its home context is gone";
         case errc::no_context: return "the caller names no context";
@@ -38,13 +40,14 @@ struct errc_category_type final : boost::system::error_category {
     }
 };
 
-struct condition_category_type final : boost::system::error_category {
-    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7073616666u) {}
-    const char* name() const noexcept override { return "loopsafe.condition"; }
+struct condition_table {
+    using value_type = condition;
+    static constexpr auto id = 0x6c6f6f7073616666u;
+    static constexpr auto name = "loopsafe.condition";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        switch (static_cast<condition>(value)) {
+        switch (value) {
         case condition::context_misuse: return "a resource met a context that is not its home";
         case condition::timeout: return "a deadline passed";
         case condition::overloaded:
@@ -53,12 +56,12 @@ struct condition_category_type final : boost::system::error_category {
         return "unknown";
     }
 
-    bool equivalent(const error_code& code, int value) const noexcept override
+    static bool covers(const error_code& code, value_type value) noexcept
     {
         if (code.category() != errc_category())
             return false;
         const auto e = static_cast<errc>(code.value());
-        switch (static_cast<condition>(value)) {
+        switch (value) {
         case condition::context_misuse:
             return e == errc::wrong_context || e == errc::context_closed || e == errc::no_context ||
                    e == errc::lease_expired;
@@ -72,9 +75,8 @@ struct condition_category_type final : boost::system::error_category {
     }
 };
 
-// The ids make two copies in two shared libraries compare equal.
-inline constexpr errc_category_type errc_category_instance{};
-inline constexpr condition_category_type condition_category_instance{};
+inline constexpr category_of<errc_table> errc_category_instance{};
+inline constexpr category_of<condition_table> condition_category_instance{};
 
 inline std::string_view file_name(const std::source_location& where)
 {

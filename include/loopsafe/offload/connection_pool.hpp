@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_OFFLOAD_CONNECTION_POOL_HPP
 #define LOOPSAFE_OFFLOAD_CONNECTION_POOL_HPP
 
+#include <loopsafe/offload/detail/pool.hpp>
 #include <loopsafe/offload/lease.hpp>
 #include <loopsafe/pool/connection_pool.hpp>
-#include <loopsafe/offload/detail/pool.hpp>
 
 namespace loopsafe {
 

@@ -4,7 +4,6 @@
 
 #include <loopsafe/pool/detail/pool.hpp>
 
-
 #include <utility>
 
 namespace loopsafe {

@@ -138,6 +138,7 @@ private:
 } // namespace loopsafe::postgres
 
 #include <loopsafe/postgres/impl/connector.hpp>
+#include <loopsafe/tcp/detail/probe.hpp>
 
 namespace loopsafe::postgres {
 

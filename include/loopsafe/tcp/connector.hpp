@@ -2,11 +2,13 @@
 #ifndef LOOPSAFE_TCP_CONNECTOR_HPP
 #define LOOPSAFE_TCP_CONNECTOR_HPP
 
-#include <loopsafe/pool/connector.hpp>
-#include <loopsafe/detail/mute_descriptor.hpp>
-#include <loopsafe/tcp/detail/parked_socket.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/pool/connector.hpp>
+#include <loopsafe/tcp/detail/parked_socket.hpp>
 #include <loopsafe/tcp/detail/probe.hpp>
+#include <loopsafe/tcp/error.hpp>
+#include <loopsafe/tcp/stream.hpp>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -86,7 +88,5 @@ private:
 } // namespace loopsafe
 
 #include <loopsafe/tcp/impl/connector.hpp>
-#include <loopsafe/tcp/stream.hpp>
-#include <loopsafe/tcp/error.hpp>
 
 #endif

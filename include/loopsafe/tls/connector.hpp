@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_TLS_CONNECTOR_HPP
 #define LOOPSAFE_TLS_CONNECTOR_HPP
 
-#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/tcp/connector.hpp>
 #include <loopsafe/tls/detail/parked_tls.hpp>
 #include <loopsafe/tls/error.hpp>

@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
 #define LOOPSAFE_ASYNC_DETAIL_DEADLINE_HPP
 
+#include <loopsafe/async/detail/serial_executor.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
-#include <loopsafe/async/detail/serial_executor.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>

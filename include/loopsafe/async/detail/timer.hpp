@@ -21,7 +21,6 @@ void expire_after(Timer& timer, std::chrono::milliseconds limit)
         timer.expires_after(std::max(limit, milliseconds::zero()));
 }
 
-
 template <class Timer>
 void cancel_quietly(Timer& timer) noexcept
 {

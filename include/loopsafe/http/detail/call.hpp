@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CALL_HPP
 #define LOOPSAFE_HTTP_DETAIL_CALL_HPP
 
-#include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
+#include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/response.hpp>
 
 #include <chrono>

@@ -2,18 +2,21 @@
 #ifndef LOOPSAFE_HTTP_IMPL_ERROR_HPP
 #define LOOPSAFE_HTTP_IMPL_ERROR_HPP
 
+#include <loopsafe/detail/error_category.hpp>
+
 #include <cerrno>
 
 namespace loopsafe::http {
 namespace detail {
 
-struct errc_category_type final : boost::system::error_category {
-    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7068747401u) {}
-    const char* name() const noexcept override { return "loopsafe.http"; }
+struct errc_table {
+    using value_type = errc;
+    static constexpr auto id = 0x6c6f6f7068747401u;
+    static constexpr auto name = "loopsafe.http";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        switch (static_cast<errc>(value)) {
+        switch (value) {
         case errc::bad_url: return "not a URL that can be asked for";
         case errc::bad_method: return "the method is not a token (RFC 9110, 9.1)";
         case errc::bad_field_name: return "the name of a field is not a token (RFC 9110, 5.1)";
@@ -69,13 +72,14 @@ inline condition group_of(errc e) noexcept
     }
 }
 
-struct condition_category_type final : boost::system::error_category {
-    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7068747402u) {}
-    const char* name() const noexcept override { return "loopsafe.http.condition"; }
+struct condition_table {
+    using value_type = condition;
+    static constexpr auto id = 0x6c6f6f7068747402u;
+    static constexpr auto name = "loopsafe.http.condition";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        switch (static_cast<condition>(value)) {
+        switch (value) {
         case condition::bad_request: return "a request that cannot be sent";
         case condition::protocol: return "a response that breaks the protocol";
         case condition::limit: return "a response that is larger than was allowed";
@@ -85,9 +89,9 @@ struct condition_category_type final : boost::system::error_category {
         return "unknown";
     }
 
-    bool equivalent(const error_code& code, int value) const noexcept override
+    static bool covers(const error_code& code, value_type value) noexcept
     {
-        const auto wanted = static_cast<condition>(value);
+        const auto wanted = value;
         if (code.category() == errc_category())
             return group_of(static_cast<errc>(code.value())) == wanted;
         if (wanted == condition::timeout)
@@ -100,9 +104,8 @@ struct condition_category_type final : boost::system::error_category {
     }
 };
 
-// The ids make two copies in two shared libraries compare equal.
-inline constexpr errc_category_type errc_category_instance{};
-inline constexpr condition_category_type condition_category_instance{};
+inline constexpr loopsafe::detail::category_of<errc_table> errc_category_instance{};
+inline constexpr loopsafe::detail::category_of<condition_table> condition_category_instance{};
 
 } // namespace detail
 

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_OFFLOAD_DETAIL_POOL_HPP
 #define LOOPSAFE_OFFLOAD_DETAIL_POOL_HPP
 
-#include <loopsafe/pool/connection_pool.hpp>
 #include <loopsafe/offload/detail/connector.hpp>
+#include <loopsafe/pool/connection_pool.hpp>
 
 #include <boost/asio/io_context.hpp>
 

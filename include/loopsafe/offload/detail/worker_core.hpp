@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_OFFLOAD_DETAIL_WORKER_CORE_HPP
 #define LOOPSAFE_OFFLOAD_DETAIL_WORKER_CORE_HPP
 
-#include <loopsafe/offload/detail/blocked_signals.hpp>
 #include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/offload/detail/blocked_signals.hpp>
 #include <loopsafe/offload/detail/thread_end.hpp>
 #include <loopsafe/offload/detail/worker_call.hpp>
 #include <loopsafe/offload/worker_options.hpp>
@@ -20,8 +20,12 @@ namespace loopsafe::detail {
 // What the threads share. It lives until its owner, its threads and its callers are gone.
 class worker_core : public list_node {
 public:
-    explicit worker_core(const worker_options& limits)
-        : max_threads_(limits.max_threads),
+    using unregister = void (*)(worker_core&) noexcept;
+
+    // `forget` is called once, before it ends.
+    worker_core(const worker_options& limits, unregister forget)
+        : forget_(forget),
+          max_threads_(limits.max_threads),
           max_queued_(limits.max_queued),
           idle_timeout_(limits.idle_timeout),
           name_(limits.name)
@@ -162,7 +166,11 @@ public:
 
 private:
     ~worker_core() = default;
-    void destroy() noexcept; // in worker_registry.hpp
+    void destroy() noexcept
+    {
+        forget_(*this);
+        delete this;
+    }
 
     static const worker_core*& current() noexcept
     {
@@ -304,6 +312,7 @@ private:
         core.drop_reference();
     }
 
+    const unregister forget_;
     const std::size_t max_threads_;
     const std::size_t max_queued_;
     const std::chrono::milliseconds idle_timeout_;

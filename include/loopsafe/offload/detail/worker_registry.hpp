@@ -23,16 +23,12 @@ public:
         return *one;
     }
 
-    void add(worker_core& core) noexcept
+    worker_core* make(const worker_options& limits)
     {
+        auto* const core = new worker_core(limits, forget);
         const std::lock_guard lock(mutex_);
-        cores_.push_back(core);
-    }
-
-    void remove(worker_core& core) noexcept
-    {
-        const std::lock_guard lock(mutex_);
-        core.unlink();
+        cores_.push_back(*core);
+        return core;
     }
 
 private:
@@ -43,6 +39,12 @@ private:
         ::pthread_atfork([] { instance().before_fork(); }, [] { instance().after_fork(); },
                          [] { instance().after_fork_in_child(); });
 #endif
+    }
+
+    static void forget(worker_core& core) noexcept
+    {
+        const std::lock_guard lock(instance().mutex_);
+        core.unlink();
     }
 
     void before_fork() noexcept
@@ -69,12 +71,6 @@ private:
     std::mutex mutex_;
     intrusive_list<worker_core> cores_;
 };
-
-inline void worker_core::destroy() noexcept
-{
-    worker_registry::instance().remove(*this);
-    delete this;
-}
 
 } // namespace loopsafe::detail
 

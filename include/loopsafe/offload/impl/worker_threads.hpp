@@ -15,10 +15,7 @@ struct worker_access {
         if (limits.idle_timeout < std::chrono::milliseconds::zero())
             throw boost::system::system_error(make_error_code(errc::bad_option),
                                               "idle_timeout must not be negative");
-        auto& registry = worker_registry::instance();
-        auto* const core = new worker_core(limits);
-        registry.add(*core);
-        return core;
+        return worker_registry::instance().make(limits);
     }
 
     static std::string advice(errc code, const std::string& workers, const worker_stats& seen)

@@ -20,9 +20,9 @@ public:
     // Contexts come and go.
     void add(pool_shelf& shelf) noexcept;
     void retain(pool_shelf& shelf) noexcept { ++shelf.references; }
-    bool drop(pool_shelf& shelf) noexcept;  // true: nobody refers to the shelf any more, free it
+    bool drop(pool_shelf& shelf) noexcept; // true: nobody refers to the shelf any more, free it
     void enter(pool_shelf& shelf) noexcept { ++shelf.users; } // an acquirer or a lease
-    bool leave(pool_shelf& shelf) noexcept; // as drop()
+    bool leave(pool_shelf& shelf) noexcept;                   // as drop()
     void context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept;
     pool_slot* next_leftover(pool_shelf& shelf) noexcept;
     bool leftover_destroyed(pool_slot& slot) noexcept; // true: its lease is gone, free the slot

@@ -4,7 +4,6 @@
 
 #include <loopsafe/pool/core/core.hpp>
 
-
 #include <cstddef>
 #include <utility>
 

@@ -4,7 +4,6 @@
 
 #include <loopsafe/pool/core/machine.hpp>
 
-
 namespace loopsafe::detail {
 
 inline bool pool_core::keep(pool_slot& slot) noexcept

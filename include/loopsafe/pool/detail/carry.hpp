@@ -3,8 +3,8 @@
 #define LOOPSAFE_POOL_DETAIL_CARRY_HPP
 
 #include <loopsafe/pool/core/parking.hpp>
-#include <loopsafe/pool/detail/state.hpp>
 #include <loopsafe/pool/detail/release.hpp>
+#include <loopsafe/pool/detail/state.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 
 namespace loopsafe::detail {

@@ -5,7 +5,6 @@
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 
-
 namespace loopsafe::detail {
 
 template <class Connector, class Policy>

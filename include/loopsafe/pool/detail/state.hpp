@@ -2,18 +2,18 @@
 #ifndef LOOPSAFE_POOL_DETAIL_STATE_HPP
 #define LOOPSAFE_POOL_DETAIL_STATE_HPP
 
+#include <loopsafe/context/detail/located_executor.hpp>
+#include <loopsafe/context/residents.hpp>
+#include <loopsafe/detail/fork_generation.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
 #include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/pool/connector.hpp>
-#include <loopsafe/detail/fork_generation.hpp>
-#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/pool/core/core.hpp>
 #include <loopsafe/pool/core/parking.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
 #include <loopsafe/pool/error.hpp>
 #include <loopsafe/pool/event.hpp>
 #include <loopsafe/pool/policy.hpp>
-#include <loopsafe/context/residents.hpp>
 
 #include <exception>
 #include <functional>

@@ -3,6 +3,7 @@
 #define LOOPSAFE_POOL_DETAIL_TICKET_HPP
 
 #include <loopsafe/async/detail/timer.hpp>
+#include <loopsafe/context/pin.hpp>
 #include <loopsafe/pool/detail/state.hpp>
 
 namespace loopsafe::detail {

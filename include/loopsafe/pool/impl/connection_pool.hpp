@@ -6,7 +6,6 @@
 #include <loopsafe/async/detail/completion.hpp>
 #include <loopsafe/pool/detail/pool.hpp>
 
-
 namespace loopsafe {
 template <class Connector, class PoolPolicy>
 connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_executor& home,

@@ -4,13 +4,13 @@
 
 #include <loopsafe/async/detail/deadline.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/offload/offload.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/answer.hpp>
 #include <loopsafe/postgres/detail/request.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
 #include <loopsafe/postgres/statement.hpp>
-#include <loopsafe/offload/offload.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,9 +26,9 @@ namespace loopsafe::postgres::detail {
 
 // From the first byte sent to the last one read. Whatever ends it early, be it an exception, a
 // cancellation or the end of its frame, leaves a session that nothing can follow.
-class operation {
+class sole_use {
 public:
-    operation(session& s, stage at, const std::source_location& where) : session_(s)
+    sole_use(session& s, stage at, const std::source_location& where) : session_(s)
     {
         if (s.busy)
             throw error(errc::busy, at, {}, where);
@@ -37,9 +37,9 @@ public:
         s.busy = s.broken = true;
         s.notices.forget();
     }
-    operation(const operation&) = delete;
-    operation& operator=(const operation&) = delete;
-    ~operation() { session_.busy = false; }
+    sole_use(const sole_use&) = delete;
+    sole_use& operator=(const sole_use&) = delete;
+    ~sole_use() { session_.busy = false; }
 
     void complete() noexcept { session_.broken = false; }
 
@@ -163,7 +163,8 @@ struct outcome {
 };
 
 inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const statement& sql,
-                                              const parameters& values, stage at, operation& op)
+                                              const parameters& values, stage at,
+                                              sole_use& session_use)
 {
     auto* const handle = s->handle();
     outcome result;
@@ -189,7 +190,7 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
         }
     }
     if (finished && PQstatus(handle) == CONNECTION_OK)
-        op.complete();
+        session_use.complete();
     co_return result;
 }
 
@@ -203,11 +204,11 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     loopsafe::detail::require_home(s->home(), co_await asio::this_coro::executor,
                                    "postgres connection", to_string(at).data(), where);
     check_texts(sql, values, at);
-    operation op(*s, at, where);
+    sole_use session_use(*s, at, where);
     s->used = true;
 
     // A cancellation is met where something is waited for, and there only.
-    auto asking = ask_or_cancel(s, sql, values, at, op);
+    auto asking = ask_or_cancel(s, sql, values, at, session_use);
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
     auto done = co_await std::move(asking);

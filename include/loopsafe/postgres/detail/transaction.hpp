@@ -21,9 +21,8 @@ template <class Body, class Connection>
 using awaitable_of = std::invoke_result_t<Body&, Connection&>;
 
 template <class Body, class Connection>
-concept transaction_body =
-    std::invocable<Body&, Connection&> &&
-    loopsafe::detail::is_awaitable<std::invoke_result_t<Body&, Connection&>>;
+concept transaction_body = std::invocable<Body&, Connection&> &&
+                           loopsafe::detail::is_awaitable<std::invoke_result_t<Body&, Connection&>>;
 
 inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
 {

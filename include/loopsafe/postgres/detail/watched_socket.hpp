@@ -3,8 +3,8 @@
 #define LOOPSAFE_POSTGRES_DETAIL_WATCHED_SOCKET_HPP
 
 #include <loopsafe/context/pin.hpp>
-#include <loopsafe/detail/mute_descriptor.hpp>
 #include <loopsafe/context/residents.hpp>
+#include <loopsafe/detail/mute_descriptor.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>

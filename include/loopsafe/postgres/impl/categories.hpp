@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_IMPL_CATEGORIES_HPP
 #define LOOPSAFE_POSTGRES_IMPL_CATEGORIES_HPP
 
-#include <loopsafe/postgres/error.hpp>
+#include <loopsafe/detail/error_category.hpp>
 
 #include <array>
 #include <cerrno>
@@ -36,13 +36,14 @@ constexpr std::array<char, sqlstate_length> unpack_sqlstate(int packed) noexcept
     return text;
 }
 
-struct errc_category_type final : boost::system::error_category {
-    constexpr errc_category_type() noexcept : error_category(0x6c6f6f7073716c01u) {}
-    const char* name() const noexcept override { return "loopsafe.postgres"; }
+struct errc_table {
+    using value_type = errc;
+    static constexpr auto id = 0x6c6f6f7073716c01u;
+    static constexpr auto name = "loopsafe.postgres";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        switch (static_cast<errc>(value)) {
+        switch (value) {
         case errc::bad_conninfo: return "the connection string or an option makes no sense";
         case errc::connection_failed: return "no connection could be made";
         case errc::connection_lost: return "the connection is lost";
@@ -59,11 +60,12 @@ struct errc_category_type final : boost::system::error_category {
     }
 };
 
-struct sqlstate_category_type final : boost::system::error_category {
-    constexpr sqlstate_category_type() noexcept : error_category(0x6c6f6f7073716c02u) {}
-    const char* name() const noexcept override { return "loopsafe.postgres.sqlstate"; }
+struct sqlstate_table {
+    using value_type = int;
+    static constexpr auto id = 0x6c6f6f7073716c02u;
+    static constexpr auto name = "loopsafe.postgres.sqlstate";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
         const auto text = unpack_sqlstate(value);
         return "SQLSTATE " + std::string(text.data(), text.size());
@@ -112,20 +114,21 @@ inline bool connection_is_gone(const error_code& code) noexcept
     return false;
 }
 
-struct condition_category_type final : boost::system::error_category {
-    constexpr condition_category_type() noexcept : error_category(0x6c6f6f7073716c03u) {}
-    const char* name() const noexcept override { return "loopsafe.postgres.condition"; }
+struct condition_table {
+    using value_type = condition;
+    static constexpr auto id = 0x6c6f6f7073716c03u;
+    static constexpr auto name = "loopsafe.postgres.condition";
 
-    std::string message(int value) const override
+    static std::string message(value_type value)
     {
-        const auto c = static_cast<condition>(value);
+        const auto c = value;
         return "SQLSTATE " + std::string(sqlstate_prefix(c)) +
                (c == condition::connection_exception ? ", or a connection that is gone" : "");
     }
 
-    bool equivalent(const error_code& code, int value) const noexcept override
+    static bool covers(const error_code& code, value_type value) noexcept
     {
-        const auto c = static_cast<condition>(value);
+        const auto c = value;
         if (c == condition::connection_exception && connection_is_gone(code))
             return true;
         if (code.category() != sqlstate_category())
@@ -135,10 +138,9 @@ struct condition_category_type final : boost::system::error_category {
     }
 };
 
-// The ids make two copies in two shared libraries compare equal.
-inline constexpr errc_category_type errc_category_instance{};
-inline constexpr sqlstate_category_type sqlstate_category_instance{};
-inline constexpr condition_category_type condition_category_instance{};
+inline constexpr loopsafe::detail::category_of<errc_table> errc_category_instance{};
+inline constexpr loopsafe::detail::category_of<sqlstate_table> sqlstate_category_instance{};
+inline constexpr loopsafe::detail::category_of<condition_table> condition_category_instance{};
 
 } // namespace loopsafe::postgres::detail
 

@@ -66,10 +66,12 @@ inline bool connector::probe(connection& conn) const noexcept
     };
     if (!understood())
         return false;
-    if (const auto arrived = detail::peek(s->handle()); arrived != detail::arrival::something)
-        return arrived == detail::arrival::nothing;
+    using loopsafe::detail::arrival;
+    if (const auto first = loopsafe::detail::peek(PQsocket(s->handle()));
+        first != arrival::something)
+        return first == arrival::nothing;
     return PQconsumeInput(s->handle()) == 1 && understood() &&
-           detail::peek(s->handle()) == detail::arrival::nothing;
+           loopsafe::detail::seems_alive(PQsocket(s->handle()));
 }
 
 inline bool connector::needs_reset(const connection& conn) const noexcept

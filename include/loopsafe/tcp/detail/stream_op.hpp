@@ -4,7 +4,6 @@
 
 #include <loopsafe/context/detail/at_home.hpp>
 
-
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-/// What is behind `<loopsafe/http/client.hpp>`, which includes it, unless
-/// LOOPSAFE_SEPARATE_COMPILATION is defined. Then it is for those who give a client a policy of
-/// their own, such as `basic_keep_alive_pool<no_mutex>`.
 #ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_DEFINITIONS_HPP
 #define LOOPSAFE_HTTP_DETAIL_CLIENT_DEFINITIONS_HPP
 
 #include <loopsafe/detail/share_new.hpp>
-#include <loopsafe/http/client.hpp>
-#include <loopsafe/http/detail/client/state.hpp>
 #include <loopsafe/http/detail/client/perform.hpp>
+#include <loopsafe/http/detail/client/state.hpp>
 
+// The bodies of basic_client, which its header includes at its end.
 namespace loopsafe::http {
 
 template <class PoolPolicy, class ExecutionPolicy>

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_ON_LOOP_HPP
 #define LOOPSAFE_HTTP_DETAIL_CLIENT_ON_LOOP_HPP
 
-#include <loopsafe/context/ref.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/ref.hpp>
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/client/open_response.hpp>
 #include <loopsafe/http/detail/client/within_total.hpp>
@@ -90,7 +90,7 @@ class on_loop<State>::incoming final : public open_response {
 public:
     explicit incoming(request&& what) : x_(std::move(what)) { x_.call_.streamed = true; }
 
-    on_loop& exchange() noexcept { return x_; }
+    on_loop& way() noexcept { return x_; }
     void settle(const asio::any_io_executor& executor) { home_ = context_of(executor); }
 
     const response_head& head() const noexcept override { return x_.call_.answer; }

@@ -70,7 +70,7 @@ class on_worker<State>::incoming final : public open_response {
 public:
     explicit incoming(request&& what) : x_(std::move(what)) { x_.call_->streamed = true; }
 
-    on_worker& exchange() noexcept { return x_; }
+    on_worker& way() noexcept { return x_; }
     void settle(const asio::any_io_executor&) noexcept {}
 
     const response_head& head() const noexcept override { return x_.call_->answer; }

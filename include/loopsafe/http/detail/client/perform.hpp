@@ -2,9 +2,9 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_PERFORM_HPP
 #define LOOPSAFE_HTTP_DETAIL_CLIENT_PERFORM_HPP
 
-#include <loopsafe/http/detail/client/state.hpp>
 #include <loopsafe/http/detail/client/on_loop.hpp>
 #include <loopsafe/http/detail/client/on_worker.hpp>
+#include <loopsafe/http/detail/client/state.hpp>
 #include <loopsafe/http/detail/client/within_total.hpp>
 #include <loopsafe/http/incoming.hpp>
 
@@ -24,7 +24,7 @@
 namespace loopsafe::http::detail {
 
 template <class State>
-using exchange_on = std::conditional_t<State::offloaded, on_worker<State>, on_loop<State>>;
+using way_of = std::conditional_t<State::offloaded, on_worker<State>, on_loop<State>>;
 
 // Whether a request whose connection broke may be sent once more (RFC 9110, 9.2.2). What counts is
 // what was seen, not what the error is called.
@@ -54,7 +54,7 @@ inline asio::awaitable<void> authorize(call& c)
 }
 
 template <class State>
-asio::awaitable<void> permit(State& self, exchange_on<State>& x, std::source_location where)
+asio::awaitable<void> permit(State& self, way_of<State>& x, std::source_location where)
 {
     call& c = x.the_call();
     c.answer.seen.stage = stage::wait;
@@ -62,7 +62,7 @@ asio::awaitable<void> permit(State& self, exchange_on<State>& x, std::source_loc
 }
 
 template <class State>
-asio::awaitable<void> acquire(State& self, typename State::server& at, exchange_on<State>& x,
+asio::awaitable<void> acquire(State& self, typename State::server& at, way_of<State>& x,
                               std::source_location where)
 {
     call& c = x.the_call();
@@ -78,29 +78,29 @@ class outcome;
 template <class State>
 class outcome<State, response> {
 public:
-    explicit outcome(request&& what) : x_(std::make_unique<exchange_on<State>>(std::move(what))) {}
+    explicit outcome(request&& what) : x_(std::make_unique<way_of<State>>(std::move(what))) {}
     outcome(const char* method, std::string&& url, request_body&& body)
-        : x_(std::make_unique<exchange_on<State>>(method, std::move(url), std::move(body)))
+        : x_(std::make_unique<way_of<State>>(method, std::move(url), std::move(body)))
     {
     }
 
-    exchange_on<State>& exchange() noexcept { return *x_; }
+    way_of<State>& way() noexcept { return *x_; }
     response&& take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
 
 private:
     // Not in the frame: one of more than 1020 bytes Asio does not keep for the next call, and to
     // make place for it, it lets go of one that it has kept.
-    std::unique_ptr<exchange_on<State>> x_;
+    std::unique_ptr<way_of<State>> x_;
 };
 
 template <class State>
 class outcome<State, std::unique_ptr<open_response>> {
-    using incoming = typename exchange_on<State>::incoming;
+    using incoming = typename way_of<State>::incoming;
 
 public:
     explicit outcome(request&& what) : incoming_(std::make_unique<incoming>(std::move(what))) {}
 
-    exchange_on<State>& exchange() noexcept { return incoming_->exchange(); }
+    way_of<State>& way() noexcept { return incoming_->way(); }
     std::unique_ptr<open_response> take(const asio::any_io_executor& executor)
     {
         incoming_->settle(executor);
@@ -119,7 +119,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     auto made = std::move(wanted); // which lets go of its connection when this ends
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     self->require_home(executor, "send", where);
-    auto& x = made.exchange();
+    auto& x = made.way();
     call& c = x.the_call();
     try {
         auto& at = self->prepare(c, executor);

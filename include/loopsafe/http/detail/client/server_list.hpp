@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_SERVER_LIST_HPP
 #define LOOPSAFE_HTTP_DETAIL_CLIENT_SERVER_LIST_HPP
 
-#include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/detail/url_view.hpp>
+#include <loopsafe/http/detail/wire/request_head.hpp>
 
 #include <algorithm>
 #include <cstddef>

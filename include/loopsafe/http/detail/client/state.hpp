@@ -2,12 +2,12 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
 #define LOOPSAFE_HTTP_DETAIL_CLIENT_STATE_HPP
 
-#include <loopsafe/pool/connection_pool.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/detail/share_new.hpp>
-#include <loopsafe/http/detail/connection/connector.hpp>
 #include <loopsafe/http/detail/client/server_list.hpp>
+#include <loopsafe/http/detail/connection/connector.hpp>
 #include <loopsafe/offload/connection_pool.hpp>
+#include <loopsafe/pool/connection_pool.hpp>
 
 #include <boost/asio/use_awaitable.hpp>
 

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTION_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTION_HPP
 
-#include <loopsafe/http/detail/connection/answer_forecast.hpp>
 #include <loopsafe/http/detail/call.hpp>
+#include <loopsafe/http/detail/connection/answer_forecast.hpp>
 #include <loopsafe/http/detail/connection/lazy_deadline.hpp>
 #include <loopsafe/http/detail/connection/receiver.hpp>
 #include <loopsafe/http/detail/connection/standing.hpp>

@@ -2,11 +2,11 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTOR_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_CONNECTOR_HPP
 
-#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/async/detail/deadline.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connection/connection.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
+#include <loopsafe/pool/connector.hpp>
 #include <loopsafe/tls/detail/handshake.hpp>
 
 #include <boost/asio/bind_executor.hpp>

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_RECEIVER_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_RECEIVER_HPP
 
-#include <loopsafe/http/detail/connection/buffer.hpp>
 #include <loopsafe/http/detail/call.hpp>
+#include <loopsafe/http/detail/connection/buffer.hpp>
 #include <loopsafe/http/detail/wire/response_decoder.hpp>
 
 #include <boost/asio/buffer.hpp>
