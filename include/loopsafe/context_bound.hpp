@@ -6,7 +6,7 @@
 ///
 ///     std::optional<loopsafe::context_bound<asio::steady_timer>> timer; // kept anywhere
 ///
-///     timer.emplace(io);                               // its home
+///     timer.emplace(io, io);                           // its home, and what a timer takes
 ///     timer->get(io.get_executor()).expires_after(1s); // refused from another context
 ///
 /// When the context dies, the value dies with it, in the right order.

@@ -35,38 +35,33 @@ inline std::string server(const std::string& more = {})
     return variable("LOOPSAFE_POSTGRES") + ' ' + more;
 }
 
-// Runs a coroutine to its end on a context that may be used again.
+// Runs a coroutine to its end, and what it leaves on the context, which may be used again.
+inline void run_all(asio::io_context& context, asio::awaitable<void> operation)
+{
+    std::exception_ptr failure;
+    bool ended = false;
+    context.restart();
+    asio::co_spawn(context, std::move(operation), [&](std::exception_ptr e) {
+        failure = e;
+        ended = true;
+    });
+    context.run();
+    REQUIRE(ended);
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
 template <class Body>
 auto run_on(asio::io_context& context, Body body)
 {
     using value_type = typename std::invoke_result_t<Body&>::value_type;
-    std::exception_ptr failure;
-    bool ended = false;
-    context.restart();
     if constexpr (std::is_void_v<value_type>) {
-        asio::co_spawn(context, body(), [&](std::exception_ptr e) {
-            failure = e;
-            ended = true;
-        });
-        context.run();
-        REQUIRE(ended);
-        if (failure)
-            std::rethrow_exception(failure);
+        run_all(context, body());
     } else {
         std::optional<value_type> value;
-        asio::co_spawn(
-            context,
-            [](Body& b, std::optional<value_type>& v) -> asio::awaitable<void> {
-                v.emplace(co_await b());
-            }(body, value),
-            [&](std::exception_ptr e) {
-                failure = e;
-                ended = true;
-            });
-        context.run();
-        REQUIRE(ended);
-        if (failure)
-            std::rethrow_exception(failure);
+        run_all(context, [](Body& b, std::optional<value_type>& v) -> asio::awaitable<void> {
+            v.emplace(co_await b());
+        }(body, value));
         return *std::move(value);
     }
 }

@@ -49,7 +49,8 @@ public:
     /// The residents of the context of `executor`.
     /// Preconditions: `executor` names a context that has not been destroyed.
     /// Exception safety: strong (the first call for a context allocates).
-    static residents& of(const boost::asio::any_io_executor& executor);
+    template <detail::executor_type Executor>
+    static residents& of(const Executor& executor);
 
     explicit residents(boost::asio::execution_context& context);
     inline ~residents() override;
@@ -111,7 +112,9 @@ inline residents::~residents()
     sweep();
 }
 
-inline residents& residents::of(const boost::asio::any_io_executor& executor)
+// A template, so that only who calls it pays for compiling a timer.
+template <detail::executor_type Executor>
+residents& residents::of(const Executor& executor)
 {
     auto& context = boost::asio::query(executor, boost::asio::execution::context);
     if (!boost::asio::has_service<residents>(context))

@@ -7,6 +7,7 @@
 #include <loopsafe/postgres/detail/handshake.hpp>
 #include <loopsafe/postgres/detail/parked_session.hpp>
 #include <loopsafe/postgres/diagnostics.hpp>
+#include <loopsafe/tcp/detail/probe.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -138,7 +139,6 @@ private:
 } // namespace loopsafe::postgres
 
 #include <loopsafe/postgres/impl/connector.hpp>
-#include <loopsafe/tcp/detail/probe.hpp>
 
 namespace loopsafe::postgres {
 

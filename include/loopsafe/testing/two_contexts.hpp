@@ -11,41 +11,54 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 namespace loopsafe::testing {
+
+namespace detail {
+
+// Not a template, so that a test file compiles it once whatever its operations give.
+inline void run_to_end(boost::asio::io_context& context, boost::asio::awaitable<void> operation)
+{
+    struct ending {
+        std::exception_ptr error;
+        bool reached = false;
+    };
+    const auto end = std::make_shared<ending>(); // the operation may end after this function
+    boost::asio::co_spawn(context, std::move(operation), [end](const std::exception_ptr& error) {
+        end->error = error;
+        end->reached = true;
+    });
+    context.restart();
+    while (!end->reached && context.run_one() != 0) {}
+    if (end->error != nullptr)
+        std::rethrow_exception(end->error);
+    if (!end->reached)
+        throw std::logic_error("testing::run_on: nothing will wake the operation");
+}
+
+template <class T>
+boost::asio::awaitable<void> keep_result(boost::asio::awaitable<T> operation,
+                                         std::shared_ptr<std::optional<T>> value)
+{
+    value->emplace(co_await std::move(operation));
+}
+
+} // namespace detail
 
 /// Runs `operation` on `context` to its end and gives its result. Other work of the context goes on
 /// meanwhile. Throws what the operation throws, and `std::logic_error` when nothing can wake it.
 template <class T>
 T run_on(boost::asio::io_context& context, boost::asio::awaitable<T> operation)
 {
-    struct outcome {
-        std::optional<std::conditional_t<std::is_void_v<T>, bool, T>> value;
-        std::exception_ptr error;
-        bool done = false;
-    };
-    const auto result = std::make_shared<outcome>(); // the operation may end after this function
-    boost::asio::co_spawn(
-        context,
-        [](auto inner, auto out) -> boost::asio::awaitable<void> {
-            if constexpr (std::is_void_v<T>)
-                co_await std::move(inner);
-            else
-                out->value.emplace(co_await std::move(inner));
-        }(std::move(operation), result),
-        [result](const std::exception_ptr& error) {
-            result->error = error;
-            result->done = true;
-        });
-    context.restart();
-    while (!result->done && context.run_one() != 0) {}
-    if (result->error != nullptr)
-        std::rethrow_exception(result->error);
-    if (!result->done)
-        throw std::logic_error("testing::run_on: nothing will wake the operation");
-    if constexpr (!std::is_void_v<T>)
-        return std::move(*result->value);
+    if constexpr (std::is_void_v<T>) {
+        detail::run_to_end(context, std::move(operation));
+    } else {
+        const auto value = std::make_shared<std::optional<T>>();
+        detail::run_to_end(context, detail::keep_result(std::move(operation), value));
+        return std::move(**value);
+    }
 }
 
 /// Two contexts, and one that can be replaced: the smallest set-up in which loop safety shows.
