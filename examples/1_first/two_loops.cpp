@@ -3,7 +3,7 @@
 // A server with one context for each core, and one client that they share: each context keeps its
 // own connections to the back end.
 
-#include "http_server.hpp"
+#include "../support/http_server.hpp"
 
 #include <loopsafe/http.hpp>
 
