@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What a warm start costs over a link with a round trip of 0, 1, 5 and 20 ms, for each pool policy.
+// What a warm start costs with each pool policy, over links with a round trip of 0 to 20 ms.
 //
 // Each start is timed from before its context is made until that is gone: one acquire, one exchange
 // with a TLS or PostgreSQL server, one release. Connects are counted by the servers.
@@ -13,9 +13,9 @@
 // --quick: few starts, and only the counts are judged. --plot: the figures as SVG.
 // LOOPSAFE_POSTGRES: conninfo, LOOPSAFE_POSTGRES_PORT, LOOPSAFE_POSTGRES_LOG: the server's log
 
+#include "../support/tls_echo_server.hpp"
 #include "delay_proxy.hpp"
 #include "plot.hpp"
-#include "tls_echo_server.hpp"
 
 #include <loopsafe.hpp>
 #include <loopsafe/postgres.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A pool belongs to the context that it was made with, and says so when another one asks.
+// A pool belongs to the context that it was made with: used from another one, it refuses.
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>

@@ -22,8 +22,8 @@
 #include <thread>
 #include <utility>
 
-/// Sends back what it is sent, from a thread of its own, and counts its handshakes. It proves to be
-/// "localhost" with a certificate that it has signed itself.
+/// Sends back what it receives, on a thread of its own, and counts its handshakes. Its certificate
+/// is for "localhost" and signed by itself.
 class tls_echo_server {
 public:
     tls_echo_server()
@@ -44,7 +44,7 @@ public:
     std::size_t handshakes() const { return handshakes_; }
     std::size_t resumed() const { return resumed_; }
 
-    /// Makes a client believe in this server, and in no other.
+    /// Adds this server's certificate to those that a client trusts.
     void trust_me(SSL_CTX* client) const
     {
         require(X509_STORE_add_cert(SSL_CTX_get_cert_store(client), certificate_.get()) == 1);

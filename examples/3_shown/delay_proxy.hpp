@@ -20,12 +20,12 @@
 #include <utility>
 #include <vector>
 
-/// A link to a server with a round trip of its own: a TCP proxy on a thread of its own, which
-/// passes on all that comes half a round trip later, in order, as much at a time as there is.
+/// A link with a given round trip: a TCP proxy on a thread of its own. It passes on whatever comes
+/// half a round trip later and in order.
 ///
 /// On loopback the kernel completes a connect at once, so its round trip is added here: what a
-/// client sends within the first round trip counts as sent at its end, and the server hears of the
-/// client when that arrives.
+/// client sends within the first round trip counts as sent at its end, and the proxy connects to
+/// the server when that arrives.
 class delay_proxy {
 public:
     delay_proxy(boost::asio::ip::tcp::endpoint server, std::chrono::nanoseconds round_trip)

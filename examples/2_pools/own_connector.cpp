@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A pool of something of your own: a connector for a line protocol with a greeting.
+// A pool of your own connections: a connector for a line protocol with a greeting.
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>

@@ -15,8 +15,8 @@
 #include <thread>
 #include <utility>
 
-/// A small server of Beast's on a thread of its own: says "hello" to whatever is asked, and counts
-/// its connections.
+/// A small HTTP server, made with Beast, on a thread of its own. It answers every request with
+/// "hello" and counts its connections.
 class http_server {
 public:
     http_server() : thread_([this] { context_.run(); })

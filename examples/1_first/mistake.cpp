@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The mistake that the README begins with, made on purpose: a pool that outlives its io_context.
+// The mistake that the README begins with: a pool outlives its io_context, and is refused.
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>

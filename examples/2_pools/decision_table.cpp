@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Which pool for which program: every row is run, and the output is the table in the README.
+// Which pool for which program: runs every row, and prints the table of the README.
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>
@@ -19,7 +19,7 @@ using null_pool = loopsafe::connection_pool<tcp_connector, loopsafe::null_pool>;
 using shelf_pool = loopsafe::connection_pool<tcp_connector, loopsafe::per_context_pool>;
 using carry_pool = loopsafe::connection_pool<tcp_connector, loopsafe::carry_over_pool>;
 
-// The peer's context is not run: the kernel accepts for it.
+// The peer's context is never run: the kernel completes the connects.
 asio::io_context peer_context;
 tcp::acceptor peer(peer_context, {asio::ip::address_v4::loopback(), 0});
 const tcp_connector to_peer(peer.local_endpoint());

@@ -11,9 +11,8 @@
 #include <utility>
 #include <vector>
 
-/// A picture in SVG that needs nothing else: panels side by side with one logarithmic scale, at
-/// most five lines in each, labelled where they end. It follows the reader's choice of light or
-/// dark.
+/// A stand-alone SVG: panels side by side with one logarithmic scale, at most five lines in each,
+/// labelled where they end. It follows the reader's choice of light or dark.
 namespace plot {
 
 struct line {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A client that is closed after its loop has gone: five endings of one program.
+// An HTTP client that is closed after its event loop is gone: five endings of one program.
 //
-// The host runs a loop for each invocation; the client is kept between them and closed at the end
-// of the program, when its loop is long gone. This program is built with AddressSanitizer.
+// The host runs a loop for each invocation. The client is kept between them and closed at the end
+// of the program, long after its loop. This program is built with AddressSanitizer.
 
-#include "http_server.hpp"
+#include "../support/http_server.hpp"
 
 #include <loopsafe.hpp>
 #include <loopsafe/http.hpp>
@@ -59,7 +59,7 @@ void close_bare_beast_too_late(tcp::endpoint server)
     client.close(); // its context is gone
 }
 
-// In a process of its own, whose last words are shown.
+// Runs in a process of its own: what that prints to standard error.
 std::string report_of(tcp::endpoint server)
 {
     int ends[2];
@@ -169,7 +169,7 @@ int main(int count, char** words)
         return {"safe: there was nothing to close", again + ", a connection each time"};
     });
     const auto from = report.find("==ERROR");
-    std::printf("\nThe first ending, as AddressSanitizer tells it:\n%s\n",
+    std::printf("\nWhat AddressSanitizer reports of the first ending:\n%s\n",
                 from == std::string::npos ? report.c_str() : report.substr(from, 900).c_str());
     return from == std::string::npos ? 1 : 0;
 }

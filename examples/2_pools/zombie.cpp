@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A worker keeps its database pool while each invocation runs a fresh context: the zombie story.
+// The zombie story: a worker keeps its database pool, and each invocation runs a fresh context.
 //
 // Five warm starts for each pool policy, against a real PostgreSQL server. Each start runs six
 // queries, two at once. Connects are counted twice: by the pool, and by the server in its log.
@@ -208,7 +208,7 @@ int main(int argc, char** argv)
 
     if (!json)
         std::printf("\nConnects are those in the server's log; the pools counted %s.\n"
-                    "\nWhat the refused starts were told:\n\n%s\n",
+                    "\nThe error of the refused starts:\n\n%s\n",
                     counted_alike ? "the same" : "DIFFERENTLY", refusal_text.c_str());
     if (!as_promised || !counted_alike)
         std::fprintf(stderr, "zombie: the counts are not what the policies promise\n");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A small command-line client: fetch URL, with --help for the rest.
+// A small command-line HTTP client: fetch URL; --help lists its options.
 
 #include <loopsafe.hpp>
 #include <loopsafe/http.hpp>
@@ -20,17 +20,17 @@ namespace http = loopsafe::http;
 
 constexpr const char* usage =
     "fetch [OPTION...] URL\n"
-    "  -X METHOD           the method; POST where there is a body, else GET\n"
-    "  -H 'NAME: VALUE'    a field; may be given again\n"
-    "  -d FILE             the body\n"
-    "  -o FILE             where the body of the response goes, in place of standard output\n"
-    "  -i                  the status and the fields, too\n"
-    "  -n COUNT            asks as often\n"
+    "  -X METHOD           the method; by default POST with a body, else GET\n"
+    "  -H 'NAME: VALUE'    a header; may be repeated\n"
+    "  -d FILE             sends this file as the body\n"
+    "  -o FILE             writes the response body there, not to standard output\n"
+    "  -i                  prints the status and the headers, too\n"
+    "  -n COUNT            sends the request so many times\n"
     "  --pool POLICY       keep_alive (default), null or per_context\n"
-    "  --offload           on a worker thread\n"
-    "  --cacert FILE       trusts these roots in place of the system's\n"
-    "  --insecure          believes any server\n"
-    "  --timeout SECONDS   from first to last\n";
+    "  --offload           runs the requests on a worker thread\n"
+    "  --cacert FILE       trusts these root certificates, not the system's\n"
+    "  --insecure          does not verify the server\n"
+    "  --timeout SECONDS   limits each request as a whole\n";
 
 struct wanted {
     std::string url;
@@ -60,7 +60,7 @@ std::optional<wanted> parse(const std::vector<std::string>& words)
         const auto& word = words[i];
         const auto value = [&] {
             if (i + 1 == words.size())
-                throw std::runtime_error(word + " wants a value");
+                throw std::runtime_error(word + " needs a value");
             return words[++i];
         };
         if (word == "--help")
@@ -91,7 +91,7 @@ std::optional<wanted> parse(const std::vector<std::string>& words)
         } else if (word == "--timeout") {
             w.options.timeouts.total = std::chrono::seconds(std::stoi(value()));
         } else if (word.starts_with("-") || !w.url.empty()) {
-            throw std::runtime_error("what is " + word + "? --help says what there is");
+            throw std::runtime_error("unknown argument " + word + "; --help lists them");
         } else {
             w.url = word;
         }
@@ -177,7 +177,8 @@ asio::awaitable<void> fetch_as_wanted(const wanted& w, std::FILE* to)
                          : fetch_with<http::basic_client<null_pool>>(w, to);
     if (w.pool == "per_context" && !w.offload)
         return fetch_with<http::basic_client<per_context_pool>>(w, to);
-    throw std::runtime_error("no such combination of --pool and --offload");
+    throw std::runtime_error("--pool " + w.pool + (w.offload ? " --offload" : "") +
+                             " is not supported");
 }
 
 int main(int count, char** words)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// One context per core, one pool for all: each context keeps its own connections.
+// One pool for a context per core: each context keeps its own connections.
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>

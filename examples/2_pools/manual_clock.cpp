@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A user's test of code that takes a pool: no network, no waiting, time moves when told.
+// A test of your own code that uses a pool: no network, no waiting, and a clock that you move.
 
 #include <loopsafe.hpp>
 #include <loopsafe/testing/manual_clock.hpp>
@@ -40,7 +40,7 @@ int main()
 
     testing::manual_clock::move(0s, 0s, 120s);
     testing::run_on(context, pool.acquire()).release();
-    expect(script->opened == 3, "also when a freeze has stopped the monotonic clock");
+    expect(script->opened == 3, "also after a freeze that stopped the monotonic clock");
 
     auto held = testing::run_on(context, pool.acquire());
     bool timed_out = false;
@@ -48,9 +48,9 @@ int main()
         [&](loopsafe::error_code ec, auto) { timed_out = ec == loopsafe::errc::acquire_timeout; });
     context.restart();
     context.poll();
-    expect(!timed_out, "who finds every connection taken waits");
+    expect(!timed_out, "a caller waits while every connection is taken");
     testing::manual_clock::advance(context, 5s);
     context.restart();
     context.run();
-    expect(timed_out, "and gives up at the deadline");
+    expect(timed_out, "and it gives up at the deadline");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A call that blocks leaves the loop to everybody else: the longest gap between two ticks.
+// A blocking call on a worker thread: how long the event loop stands still, with and without it.
 
 #include <loopsafe.hpp>
 
@@ -17,7 +17,7 @@ using clock_type = std::chrono::steady_clock;
 
 constexpr auto tick = 1ms;
 
-// Stands for a driver, a file system, a compression: whatever has no asynchronous interface.
+// Stands for a driver, a file system or a compressor: anything without an asynchronous interface.
 int blocking_call()
 {
     std::this_thread::sleep_for(50ms);
