@@ -32,7 +32,7 @@ inline origin checked_origin(const url_view& parts, std::string_view text)
         error_code ec;
         const auto address = boost::asio::ip::make_address_v6(made.host, ec);
         if (ec || address.scope_id() != 0 || made.host.find('%') != std::string::npos)
-            refuse_it("an IPv6 address in brackets must be valid and have no zone");
+            refuse_it("brackets must hold an IPv6 address without a zone");
         made.host = address.to_string();
     } else {
         std::transform(made.host.begin(), made.host.end(), made.host.begin(), lower);
