@@ -167,7 +167,7 @@ public:
 
     /// Sends a request and lends the response to `fn` while its body is still arriving; returns the
     /// result of `fn`. If `fn` does not read the body to its end, the connection is closed, unless
-    /// the rest has already arrived (with `thread_offload`, even then).
+    /// the rest has already arrived; with `thread_offload` it is always closed.
     ///
     /// Context, cancellation, errors: as `send()`; what `fn` throws.
     template <class F>

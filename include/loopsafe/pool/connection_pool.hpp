@@ -67,7 +67,7 @@ class connection_pool<Connector, PoolPolicy, on_context> {
                   "the policy does not meet the concept loopsafe::pool_policy");
     static_assert(!carries_over<PoolPolicy> || can_carry<Connector>,
                   "carry_over_pool needs a connector that meets the concept loopsafe::can_carry "
-                  "(static_assert that to see what is missing); instead use per_context_pool "
+                  "(static_assert that to see what is missing); otherwise use per_context_pool "
                   "or null_pool");
     using state = detail::pool_state<Connector, PoolPolicy>;
 

@@ -54,7 +54,7 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 /// How connections of one kind are made, judged and probed.
 ///
 /// All members are called through a const reference, possibly from several threads at once.
-/// Closing is the destructor of the connection. Two more members are used where they exist, and
+/// Closing is the destructor of the connection. Two more members are used if they exist, and
 /// those of `can_carry`:
 ///
 /// * `awaitable<void> reset(connection) const` resets a reused connection to the state of a new

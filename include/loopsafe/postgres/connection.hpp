@@ -132,8 +132,8 @@ public:
 
     /// For other uses, such as COPY and PQnotifies; null when closed.
     ///
-    /// The connection keeps ownership. libpq is in non-blocking mode; code that uses it must leave
-    /// it between messages. Its descriptor may be polled, but belongs to libpq.
+    /// The connection keeps ownership. libpq is in non-blocking mode; after using it, leave it
+    /// between messages. Its descriptor may be polled, but belongs to libpq.
     PGconn* native_handle() const noexcept { return session_ ? session_->handle() : nullptr; }
 
 private:

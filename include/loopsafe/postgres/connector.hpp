@@ -40,8 +40,8 @@ struct connector_options {
     reset_session reset = reset_session::if_used;
 
     /// Whether a connection may be reused after the server has answered one of its statements with
-    /// an error. This is safe if the session is reset, and saves a new connection after, say, each
-    /// unique_violation.
+    /// an error. An error leaves nothing behind but the session's state, so this is safe if the
+    /// session is reset; it saves a new connection after, say, each unique_violation.
     bool reuse_after_error = false;
 
     /// Whether a statement that a session runs again is prepared on the server (see `statement`). A
@@ -74,8 +74,8 @@ public:
     /// password file are used, and TLS as libpq offers it (`sslmode`, ...).
     ///
     /// Unless the string sets them, it adds `gssencmode=disable`, which saves a round trip,
-    /// `client_encoding=UTF8` and `fallback_application_name=loopsafe`. `connect_timeout` has no
-    /// effect: the pool's applies.
+    /// `client_encoding=UTF8` and `fallback_application_name=loopsafe`. libpq's `connect_timeout`
+    /// has no effect: the pool's applies.
     /// `on_notice` is called for every notice; without it notices are dropped, never printed.
     /// Errors: `errc::bad_conninfo` in `stage::configure`, with the name of the invalid part.
     explicit connector(const std::string& conninfo, connector_options options = {},

@@ -89,7 +89,7 @@ private:
 ///
 /// Errors: as `runner::run()`. An exception of `main` takes precedence over the first error of a
 /// task.
-/// Thread safety: safe; each thread may have one `run()` under way.
+/// Thread safety: safe; each thread may have one `run()` in progress.
 template <main_function Main>
 detail::result_of_main<Main> run(Main&& main,
                                  std::source_location where = std::source_location::current());

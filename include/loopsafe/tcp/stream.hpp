@@ -63,7 +63,7 @@ public:
             });
     }
 
-    /// Writes some bytes. As `async_read_some`.
+    /// Writes some bytes. Otherwise as `async_read_some`.
     template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
                                       Token = boost::asio::deferred_t>
     auto async_write_some(const ConstBuffers& buffers, Token&& token = {})

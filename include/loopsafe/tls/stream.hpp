@@ -73,7 +73,8 @@ public:
                         [buffers](detail::tls_channel&) { return detail::to_read(buffers); });
     }
 
-    /// Writes some bytes, at most one record; small buffers are combined. As `async_read_some`.
+    /// Writes some bytes, at most one record; small buffers are combined. Otherwise as
+    /// `async_read_some`.
     template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
                                       Token = boost::asio::deferred_t>
     auto async_write_some(const ConstBuffers& buffers, Token&& token = {})

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
-// A timer that somebody waits on.
+// A timer that an operation waits on.
 namespace loopsafe::detail {
 
 // A limit beyond the range of the timer's clock is no limit.

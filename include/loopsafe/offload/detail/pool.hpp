@@ -70,7 +70,7 @@ private:
     }
 };
 
-// A connection on loan, shared by the lease and a function under way.
+// A connection on loan, shared by the lease and a function in progress.
 template <class Connector, class Policy>
 struct offloaded_loan {
     using pool_type = offloaded_pool<Connector, Policy>;

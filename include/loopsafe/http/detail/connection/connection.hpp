@@ -64,7 +64,7 @@ public:
     }
 
     // Sends the request, with a body that is in memory, and reads the response: all of it, or only
-    // its head where the caller reads the body.
+    // its head if the caller reads the body.
     asio::awaitable<void> exchange(call& c)
     {
         send_at_once(c);
