@@ -42,7 +42,7 @@ enum class errc {
 
     // The server's response: the connection is closed.
     no_response,          ///< the connection was closed without a response
-    incomplete,           ///< it closed the connection in the middle of a response
+    incomplete,           ///< the connection was closed in the middle of a response
     bad_head,             ///< a malformed status line or field
     bad_version,          ///< neither HTTP/1.1 nor HTTP/1.0
     bad_status,           ///< a status outside 100 to 599

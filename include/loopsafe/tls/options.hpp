@@ -32,8 +32,8 @@ struct tls_options {
     std::string certificate_file = {};
     std::string private_key_file = {};
 
-    /// Whether a new connection resumes an earlier session, which skips the certificates. A ticket
-    /// of TLS 1.3 is used once (RFC 8446, C.4).
+    /// Whether a new connection resumes an earlier session, which saves the exchange of
+    /// certificates. A ticket of TLS 1.3 is used once (RFC 8446, C.4).
     bool resume_sessions = true;
 
     /// For other settings: called once, after all of the above have been applied.
