@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_CONNECTOR_HPP
 #define LOOPSAFE_CONNECTOR_HPP
 
-/// The concept to meet for connections of your own: how one is born, probed and closed.
+/// The concept that your own kind of connection must meet: how one is made, probed and closed.
 ///
 ///     struct my_connector {
 ///         using connection_type = my_connection;

@@ -2,11 +2,11 @@
 #ifndef LOOPSAFE_CONTEXT_LOCAL_FACE_HPP
 #define LOOPSAFE_CONTEXT_LOCAL_FACE_HPP
 
-/// One `T` for each context, made when a context first asks.
+/// One `T` for each context, made when the context first uses it.
 ///
-///     loopsafe::context_local<cache> caches; // at namespace scope
+///     using caches = loopsafe::context_local<cache>;
 ///
-///     caches.get(co_await asio::this_coro::executor).put(key, value);
+///     caches::in(co_await asio::this_coro::executor).put(key, value);
 #include <loopsafe/context/local.hpp>
 
 #endif

@@ -19,27 +19,27 @@ namespace loopsafe {
 
 using boost::system::error_code;
 
-/// What can go wrong, apart from what the operating system and the peer report.
+/// Errors of this library, besides those of the operating system and the peer.
 enum class errc {
     wrong_context = 1, ///< used from a living context that is not the resource's home
     context_closed,    ///< the resource's home context is gone
     no_context,    ///< the caller names no context: empty executor, system_executor, plain callback
     lease_expired, ///< the lease is empty, or its context is gone
     pool_closed,   ///< the pool was closed
-    acquire_timeout, ///< every connection was taken until the deadline for waiting
-    connect_timeout, ///< a new connection was not ready before the deadline for connecting
-    queue_full,      ///< as many callers wait as the pool, or the worker threads, allow
-    close_timeout,   ///< leases were still out at the deadline for draining
-    nested_run,      ///< run() called by code that already runs inside run()
+    acquire_timeout, ///< no connection became free within `acquire_timeout`
+    connect_timeout, ///< a new connection was not ready within `connect_timeout`
+    queue_full,      ///< the queue of the pool, or of the worker threads, is full
+    close_timeout,   ///< leases were still out when the limit of `async_close()` passed
+    nested_run,      ///< run() was called inside run()
     main_stuck,      ///< the context ran out of work before main completed
-    bad_option,      ///< an option that makes no sense, named in the message
+    bad_option,      ///< an invalid option, named in the message
     workers_closed,  ///< the worker threads were closed
     would_deadlock,  ///< a worker thread would wait for its own set of threads
     no_thread,       ///< no worker thread could be started
-    busy             ///< a call that was abandoned still uses the connection
+    busy             ///< an abandoned call still uses the connection
 };
 
-/// Groups of errors, for callers who act alike on several of them.
+/// Groups of errors that callers usually handle alike.
 enum class condition {
     context_misuse = 1, ///< wrong_context, context_closed, no_context, lease_expired
     timeout,            ///< acquire_timeout, connect_timeout, close_timeout
@@ -54,21 +54,21 @@ const boost::system::error_category& condition_category() noexcept;
 error_code make_error_code(errc e) noexcept;
 boost::system::error_condition make_error_condition(condition c) noexcept;
 
-/// How a context was first met.
+/// How a context first became known.
 enum class context_origin : std::uint8_t { none, seen, named, run, runner };
 
-/// What is known of one context, copied at the time of the error.
+/// What is known about one context, copied at the time of the error.
 struct context_info {
     std::uint64_t number = 0; ///< 0: no context
     std::string name;
     bool alive = false;
     context_origin origin = context_origin::none;
-    std::source_location where = {}; ///< of run, runner, the naming, or the first meeting
+    std::source_location where = {}; ///< of run, runner, name_context, or the first use
 
     explicit operator bool() const noexcept { return number != 0; }
 };
 
-/// Everything that a refusal can say.
+/// Everything that is known about a refusal.
 struct context_report {
     errc code = errc::wrong_context;
     std::string resource;           ///< what was used, with its name
@@ -78,14 +78,14 @@ struct context_report {
     std::source_location used = {}; ///< where it was attempted
     std::string advice;             ///< what to do instead
 
-    /// The whole text, several lines. Complexity: linear in its length.
+    /// The whole text, on several lines. Complexity: linear in its length.
     std::string to_string() const;
 };
 
-/// Thrown when a resource is used from a context that is not its home.
+/// Thrown when a resource is used on a context that is not its home.
 ///
 /// `what()` is the whole report; `code()` is the `errc`.
-/// Thread safety: as an exception object, copies share one immutable report.
+/// Thread safety: as an exception object; copies share one immutable report.
 class context_error : public boost::system::system_error {
 public:
     explicit context_error(context_report report);

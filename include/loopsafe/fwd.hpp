@@ -4,12 +4,13 @@
 
 #include <loopsafe/config.hpp>
 
-/// Every public name, and the only place with default template arguments.
+/// Every public class, by room; the only place with default template arguments.
 namespace loopsafe {
 
-// beside the rooms
+// for all rooms
 enum class errc;
 enum class condition;
+enum class context_origin : unsigned char;
 struct context_info;
 struct context_report;
 class context_error;
@@ -21,11 +22,15 @@ template <class T>
 class context_bound;
 template <class T>
 class context_local;
+class context_pin;
+class resident;
+class residents;
 
 // pool
 class pool_mutex;
 struct no_mutex;
 struct pool_clock;
+struct clock_reading;
 template <class Mutex = pool_mutex, class Clock = pool_clock>
 struct basic_keep_alive_pool;
 template <class Mutex = pool_mutex, class Clock = pool_clock>
@@ -38,10 +43,16 @@ using keep_alive_pool = basic_keep_alive_pool<>;
 using null_pool = basic_null_pool<>;
 using per_context_pool = basic_per_context_pool<>;
 using carry_over_pool = basic_carry_over_pool<>;
+struct kept_connection_options;
+struct single_use_options;
+struct carried_connection_options;
+struct acquire_options;
+struct pool_event;
 struct pool_stats;
+struct lease_holder;
 struct pool_report;
 class pool_error;
-struct acquire_options;
+enum class close_reason;
 struct on_context;
 struct thread_offload;
 template <class Connector, class PoolPolicy = keep_alive_pool, class ExecutionPolicy = on_context>
@@ -58,6 +69,8 @@ struct worker_options;
 struct worker_stats;
 template <class Connection>
 class blocking_connection;
+template <class T>
+struct borrowed;
 
 // tcp, tls
 class tcp_stream;
@@ -96,8 +109,40 @@ class basic_client;
 using client = basic_client<>;
 } // namespace http
 
+// postgres
+namespace postgres {
+enum class errc;
+enum class condition;
+enum class stage;
+struct diagnostics;
+using notice = diagnostics;
+class error;
+class conversion_error;
+struct parameter;
+template <class T>
+struct codec;
+class statement;
+class field;
+class row;
+class result;
+class connection;
+enum class reset_session;
+struct connector_options;
+class connector;
+} // namespace postgres
+
 // run
 class runner;
+
+// testing
+namespace testing {
+class manual_clock;
+class connect_script;
+class scripted_connection;
+class scripted_connector;
+struct two_contexts;
+class mortal_context;
+} // namespace testing
 
 } // namespace loopsafe
 

@@ -6,7 +6,7 @@
 
 namespace loopsafe {
 
-/// The limit that is none, wherever a time is asked for.
+/// No limit, for any option or argument that is a time.
 inline constexpr std::chrono::milliseconds never = std::chrono::milliseconds::max();
 
 } // namespace loopsafe

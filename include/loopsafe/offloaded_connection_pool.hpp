@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_OFFLOADED_CONNECTION_POOL_HPP
 #define LOOPSAFE_OFFLOADED_CONNECTION_POOL_HPP
 
-/// A pool whose connections live on worker threads: it serves every context.
+/// A pool whose connections live on worker threads and serve every context.
 ///
 ///     loopsafe::connection_pool<postgres::connector, keep_alive_pool, thread_offload> db{how};
 ///

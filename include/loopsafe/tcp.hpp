@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TCP_HPP
 #define LOOPSAFE_TCP_HPP
 
-/// TCP: a stream that refuses to work for another context than its own, and its connector.
+/// TCP: a stream that refuses to work on any context but its own, and its connector.
 ///
 ///     loopsafe::connection_pool<loopsafe::tcp_connector, loopsafe::null_pool> pool{
 ///         loopsafe::tcp_connector{"example.com", "7"}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connection of a worker thread belongs to no context, so there is none that it must leave.
-// expect: a shelf for each context means nothing
+// expect: a shelf for each context has no meaning
 #include "connectors.hpp"
 
 #include <loopsafe/offloaded_connection_pool.hpp>

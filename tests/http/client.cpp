@@ -39,7 +39,7 @@ constexpr const char* cure =
     "keeps its own), <carry_over_pool> (the next context gets what the last one leaves) or "
     "<keep_alive_pool, thread_offload> (any context)";
 constexpr const char* stream_cure = "\n  cure:  use it in the context that sent the request; to "
-                                    "take a response elsewhere, read all "
+                                    "use a response in another one, read all "
                                     "of it with send()";
 
 std::string first_seen(asio::io_context& context, const std::string& where)

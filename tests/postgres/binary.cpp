@@ -91,17 +91,18 @@ TEST_CASE("bytes of a type that is not read in binary are refused, and the text 
     with_connection([](pg::connection& conn) -> asio::awaitable<void> {
         const auto rows =
             co_await ask(conn, "select 1.5::numeric as price, 7 as number, null::text as nothing");
-        CHECK_THROWS_WITH_AS((void)rows[0][0].as<double>(),
-                             "postgres result: column 0 \"price\", row 0: 12 bytes of the type "
-                             "1700 are no double; cast the column, or ask for the result as text",
-                             pg::conversion_error);
+        CHECK_THROWS_WITH_AS(
+            (void)rows[0][0].as<double>(),
+            "postgres result: column 0 \"price\", row 0: 12 bytes of type "
+            "1700 are not a double; cast the column, or request the result as text",
+            pg::conversion_error);
         CHECK_THROWS_WITH_AS((void)rows[0][1].as<std::string>(),
-                             "postgres result: column 1 \"number\", row 0: 4 bytes of the type 23 "
-                             "are no text; cast the column, or ask for the result as text",
+                             "postgres result: column 1 \"number\", row 0: 4 bytes of type 23 "
+                             "are not text; cast the column, or request the result as text",
                              pg::conversion_error);
         CHECK_THROWS_WITH_AS(
             (void)rows[0][2].as<std::string>(),
-            "postgres result: column 2 \"nothing\", row 0: NULL is no text; ask for std::optional",
+            "postgres result: column 2 \"nothing\", row 0: NULL is not text; use std::optional",
             pg::conversion_error);
         CHECK_THROWS_AS((void)rows[0][1].as<bool>(), pg::conversion_error);
         CHECK_THROWS_AS((void)rows[0][1].as<std::vector<std::byte>>(), pg::conversion_error);

@@ -110,8 +110,8 @@ TEST_CASE("behind a pooler that was not thought of, a transaction that fails say
             FAIL("found");
         } catch (const pg::error& e) {
             CHECK(e.sqlstate() == "26000");
-            CHECK(e.hint() == "a pooler in transaction mode, or DEALLOCATE, took a statement that "
-                              "was prepared: set connector_options::prepared to false, or use "
+            CHECK(e.hint() == "a pooler in transaction mode, or DEALLOCATE, has removed a prepared "
+                              "statement: set connector_options::prepared to false, or use "
                               "statement::without_preparing()");
         }
         co_await a.transaction(twice); // and from then on it does without

@@ -195,7 +195,7 @@ TEST_CASE("in a transaction a changed table is an error that says what to do, an
         };
         const auto e = co_await failure_of(conn.transaction(select_all));
         CHECK(e.sqlstate() == "0A000");
-        CHECK(e.hint() == "what the statement refers to has changed: run the transaction again");
+        CHECK(e.hint() == "an object used by the statement has changed: run the transaction again");
         const auto rows = co_await conn.transaction(select_all);
         CHECK(rows.columns() == 2);
     });

@@ -150,7 +150,9 @@ TEST_CASE("what is not there is out of range, and said so")
         CHECK_THROWS_WITH_AS((void)rows[0]["b"], "postgres result: no column \"b\"",
                              std::out_of_range);
         CHECK_THROWS_AS((void)rows.column_name(1), std::out_of_range);
-        CHECK_THROWS_AS((rows[0].as<int, int>()), std::out_of_range);
+        CHECK_THROWS_WITH_AS((rows[0].as<int, int>()),
+                             "postgres result: as<...>() got 2 types for 1 column",
+                             std::out_of_range);
         CHECK_THROWS_AS((void)pg::result().one(), std::out_of_range);
     });
 }
@@ -161,16 +163,19 @@ TEST_CASE("a conversion that fails names column, row, type and text")
         const auto rows = co_await conn.query(
             "select 1 as a, v as b from (values ('7'), ('seven'), (null)) t(v)");
         CHECK(rows[0][1].as<int>() == 7);
+        CHECK_THROWS_WITH_AS((void)rows[1].as<int>(),
+                             "postgres result: as<...>() got 1 type for 2 columns",
+                             std::out_of_range);
         CHECK_THROWS_WITH_AS(
             (rows[1].as<int, int>()),
-            "postgres result: column 1 \"b\", row 1: \"seven\" is no 32-bit integer",
+            "postgres result: column 1 \"b\", row 1: \"seven\" is not a 32-bit integer",
             pg::conversion_error);
         CHECK_THROWS_WITH_AS(
             (void)rows[2]["b"].as<std::string>(),
-            "postgres result: column 1 \"b\", row 2: NULL is no text; ask for std::optional",
+            "postgres result: column 1 \"b\", row 2: NULL is not text; use std::optional",
             pg::conversion_error);
         CHECK_THROWS_WITH_AS((void)rows[0][0].as<bool>(),
-                             "postgres result: column 0 \"a\", row 0: \"1\" is no boolean",
+                             "postgres result: column 0 \"a\", row 0: \"1\" is not a boolean",
                              pg::conversion_error);
         try {
             (void)rows[1][1].as<std::uint8_t>();
@@ -182,6 +187,7 @@ TEST_CASE("a conversion that fails names column, row, type and text")
             CHECK(e.seen().column_name == "b");
             CHECK(e.seen().wanted == "unsigned 8-bit integer");
             CHECK(e.seen().text == "seven");
+            CHECK(std::string(e.what()).ends_with("is not an unsigned 8-bit integer"));
         }
     });
 }

@@ -150,7 +150,7 @@ inline std::vector<certificate_case> certificate_cases(const authority& a)
     const std::string where = "; see tls_options::server_name, and the names in the certificate "
                               "(openssl s_client -showcerts)";
     const std::string trust =
-        "; where the server is right, give its root in tls_options::trusted_file";
+        "; if the certificate is right, set tls_options::trusted_file to its root";
     const auto between = a.issue({.alternative = "", .authority = true});
     const auto other = certificates::make({.alternative = "", .authority = true});
     std::vector<certificate_case> all;

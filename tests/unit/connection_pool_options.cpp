@@ -28,7 +28,7 @@ std::string refusal_of(typename Policy::options limits)
 
 std::string refused(const char* name)
 {
-    return std::string(name) + ": an option makes no sense [loopsafe:12]";
+    return std::string(name) + ": invalid option [loopsafe:12]";
 }
 
 TEST_CASE_TEMPLATE("options that make no sense are refused by name", Policy, keep_alive,
@@ -47,17 +47,17 @@ TEST_CASE_TEMPLATE("options of a pool that keeps connections are refused by name
                    keep_alive, per_context)
 {
     CHECK(refusal_of<Policy>({.idle_timeout = 0ms}) ==
-          refused("idle_timeout must be more than 0; a pool that keeps nothing is null_pool"));
+          refused("idle_timeout must be more than 0; to keep no connections, use null_pool"));
     CHECK(refusal_of<Policy>({.idle_timeout = -1ms}) != "");
     CHECK(refusal_of<Policy>({.max_lifetime = 0ms}) == refused("max_lifetime must be more than 0"));
     CHECK(refusal_of<Policy>({.max_lifetime = -1ms}) != "");
     CHECK(refusal_of<Policy>({.probe_after = -1ms}) == refused("probe_after must not be negative"));
     CHECK(refusal_of<Policy>({.lifetime_jitter = -0.1}) ==
-          refused("lifetime_jitter must be from 0 to 1"));
+          refused("lifetime_jitter must be between 0 and 1"));
     CHECK(refusal_of<Policy>({.lifetime_jitter = 1.1}) ==
-          refused("lifetime_jitter must be from 0 to 1"));
+          refused("lifetime_jitter must be between 0 and 1"));
     CHECK(refusal_of<Policy>({.lifetime_jitter = std::numeric_limits<double>::quiet_NaN()}) ==
-          refused("lifetime_jitter must be from 0 to 1"));
+          refused("lifetime_jitter must be between 0 and 1"));
 }
 
 TEST_CASE_TEMPLATE("options at the edge of sense are accepted", Policy, keep_alive, per_context)

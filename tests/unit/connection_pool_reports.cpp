@@ -214,7 +214,7 @@ TEST_CASE("a full queue, a closed pool and a slow connect are reported with the 
     run_until(f.context, [&] { return f.script->attempts == 1; });
     const auto refused = next_line();
     attempt full(f.context, f.pool.acquire());
-    CHECK(full.text() == "connection pool: too many callers wait already"
+    CHECK(full.text() == "connection pool: too many callers are already waiting"
                          "\n  used:  acquire at " +
                              refused +
                              "\n  state: max_size 1, leased 0, connecting 1, idle 0, waiting 0");

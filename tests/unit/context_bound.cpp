@@ -98,7 +98,7 @@ TEST_CASE("a bound value cannot be made without a context")
                             "\n  home:  no context"
                             "\n  asked: no context"
                             "\n  used:  construction at " +
-                                used + "\n  cure:  give it an io_context");
+                                used + "\n  cure:  construct it with an io_context");
     CHECK_THROWS_AS(context_bound<int>(asio::any_io_executor(), 1), context_error);
 }
 

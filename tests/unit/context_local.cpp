@@ -78,7 +78,7 @@ TEST_CASE("whoever names no context has no T")
                             "\n  home:  no context"
                             "\n  asked: no context"
                             "\n  used:  in at " +
-                                used + "\n  cure:  ask with the executor of an io_context");
+                                used + "\n  cure:  pass the executor of an io_context");
     CHECK_THROWS_AS(context_local<int>::in(asio::any_io_executor()), loopsafe::context_error);
 }
 

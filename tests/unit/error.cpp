@@ -51,11 +51,11 @@ TEST_CASE("every errc has its own words")
     CHECK(words(errc::pool_closed) == "the pool is closed");
     CHECK(words(errc::acquire_timeout) == "no connection became free in time");
     CHECK(words(errc::connect_timeout) == "no connection could be made in time");
-    CHECK(words(errc::queue_full) == "too many callers wait already");
-    CHECK(words(errc::close_timeout) == "leases were still out when the pool had to be drained");
+    CHECK(words(errc::queue_full) == "too many callers are already waiting");
+    CHECK(words(errc::close_timeout) == "leases were still out at the deadline for closing");
     CHECK(words(errc::nested_run) == "run() inside run() would block the outer context");
     CHECK(words(errc::main_stuck) == "the context ran out of work before main completed");
-    CHECK(words(errc::bad_option) == "an option makes no sense");
+    CHECK(words(errc::bad_option) == "invalid option");
     CHECK(words(static_cast<errc>(0)) == "unknown");
     CHECK(words(static_cast<errc>(99)) == "unknown");
 }
@@ -82,10 +82,10 @@ TEST_CASE("conditions group the errors on which callers act alike")
 TEST_CASE("conditions have words of their own")
 {
     const auto said = [](condition c) { return make_error_condition(c).message(); };
-    CHECK(said(condition::context_misuse) == "a resource met a context that is not its home");
+    CHECK(said(condition::context_misuse) == "a resource was used outside its home context");
     CHECK(said(condition::timeout) == "a deadline passed");
     CHECK(said(condition::overloaded) ==
-          "more is asked of a pool, or of worker threads, than they allow");
+          "a pool, or a set of worker threads, has reached its limit");
     CHECK(said(static_cast<condition>(99)) == "unknown");
     CHECK(loopsafe::condition_category().name() == std::string("loopsafe.condition"));
 }
@@ -102,7 +102,7 @@ TEST_CASE("an error of another category meets no condition, whatever its number"
 
 TEST_CASE("a second copy of the category, in another shared library, compares equal")
 {
-    const loopsafe::detail::errc_category_type copy;
+    const loopsafe::detail::category_of<loopsafe::detail::errc_table> copy;
     const error_code from_there(static_cast<int>(errc::queue_full), copy);
     CHECK(from_there == error_code(errc::queue_full));
     CHECK(from_there == condition::overloaded);

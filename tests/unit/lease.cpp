@@ -122,7 +122,7 @@ TEST_CASE("a lease whose context is gone says lease_expired, and which context t
           "\n  home:  context #" +
               number_then + ", first seen at " + made +
               ", gone"
-              "\n  used:  dereference of what was acquired at " +
+              "\n  used:  dereference of the lease acquired at " +
               acquired + "\n  cure:  acquire a lease in each context, and let it end there");
     CHECK(script->open() == 0);
     lease.release();

@@ -213,9 +213,10 @@ TEST_CASE("a full queue refuses with its figures, and what was taken before is s
     g.entered.acquire();
     asio::co_spawn(context, call(workers, refused, passed), asio::detached);
     run_ready(context);
-    CHECK(told(refused) ==
-          "worker threads \"disk\": 1 functions run on 1 threads, 1 calls wait; raise max_threads "
-          "or max_queued, or make fewer calls: too many callers wait already [loopsafe:8]");
+    CHECK(
+        told(refused) ==
+        "worker threads \"disk\": running 1, threads 1, queued 1; raise max_threads or max_queued, "
+        "or make fewer calls: too many callers are already waiting [loopsafe:8]");
     CHECK(workers.stats().refused == 1);
     g.open.release(2);
     context.restart();
@@ -462,7 +463,7 @@ TEST_CASE(
     };
     loopsafe::run([&]() -> asio::awaitable<void> {
         const auto same = co_await offload({.workers = &workers}, nested, std::ref(workers));
-        CHECK(same == "worker threads: 1 functions run on 1 threads, 0 calls wait; this is one of "
+        CHECK(same == "worker threads: running 1, threads 1, queued 0; this is one of "
                       "the threads: call the function directly, or give it to worker_threads of "
                       "its own: a worker thread would wait for its own set of threads "
                       "[loopsafe:14]");

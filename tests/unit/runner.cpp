@@ -123,7 +123,7 @@ TEST_CASE("a main that nothing can wake is reported, not waited for")
     const auto error = thrown_by<system_error>([] { loopsafe::run(stuck); });
     CHECK(error.code() == errc::main_stuck);
     CHECK(text_of(error) ==
-          std::string("main awaits what nothing will complete: the context ran out "
+          std::string("main awaits something that nothing will complete: the context ran out "
                       "of work before main completed [loopsafe:11]"));
 }
 

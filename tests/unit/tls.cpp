@@ -231,7 +231,7 @@ TEST_CASE("a server that nobody trusted vouches for is refused, and the text say
         const auto e = refusal(peer, tls_connector("localhost", peer.port()));
         CHECK(e.verify_result() == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
         CHECK(e.stage() == std::string("handshake"));
-        CHECK(text_of(e).find("give its root in tls_options::trusted_file") != std::string::npos);
+        CHECK(text_of(e).find("set tls_options::trusted_file to its root") != std::string::npos);
     }
     {
         tls_peer peer;

@@ -38,13 +38,14 @@ struct bound_value final : resident {
 
 } // namespace detail
 
-/// A value with a home: usable from the context that it was made on, and from no other.
+/// A value with a home: usable on the context that it was made on, and on no other.
 ///
 /// The value, typically a timer, a socket or a strand, is destroyed with its handle, or by the
 /// dying context after its last coroutine frame, whichever comes first. So a handle may be kept
 /// anywhere, also at namespace scope, and destroyed at any time on any thread.
 ///
-/// Thread safety: distinct objects safe; a shared object as T, but destroying is always safe.
+/// Thread safety: distinct objects safe; shared objects as safe as `T`, but destroying is always
+/// safe.
 template <class T>
 class context_bound {
 public:
@@ -53,15 +54,15 @@ public:
 
     /// Makes `T(args...)`, whose home is the context of `home`: an executor or an `io_context`.
     ///
-    /// Errors: `no_context` (as `context_error`) where `home` names none.
-    /// Preconditions: the context has not been destroyed, and is not being destroyed elsewhere.
+    /// Errors: `no_context` (as `context_error`) if `home` names none.
+    /// Preconditions: the context has not been destroyed, and no other thread is destroying it.
     /// Exception safety: strong.
     template <class... Args>
     explicit context_bound(const detail::located_executor& home, Args&&... args)
     {
         if (detail::named_context(home.executor) == nullptr)
             throw context_error(detail::refusal({}, home.executor, "context_bound", "construction",
-                                                home.where, "give it an io_context"));
+                                                home.where, "construct it with an io_context"));
         auto node = std::make_unique<detail::bound_value<T>>();
         node->home = context_of(home.executor, home.where);
         node->registry = &residents::of(home.executor);
@@ -80,7 +81,7 @@ public:
 
     ~context_bound() { reset(); }
 
-    /// Destroys the value, where its context still lives. Thread safety: any thread.
+    /// Destroys the value, if its context is still alive. Thread safety: any thread.
     void reset() noexcept
     {
         auto* node = std::exchange(node_, nullptr);
@@ -94,10 +95,10 @@ public:
         node->drop();
     }
 
-    /// The value, for code that runs on `asking`.
+    /// The value, for a caller that runs on `asking`.
     ///
-    /// Errors, all as `context_error`: `wrong_context` from another living context,
-    /// `context_closed` where the home is gone, `no_context` where `asking` names none.
+    /// Errors, all as `context_error`: `wrong_context` on another living context, `context_closed`
+    /// if the home is gone, `no_context` if `asking` names none.
     template <detail::executor_type Executor>
     T& get(const Executor& asking,
            std::source_location where = std::source_location::current()) const

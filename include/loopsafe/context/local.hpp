@@ -60,18 +60,18 @@ private:
 
 } // namespace detail
 
-/// One `T` for each context, made at the first use and gone with the context.
+/// One `T` for each context, made at the first use and destroyed with the context.
 ///
-/// `T` is made from an `any_io_executor` of the context where it can be, else from nothing. It is
+/// `T` is constructed from an `any_io_executor` of the context if possible, else by default. It is
 /// destroyed after the last coroutine frame of the context, so frames may keep references to it.
-/// Wrap a type that needs two instances for a context in a type of its own.
+/// For two instances per context, wrap `T` in a type of its own.
 template <class T>
 class context_local {
 public:
     /// The `T` of the context of `executor`.
     ///
     /// Preconditions: the context has not been destroyed.
-    /// Errors: `no_context` (as `context_error`) where `executor` names none.
+    /// Errors: `no_context` (as `context_error`) if `executor` names none.
     /// Exception safety: strong (the first call for a context allocates).
     /// Thread safety: safe; the `T` itself is as safe as its type.
     /// Complexity: one service look-up, 20 to 50 ns.
@@ -81,7 +81,7 @@ public:
         auto* context = detail::named_context(executor);
         if (context == nullptr)
             throw context_error(detail::refusal({}, executor, "context_local", "in", where,
-                                                "ask with the executor of an io_context"));
+                                                "pass the executor of an io_context"));
         residents::of(executor);
         return boost::asio::use_service<detail::local_value<T>>(*context).get(executor);
     }

@@ -8,10 +8,10 @@
 
 namespace loopsafe {
 
-/// Keeps a context from dying while its objects are touched by a thread that does not run it.
+/// Keeps a context alive while a thread that does not run it touches its objects.
 ///
-/// Whoever closes or destroys an object of a context elsewhere than on that context takes a pin
-/// first. The context's destructor waits for pins, so hold one only for calls that do not block.
+/// Take a pin before you close or destroy an object of a context anywhere but on that context. The
+/// context's destructor waits for pins, so hold one only during calls that do not block.
 class context_pin {
 public:
     explicit context_pin(const context_ref& home) noexcept
@@ -26,8 +26,8 @@ public:
             state_->unpin();
     }
 
-    /// Whether the context's objects may be touched now: it lives and is kept alive, or this
-    /// thread is the one that destroys it and its frames are being unwound.
+    /// Whether the context's objects may be touched now: the context is pinned alive, or this
+    /// thread is destroying it and its frames are being unwound.
     bool may_touch() const noexcept
     {
         return pinned_ || (state_ != nullptr && state_->unwinding_here());

@@ -22,7 +22,7 @@ namespace detail {
 struct context_access;
 }
 
-/// The number of a context, never used again after the context is gone.
+/// The number of a context. It is never reused.
 ///
 /// Neither the address nor the executor of a context identifies it: a new `io_context` often has
 /// the address of the one that just died, and their executors compare equal.
@@ -31,7 +31,7 @@ class context_id {
 public:
     constexpr context_id() noexcept = default;
 
-    /// 0 for no context. Two shared libraries that hide their symbols may both hand out the same
+    /// 0 for no context. Two shared libraries that hide their symbols may both issue the same
     /// number; the ids still differ.
     constexpr std::uint64_t number() const noexcept { return number_; }
 
@@ -50,34 +50,34 @@ private:
     std::uint64_t number_ = 0;
 };
 
-/// Remembers a context without keeping it alive: the tag that every resource carries of its home.
+/// Remembers a context without keeping it alive: the tag of every resource's home.
 ///
-/// It holds no executor and no I/O object, so it may be kept, copied and destroyed anywhere, also
-/// when the context is long gone.
+/// It holds no executor and no I/O object, so it may be kept, copied and destroyed anywhere, even
+/// long after the context is gone.
 /// Thread safety: distinct objects safe, shared objects safe for const members.
 class context_ref {
 public:
     /// No context.
     context_ref() noexcept = default;
 
-    /// The number that no other context ever has; empty for no context.
+    /// The number of the context; empty for no context.
     context_id id() const noexcept
     {
         return state_ ? context_id(&detail::context_counter, state_->number) : context_id();
     }
 
-    /// Whether the context still lives; false for no context. The answer can be outdated at once
+    /// Whether the context is alive; false for no context. The result may be outdated at once,
     /// unless the caller runs on that context.
     bool alive() const noexcept { return state_ && state_->alive(); }
 
-    /// Whether this is that living context. Asked by code that runs on it, the answer is exact.
+    /// Whether this is that living context. The result is exact if the caller runs on it.
     /// Complexity: one comparison and one atomic load.
     bool is(const boost::asio::execution_context& context) const noexcept
     {
         return state_ && state_->is(&context);
     }
 
-    /// A copy of what is known of the context. Exception safety: strong (allocates).
+    /// A copy of what is known about the context. Exception safety: strong (allocates).
     context_info info() const { return state_ ? state_->info() : context_info(); }
 
     explicit operator bool() const noexcept { return state_ != nullptr; }
@@ -100,10 +100,10 @@ private:
 /// The context of `x`: an execution context, an executor, or an object with `get_executor()`.
 ///
 /// An empty executor, `system_executor` and executors without a context give an empty reference.
-/// The first call for a context gives it its number; a report then says "first seen at `where`".
-/// Preconditions: the context has not been destroyed. Only a `context_ref` can be asked after that.
+/// The first call for a context assigns its number; reports then say "first seen at `where`".
+/// Preconditions: the context has not been destroyed. After that, only a `context_ref` may be used.
 /// Exception safety: strong (the first call allocates). Thread safety: safe.
-/// Complexity: one service look-up, 20 to 50 ns; keep the result where it is needed often.
+/// Complexity: one service look-up, 20 to 50 ns; keep the result if you need it often.
 template <class T>
     requires detail::context_type<T> || detail::executor_type<T> || detail::has_executor<T>
 context_ref context_of(T&& x, std::source_location where = std::source_location::current());
@@ -115,10 +115,10 @@ template <class Executor = boost::asio::any_io_executor>
 boost::asio::awaitable<context_ref, Executor>
 this_context(std::source_location where = std::source_location::current());
 
-/// Gives the context of `x` a name for the reports. Naming again replaces the name.
+/// Gives the context of `x` a name, which appears in reports. A second call replaces the name.
 ///
 /// Preconditions, exception safety and thread safety: as `context_of`.
-/// Errors: `no_context` (as `context_error`) where `x` names no context.
+/// Errors: `no_context` (as `context_error`) if `x` names no context.
 template <class T>
     requires detail::context_type<T> || detail::executor_type<T> || detail::has_executor<T>
 context_ref name_context(T&& x, std::string name,

@@ -13,18 +13,18 @@
 
 namespace loopsafe {
 
-/// Something that lives on a context and must be told when that context dies.
+/// An object that lives on a context and must be notified when that context dies.
 ///
-/// Both calls come from the thread that destroys the context, with no lock held. They must not
-/// throw, and they must not run code that waits.
+/// The thread that destroys the context makes both calls, with no lock held. They must not throw,
+/// and must not wait.
 class resident : private detail::list_node {
 public:
-    /// The context is dying: its coroutine frames still exist and may still refer to what is in
-    /// use. Destroy only what is idle.
+    /// The context is dying. Its coroutine frames still exist and may still refer to objects that
+    /// are in use: destroy only what is idle.
     virtual void context_dying() noexcept = 0;
 
-    /// The last frame is gone, every service of the context still exists. Destroy what is left of
-    /// the context's objects. This is the last call; the resident may delete itself.
+    /// The last frame is gone; every service of the context still exists. Destroy the rest of the
+    /// context's objects. This is the last call: the resident may delete itself.
     virtual void frames_gone() noexcept = 0;
 
 protected:
@@ -38,8 +38,8 @@ private:
 
 /// The residents of one context.
 ///
-/// It is made after a timer of the same context, so that its hook runs before the one of the
-/// reactor: a thread that holds a `context_pin` then works on a context whose services all live.
+/// It is created after a timer of the same context, so that its hook runs before the reactor's:
+/// while a thread holds a `context_pin`, all services of the context are alive.
 /// Thread safety: safe, for callers that run on the context or hold a pin.
 class BOOST_SYMBOL_VISIBLE residents : public boost::asio::execution_context::service {
 public:
@@ -56,7 +56,7 @@ public:
     inline ~residents() override;
 
     void attach(resident& r) noexcept;
-    bool detach(resident& r) noexcept; ///< false: the context has said its last word to it
+    bool detach(resident& r) noexcept; ///< false: the context has already made its last call
 
 private:
     class last_service;
@@ -71,7 +71,7 @@ private:
     detail::intrusive_list<resident> attached_;
     detail::intrusive_list<resident> told_;
     bool dying_ = false;
-    std::unique_ptr<last_service> last_; // made beforehand: the hook must not allocate
+    std::unique_ptr<last_service> last_; // allocated beforehand: the hook must not allocate
 };
 
 // Added to the context by the dying hook. From Boost 1.82 the second pass of shutdown() reaches it;
@@ -102,9 +102,9 @@ inline residents::residents(boost::asio::execution_context& context)
 
 inline residents::~residents()
 {
-    // Boost 1.81 never shuts down a service that a dying frame was the first to ask for, and by now
-    // takes no further service. Where nobody is attached, this may also be the second one that Asio
-    // makes and drops when two threads meet a living context at once.
+    // Boost 1.81 never shuts down a service that is first used while frames are being destroyed,
+    // and by now it accepts no further service. If nothing is attached, this may also be the second
+    // instance that Asio makes and drops when two threads meet a living context at once.
     if (!attached_.empty()) {
         begin_dying();
         tell();
@@ -158,7 +158,7 @@ inline void residents::shutdown() noexcept
 #pragma GCC diagnostic pop
 #endif
     } catch (...) {
-        last_.reset(last); // only where a context is torn down in a way that Asio does not document
+        last_.reset(last); // only if a context is torn down in a way that Asio does not document
     }
     tell();
 }

@@ -9,8 +9,8 @@
 
 namespace loopsafe::detail {
 
-// The category of an enumeration, from a table of its own: id, name, message(value), and where it
-// is one of conditions, covers(code, value). The id makes two copies in two shared libraries equal.
+// The category of an enumeration, from its table: id, name, message(value) and, for conditions,
+// covers(code, value). The id makes two copies in two shared libraries compare equal.
 template <class Table>
 struct category_of final : boost::system::error_category {
     using value_type = typename Table::value_type;

@@ -7,7 +7,7 @@ namespace loopsafe::detail {
 template <class T>
 class intrusive_list;
 
-// Unlinking needs no list: a node can leave whichever list it is in.
+// Unlinking needs no list: a node can leave any list that it is in.
 class list_node {
 public:
     list_node() = default;

@@ -7,9 +7,9 @@
 
 namespace loopsafe::detail {
 
-// In a forked child: puts something that nobody listens to in the place of a descriptor, so that
-// closing it reaches neither the parent's peer nor a reactor that the parent may share (Asio takes
-// what was once assign()ed off its epoll set when it closes it). False: out of descriptors.
+// In a forked child: replaces what a descriptor refers to with /dev/null, so that closing it
+// reaches neither the parent's peer nor a reactor that the parent may share (Asio takes a
+// descriptor that was assign()ed off its epoll set when it closes it). False: out of descriptors.
 inline bool mute_descriptor(int descriptor) noexcept
 {
     const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -6,7 +6,7 @@
 
 namespace loopsafe::detail {
 
-// GCC 12 destroys a closure or an aggregate twice that is made in the same expression as a
+// GCC 12 destroys a closure or an aggregate twice if it is made in the same expression as a
 // co_await. T is what a forwarding reference deduces.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 template <class T>

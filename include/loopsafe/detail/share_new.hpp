@@ -7,8 +7,8 @@
 
 namespace loopsafe::detail {
 
-// As std::make_shared, with one allocation more and a third of its functions to compile: for what
-// is seldom made.
+// Like std::make_shared, with one more allocation and a third of its functions to compile: for
+// rarely made objects.
 template <class T, class... Args>
 std::shared_ptr<T> share_new(Args&&... args)
 {

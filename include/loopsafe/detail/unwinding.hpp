@@ -10,9 +10,9 @@
 namespace loopsafe::detail {
 
 #if defined(__GLIBCXX__) || defined(_LIBCPPABI_VERSION)
-// std::uncaught_exceptions() looks for the thread's counter each time, which would be a tenth of a
-// warm release. Its place does not move, and is laid down by the Itanium C++ ABI (Exception
-// Handling, 2.2.2).
+// std::uncaught_exceptions() looks up the thread's counter each time, which would be a tenth of a
+// warm release. The counter does not move, and the Itanium C++ ABI (Exception Handling, 2.2.2)
+// specifies its place.
 struct exceptions_of_thread {
     void* caught;
     unsigned int uncaught;

@@ -73,32 +73,34 @@ concept response_reader = std::invocable<F&, incoming_response&> &&
                           std::same_as<std::invoke_result_t<F&, incoming_response&>,
                                        boost::asio::awaitable<detail::result_of_reader<F>>>;
 
-/// Asks HTTP servers, and keeps its connections to them as the `PoolPolicy` says.
+/// Sends requests to HTTP servers; the `PoolPolicy` determines what happens to its connections.
 ///
 ///     http::client client{co_await asio::this_coro::executor};
 ///     const auto answer = co_await client.get("https://example.org/");
 ///
 /// With `keep_alive_pool` and `on_context` a client has a home, and refuses every other context.
-/// With `null_pool` (one connection for each request), `per_context_pool` (each context keeps its
+/// With `null_pool` (a new connection for each request), `per_context_pool` (each context keeps its
 /// own), `carry_over_pool` (the next context gets what the last one leaves) or `thread_offload`
 /// (requests run on worker threads) it needs none, and may sit at namespace scope.
 ///
-/// What is the same for all of them:
+/// Common to all of them:
 ///
-/// * HTTP/1.1, over TCP, TLS and UNIX sockets. Redirects, cookies and encodings are not followed,
-///   kept or undone: `send()` is the place to put a layer around.
-/// * A connection serves one request at a time, and another only if the response ended where it
-///   said that it would. What comes after it is noticed if it came along with it, or has come when
-///   the connection is looked at (`client_options::probe_after`, after HEAD always).
-/// * A request that broke a kept connection before a byte came back is sent once more, on a new
-///   one, if that does no harm; see `replay`.
-/// * What a server sends is checked and bounded; see `limits`. No header can be smuggled in.
+/// * HTTP/1.1, over TCP, TLS and UNIX sockets. Redirects, cookies and content encodings are not
+///   supported; wrap `send()` to add them.
+/// * A connection serves one request at a time. It is reused only if the response ended where it
+///   was announced to end. Data after that is noticed if it arrived with the response, or before
+///   the connection is probed (`client_options::probe_after`, always after HEAD).
+/// * If a kept connection breaks before the first byte of the response, the request is sent once
+///   more, on a new connection, if that does no harm; see `replay`.
+/// * Everything that a server sends is checked and bounded; see `limits`. Header injection is not
+///   possible.
 /// * Every stage has a deadline; see `timeouts`.
 ///
-/// Every request is destroyed safely with its context, in whatever stage. The client may be
-/// destroyed at any time: before, after or during its requests, and after its context. One that was
-/// moved from may be destroyed or assigned to.
-/// Thread safety: distinct objects safe. Shared objects safe too, except destruction and moving.
+/// A request may be destroyed with its context at any stage. The client may be destroyed at any
+/// time: before, after or during its requests, and after its context. A moved-from client may be
+/// destroyed or assigned to.
+/// Thread safety: distinct objects safe. Shared objects are also safe, except for destruction and
+/// moving.
 template <class PoolPolicy, class ExecutionPolicy>
 class basic_client {
     static_assert(pool_policy<PoolPolicy>,
@@ -107,8 +109,8 @@ class basic_client {
                   "the execution policy is loopsafe::on_context or loopsafe::thread_offload");
     static constexpr bool offloaded = std::same_as<ExecutionPolicy, thread_offload>;
     static_assert(!offloaded || PoolPolicy::has_home || !PoolPolicy::keeps_idle,
-                  "with thread_offload a connection belongs to no context, so that a shelf for "
-                  "each context means nothing: use keep_alive_pool or null_pool");
+                  "with thread_offload a connection belongs to no context, so a shelf for each "
+                  "context has no meaning: use keep_alive_pool or null_pool");
 #if defined(LOOPSAFE_SEPARATE_COMPILATION)
     static_assert(detail::has_code<PoolPolicy, ExecutionPolicy>,
                   "only the library's own policies are compiled separately: for this one include "
@@ -124,8 +126,7 @@ public:
     /// executor of one.
     ///
     /// Preconditions: the context has not been destroyed.
-    /// Errors: `no_context` (as `context_error`) where `home` names none; what makes no sense among
-    /// the options.
+    /// Errors: `no_context` (as `context_error`) if `home` names none; those of invalid options.
     explicit basic_client(const loopsafe::detail::located_executor& home, options with = {})
         requires(PoolPolicy::has_home && !offloaded);
 
@@ -134,7 +135,7 @@ public:
         requires(!PoolPolicy::has_home && !offloaded);
 
     /// A client for any context. `workers` are the threads for its requests, null for
-    /// `worker_threads::shared()`; they may be destroyed before it.
+    /// `worker_threads::shared()`; they may be destroyed before the client.
     explicit basic_client(options with = {}, worker_threads* workers = nullptr)
         requires(offloaded);
 
@@ -145,7 +146,7 @@ public:
         return *this;
     }
 
-    /// As `close()`.
+    /// Same as `close()`.
     ~basic_client()
     {
         if (state_ != nullptr)
@@ -154,19 +155,19 @@ public:
 
     void swap(basic_client& other) noexcept { state_.swap(other.state_); }
 
-    /// Sends a request and gives the whole response, whatever its status.
+    /// Sends a request and returns the whole response, whatever its status.
     ///
-    /// Context: the home where the client has one, else `wrong_context`, or `context_closed` where
-    /// the home is gone, before a byte is sent; else any context.
+    /// Context: the home if the client has one, otherwise any. Elsewhere `wrong_context`, or
+    /// `context_closed` if the home is gone, before a byte is sent.
     /// Per-operation cancellation: terminal; the connection is closed.
     /// Errors: `context_error`; `pool_error` {`acquire_timeout`, `queue_full`, `pool_closed`};
-    /// `error` for all else, with how far it had come.
+    /// `error` for all others, with the stage that was reached.
     boost::asio::awaitable<response>
     send(request what, std::source_location where = std::source_location::current());
 
-    /// Sends a request and lends the response to `fn` while its body is still coming; gives what
-    /// `fn` gives. A body that `fn` does not read to its end costs the connection, unless the rest
-    /// has come already (with `thread_offload`, even then).
+    /// Sends a request and lends the response to `fn` while its body is still arriving; returns the
+    /// result of `fn`. If `fn` does not read the body to its end, the connection is closed, unless
+    /// the rest has already arrived; with `thread_offload` it is always closed.
     ///
     /// Context, cancellation, errors: as `send()`; what `fn` throws.
     template <class F>
@@ -176,12 +177,13 @@ public:
                   std::source_location where = std::source_location::current())
     {
         static_assert(loopsafe::detail::safe_as_temporary<F>,
-                      "GCC 12 would destroy what this function captures twice: give the lambda a "
+                      "GCC 12 would destroy the captures of this function twice: give the lambda a "
                       "name first and pass that, or capture by reference");
         return detail::lend<std::decay_t<F>>(open(std::move(what), where), std::forward<F>(fn));
     }
 
-    /// `send()`, by method. `body` is sent as it is: its type belongs into a field of a `request`.
+    /// `send()`, by method. `body` is sent as it is; to set a Content-Type, use `send()` with a
+    /// `request`.
     boost::asio::awaitable<response>
     get(std::string url, std::source_location where = std::source_location::current())
     {
@@ -216,35 +218,35 @@ public:
         return send("DELETE", std::move(url), {}, where);
     }
 
-    /// Closes every idle or parked connection now, and every other when its request has ended.
+    /// Closes every idle or parked connection now, and every other one when its request has ended.
     void invalidate() noexcept;
 
-    /// Says that the process may have been frozen: idle connections are looked at before they are
-    /// used again.
+    /// Call it when the process may have been frozen: idle connections are then probed before
+    /// reuse.
     void thaw() noexcept;
 
-    /// Closes every connection that waits for a context, as before a snapshot of the process is
-    /// taken. Those of a living context stay; `invalidate()` closes them, too.
+    /// Closes every parked connection. Call it before a snapshot of the process is taken.
+    /// Connections of a living context stay open; `invalidate()` closes them, too.
     ///
     /// Needs no running context and does not wait. Thread safety: any thread.
     void drop_parked() noexcept
         requires carries_over<PoolPolicy>;
 
-    /// Refuses every request from now on, those that wait for a connection included
-    /// (`pool_closed`), and closes idle connections. Requests under way end as they would have.
+    /// Refuses every request from now on, including those that wait for a connection
+    /// (`pool_closed`), and closes idle connections. Requests in progress are not affected.
     ///
     /// Needs no running context and does not wait. Thread safety: any thread.
     void close() noexcept;
 
-    /// `close()`, and waits until the last request has let go of its connection.
+    /// `close()`, then waits until the last request has released its connection.
     ///
-    /// Errors: `close_timeout` (as `pool_error`) when requests are still under way after `limit`;
+    /// Errors: `close_timeout` (as `pool_error`) if requests are still in progress after `limit`;
     /// the context errors of `send()`.
     boost::asio::awaitable<void>
     async_close(std::chrono::milliseconds limit,
                 std::source_location where = std::source_location::current());
 
-    /// The connections to all servers, counted together.
+    /// The connections to all servers, added up.
     pool_stats stats() const;
 
     /// The home, or an empty reference for clients without one.

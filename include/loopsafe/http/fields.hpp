@@ -19,11 +19,11 @@ namespace detail {
 struct fields_access;
 }
 
-/// The fields of a message, in the order in which they were added. Names compare without regard to
-/// case (RFC 9110, 5.1); the same name may stand more than once.
+/// The fields of a message, in the order in which they were added. Names are case-insensitive (RFC
+/// 9110, 5.1); a name may occur more than once.
 ///
-/// Nothing gets in that could end a line: what is added is checked, and leading and trailing
-/// whitespace of a value is dropped. Views of names and values live until the next change.
+/// No name or value can end a line: what is added is checked, and leading and trailing whitespace
+/// of a value is dropped. Views of names and values are valid until the next change.
 class fields {
 public:
     struct field {
@@ -41,16 +41,16 @@ public:
             add(each.name, each.value);
     }
 
-    /// Adds a field, also where there is one of this name.
+    /// Adds a field, even if there already is one of this name.
     ///
     /// Errors: `error` {`bad_field_name`, `bad_field_value`} in the stage `prepare`; nothing is
     /// changed then. Complexity: amortised, linear in the lengths.
     void add(std::string_view name, std::string_view value);
 
-    /// Puts one field in the place of all of this name. Errors: as `add()`.
+    /// Replaces all fields of this name by one. Errors: as `add()`.
     void set(std::string_view name, std::string_view value);
 
-    /// Removes all of this name, and says how many there were.
+    /// Removes all fields of this name, and returns their number.
     std::size_t erase(std::string_view name) noexcept;
 
     void clear() noexcept
@@ -59,10 +59,10 @@ public:
         entries_.clear();
     }
 
-    /// The value of the first of this name. Complexity: linear in the number of fields.
+    /// The value of the first field of this name. Complexity: linear in the number of fields.
     std::optional<std::string_view> find(std::string_view name) const noexcept;
 
-    /// The same; empty where there is none.
+    /// The same; empty if there is none.
     std::string_view operator[](std::string_view name) const noexcept
     {
         return find(name).value_or(std::string_view());

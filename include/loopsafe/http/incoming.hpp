@@ -16,9 +16,9 @@
 
 namespace loopsafe::http {
 
-/// A response whose body is still being received. It is lent to the function that
-/// `with_response()` was given, until that ends, and belongs to the context that the request was
-/// begun on. No call may be under way when the function ends.
+/// A response whose body is still arriving. It is lent to the function passed to `with_response()`,
+/// until that function ends, and belongs to the context of the request. No call may be in progress
+/// when the function ends.
 class incoming_response {
 public:
     incoming_response(const incoming_response&) = delete;
@@ -27,30 +27,30 @@ public:
     /// Status and fields.
     virtual const response_head& head() const noexcept = 0;
 
-    /// How long the body was said to be.
+    /// The announced length of the body.
     virtual std::optional<std::uint64_t> length() const noexcept = 0;
 
-    /// Reads some bytes of the body; 0 at its end.
+    /// Reads some bytes of the body; returns 0 at its end.
     ///
     /// Preconditions: the buffer is not empty; one call at a time.
-    /// Context: that of the request, else `wrong_context` (as `context_error`); any, with
+    /// Context: that of the request, otherwise `wrong_context` (as `context_error`); any, with
     /// `thread_offload`.
     /// Per-operation cancellation: terminal; the connection is closed.
-    /// Errors: `error`; after one, every further call says the same. A bare `system_error`
-    /// {`operation_aborted`} where the reader was cancelled between two waits.
+    /// Errors: `error`; after one, every further call throws the same. A bare `system_error`
+    /// {`operation_aborted`} if the reader was cancelled between two waits.
     virtual boost::asio::awaitable<std::size_t>
     read_some(boost::asio::mutable_buffer to,
               std::source_location where = std::source_location::current()) = 0;
 
-    /// What is left of the body, in one string. Errors: as `read_some()`; `body_too_large` beyond
+    /// The rest of the body, in one string. Errors: as `read_some()`; `body_too_large` beyond
     /// `most` bytes.
     boost::asio::awaitable<std::string>
     read_all(std::size_t most, std::source_location where = std::source_location::current());
 
-    /// The fields after the body. Empty until `read_some()` has said that it is at its end.
+    /// The fields after the body. Empty until `read_some()` has returned 0.
     virtual const fields& trailers() const noexcept = 0;
 
-    /// How it came about.
+    /// Facts about the request and its connection.
     virtual const evidence& seen() const noexcept = 0;
 
 protected:

@@ -22,47 +22,47 @@
 
 namespace loopsafe::http {
 
-/// What a client tells its hook, see `single_use_client_options::on_event`.
+/// The argument of a client's hook; see `single_use_client_options::on_event`.
 struct event {
     enum class kind {
-        resolved,   ///< the addresses of a new connection are known
+        resolved,   ///< the addresses for a new connection are known
         connected,  ///< a new connection is made
         secured,    ///< its TLS handshake is done
         acquired,   ///< a request has a connection
-        first_byte, ///< of its response
-        replayed,   ///< it is sent a second time
-        returned,   ///< it has let go of its connection
+        first_byte, ///< the first byte of the response has arrived
+        replayed,   ///< the request is sent a second time
+        returned,   ///< the request has released its connection
         parked,     ///< `carry_over_pool`: an idle connection has left its dying context
         adopted,    ///< a parked connection is in the next context
-        dropped     ///< a parked connection is closed; `reason` says why
+        dropped     ///< a parked connection is closed; see `reason`
     };
 
     kind what;
     const http::origin& origin;
-    bool reused = false;                    ///< for `acquired`: another request came before
-    std::chrono::nanoseconds idle_for = {}; ///< for `acquired`, where reused
-    bool kept = false;                      ///< for `returned`: the connection can serve another
+    bool reused = false;                    ///< for `acquired`: it served another request before
+    std::chrono::nanoseconds idle_for = {}; ///< for `acquired`, if reused
+    bool kept = false;                      ///< for `returned`: the connection can be reused
     close_reason reason = {};               ///< for `dropped`
 };
 
-/// What every client can be told. A class with a constructor, since GCC 12 destroys aggregates
-/// twice when they are made in the same expression as a `co_await`.
+/// Options of every client. A class with a constructor, since GCC 12 destroys aggregates twice if
+/// they are made in the same expression as a `co_await`.
 ///
-/// Options are checked when the client is made: what makes no sense is refused by name
-/// (`bad_option`, as `system_error`; `bad_url`, as `error`; TLS's as `tls_error`). Limits of a pool
-/// have the names of the pool's options there: `max_size` is `max_per_origin`.
+/// Options are checked when the client is made; an invalid one is rejected by name (`bad_option`,
+/// as `system_error`; `bad_url`, as `error`; those of TLS as `tls_error`). Limits of a pool have
+/// the names of the pool's options in these errors: `max_size` is `max_per_origin`.
 struct single_use_client_options {
     single_use_client_options() {}
 
-    /// What the URLs of requests follow that are not absolute, such as "https://host/api/v1". They
-    /// are appended, not resolved: "/points" becomes "https://host/api/v1/points".
+    /// Prefix for request URLs that are not absolute, such as "https://host/api/v1". They are
+    /// appended, not resolved: "/points" becomes "https://host/api/v1/points".
     std::string base_url;
 
     /// Sent with every request that has no field of the same name.
     fields headers{{"User-Agent", "loopsafe"}, {"Accept", "*/*"}};
 
-    /// Asked before each request for the field Authorization; empty for none. It runs on the
-    /// context of the request, and must look at the origin before it gives a secret away.
+    /// Called before each request to get the Authorization field; an empty result sends none. It
+    /// runs on the context of the request. Check the origin before you return a secret.
     std::function<boost::asio::awaitable<std::string>(const origin&)> authorization;
 
     tls_options tls;
@@ -70,45 +70,47 @@ struct single_use_client_options {
     http::limits limits;
 
     std::size_t max_per_origin = 100; ///< connections to one server
-    std::size_t max_total = no_limit; ///< requests under way, whatever their server
+    std::size_t max_total = no_limit; ///< requests in progress, to all servers
     std::size_t max_waiting = 1000;   ///< requests that wait for a connection, at each limit
     static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
-    /// Where not empty, all requests go through this UNIX socket, in the clear.
+    /// If not empty, all requests go through this UNIX socket, unencrypted.
     std::string unix_socket;
 
-    /// Asked before a name is looked up; no address: it is looked up. Literal addresses are not.
+    /// Called before a name is looked up; if it returns no address, the name is looked up. It is
+    /// not called for literal addresses.
     std::function<std::vector<boost::asio::ip::address>(std::string_view host)> resolve;
 
-    /// Called on the thread where it happens, with no lock held; what it throws is dropped.
+    /// Called on the thread where the event happens, with no lock held; its exceptions are ignored.
     std::function<void(const event&)> on_event;
 };
 
-/// What a client that keeps connections can be told besides.
+/// Additional options of a client that keeps connections.
 struct client_options : single_use_client_options {
     client_options() {}
 
-    /// A connection idle for longer is closed, at the next request to its server. Servers close
-    /// theirs after 5 seconds often enough; one that says when (Keep-Alive: timeout=N) is believed,
-    /// less 2 seconds.
+    /// A connection that has been idle for longer is closed at the next request to its server. Many
+    /// servers close theirs after 5 seconds; if a server announces a time (Keep-Alive: timeout=N),
+    /// that time less 2 seconds is used instead.
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(4);
-    /// A connection older than this is closed when it would be used again.
+    /// A connection older than this is closed instead of being reused.
     std::chrono::milliseconds max_lifetime = std::chrono::minutes(30);
-    /// `max_lifetime` is shortened by a random share up to this. From 0 to 1.
+    /// `max_lifetime` is shortened by a random fraction of up to this. From 0 to 1.
     double lifetime_jitter = 0.1;
-    /// A connection idle for longer is looked at before it is used again.
+    /// A connection that has been idle for longer is probed before reuse.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
 };
 
-/// What a client that carries connections over to the next context can be told besides.
+/// Additional options of a client that carries connections over to the next context.
 ///
-/// `idle_timeout` counts while a connection is parked as well: with its 4 seconds, a context that
-/// comes later than that finds none. Raise it where the servers keep theirs longer.
+/// `idle_timeout` also counts while a connection is parked: with the default of 4 seconds, a
+/// context that comes later finds none. Raise it if the servers keep their connections longer.
 struct carried_client_options : client_options {
     carried_client_options() {}
 
-    /// Connections to one server at most that wait for a context, besides those that
-    /// `max_per_origin` counts. Where one more comes, the one parked longest is closed. At least 1.
+    /// Maximum number of parked connections to one server, in addition to those that
+    /// `max_per_origin` counts. When one more arrives, the one parked longest is closed. At least
+    /// 1.
     std::size_t max_parked_per_origin = 100;
 };
 

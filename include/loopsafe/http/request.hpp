@@ -17,24 +17,24 @@
 
 namespace loopsafe::http {
 
-/// Takes a body that is sent while it is being made. It is lent to the function that makes it,
-/// until that ends, and belongs to the context that the request was begun on. No call may be under
-/// way when the function ends.
+/// Writes a body while it is being produced. It is lent to the function that produces the body,
+/// until that function ends, and belongs to the context of the request. No call may be in progress
+/// when the function ends.
 class body_writer {
 public:
     body_writer(const body_writer&) = delete;
     body_writer& operator=(const body_writer&) = delete;
 
-    /// Sends the next bytes at once. False: the server has answered or gone already and wants no
-    /// more; return then, and the response says why.
+    /// Sends the next bytes at once. False: the server has already answered or gone, and accepts no
+    /// more; return then, and the response, or its error, shows why.
     ///
-    /// Context: that of the request, else `wrong_context`; any, with `thread_offload`.
+    /// Context: that of the request, otherwise `wrong_context`; any, with `thread_offload`.
     /// Errors: `error` {`timed_out`, `bad_length`}; the socket's.
     virtual boost::asio::awaitable<bool>
     write(std::string_view bytes, std::source_location where = std::source_location::current()) = 0;
 
-    /// Sent after the body, where its length was not given; the request should announce their names
-    /// in a field `Trailer` (RFC 9110, 6.6.2).
+    /// Sent after the body, if its length was not announced. The request should list their names in
+    /// a `Trailer` field (RFC 9110, 6.6.2).
     http::fields trailers;
 
 protected:
@@ -42,7 +42,7 @@ protected:
     ~body_writer() = default;
 };
 
-/// The body of a request: nothing, bytes in memory, or a function that makes them.
+/// The body of a request: nothing, bytes in memory, or a function that produces them.
 class request_body {
 public:
     using maker = std::function<boost::asio::awaitable<void>(body_writer&)>;
@@ -52,10 +52,11 @@ public:
     request_body(std::string_view all) : request_body(std::string(all)) {}
     request_body(const char* all) : request_body(std::string(all)) {}
 
-    /// A body that `make` writes, on the context of the request. With `length` it says so in
-    /// advance and must keep to it; without, it is sent in chunks (RFC 9112, 7.1).
+    /// A body that `make` writes, on the context of the request. If `length` is given, it is
+    /// announced, and `make` must write exactly that much; otherwise the body is sent in chunks
+    /// (RFC 9112, 7.1).
     ///
-    /// `again`: `make` may be called a second time, where the request is replayed.
+    /// `again`: `make` may be called a second time if the request is replayed.
     static request_body streamed(maker make, std::optional<std::uint64_t> length = {},
                                  bool again = false)
     {
@@ -73,7 +74,7 @@ public:
     /// Whether it can be sent twice.
     bool repeatable() const noexcept { return !is_streamed() || again_; }
 
-    /// None where it is sent in chunks.
+    /// None if it is sent in chunks.
     std::optional<std::uint64_t> length() const noexcept
     {
         return is_streamed() ? length_ : std::optional<std::uint64_t>(bytes_.size());
@@ -91,17 +92,17 @@ private:
 };
 
 /// Whether a request may be sent a second time, on a new connection, after a kept one broke before
-/// a byte of a response came. Once at most, and never after a time-out or a cancellation.
+/// the first byte of a response. At most once, and never after a time-out or a cancellation.
 ///
-/// What was not sent at all is sent again whatever this says, but for `never`.
+/// A request of which nothing was sent is sent again whatever this is, except with `never`.
 enum class replay {
-    by_method, ///< idempotent methods (RFC 9110, 9.2.2), and whatever has an Idempotency-Key
-    safe,      ///< this request does no harm when it is carried out twice
+    by_method, ///< idempotent methods (RFC 9110, 9.2.2), and requests with an Idempotency-Key
+    safe,      ///< this request does no harm if it is carried out twice
     never
 };
 
-/// What to ask for. A class with a constructor, since GCC 12 destroys aggregates twice when they
-/// are made in the same expression as a `co_await`.
+/// A request. A class with a constructor, since GCC 12 destroys aggregates twice if they are made
+/// in the same expression as a `co_await`.
 class request {
 public:
     request() = default;
@@ -111,12 +112,12 @@ public:
     }
 
     std::string method = "GET";
-    std::string url; ///< absolute, or what follows the client's base URL
-    fields headers;  ///< go before the client's own of the same name
+    std::string url; ///< absolute, or appended to the client's base URL
+    fields headers;  ///< replace the client's own of the same name
     request_body body;
     http::replay replay = http::replay::by_method;
-    std::optional<http::timeouts> timeouts; ///< in place of the client's; resolving, connecting
-                                            ///< and TLS keep the client's
+    std::optional<http::timeouts> timeouts; ///< replaces the client's, except for resolving,
+                                            ///< connecting and TLS
 };
 
 } // namespace loopsafe::http

@@ -9,22 +9,22 @@
 
 namespace loopsafe::http {
 
-/// What comes before the body of a response.
+/// The part of a response before its body.
 struct response_head {
     int status = 0;        ///< 200 to 599
-    std::string reason;    ///< what the server calls it; nothing to act on
-    bool http_1_0 = false; ///< an old server: HTTP/1.0
+    std::string reason;    ///< the server's text for the status; for information only
+    bool http_1_0 = false; ///< the server uses HTTP/1.0
     fields headers;
 
     /// 2xx.
     bool ok() const noexcept { return status >= 200 && status <= 299; }
 };
 
-/// A whole response. It is a value: it belongs to no context, and to no client.
+/// A whole response. It is a value: it belongs to no context and to no client.
 struct response : response_head {
     std::string body;
-    fields trailers; ///< fields that came after the body, which may contradict the headers
-    evidence seen;   ///< how it came about
+    fields trailers; ///< fields that came after the body; they may contradict the headers
+    evidence seen;   ///< facts about the request and its connection
 };
 
 } // namespace loopsafe::http

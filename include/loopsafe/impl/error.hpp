@@ -26,11 +26,11 @@ struct errc_table {
         case errc::pool_closed: return "the pool is closed";
         case errc::acquire_timeout: return "no connection became free in time";
         case errc::connect_timeout: return "no connection could be made in time";
-        case errc::queue_full: return "too many callers wait already";
-        case errc::close_timeout: return "leases were still out when the pool had to be drained";
+        case errc::queue_full: return "too many callers are already waiting";
+        case errc::close_timeout: return "leases were still out at the deadline for closing";
         case errc::nested_run: return "run() inside run() would block the outer context";
         case errc::main_stuck: return "the context ran out of work before main completed";
-        case errc::bad_option: return "an option makes no sense";
+        case errc::bad_option: return "invalid option";
         case errc::workers_closed: return "the worker threads are closed";
         case errc::would_deadlock: return "a worker thread would wait for its own set of threads";
         case errc::no_thread: return "no worker thread could be started";
@@ -48,10 +48,10 @@ struct condition_table {
     static std::string message(value_type value)
     {
         switch (value) {
-        case condition::context_misuse: return "a resource met a context that is not its home";
+        case condition::context_misuse: return "a resource was used outside its home context";
         case condition::timeout: return "a deadline passed";
         case condition::overloaded:
-            return "more is asked of a pool, or of worker threads, than they allow";
+            return "a pool, or a set of worker threads, has reached its limit";
         }
         return "unknown";
     }
@@ -89,7 +89,7 @@ inline std::string to_string(const std::source_location& where)
     return std::string(file_name(where)) + ':' + std::to_string(where.line());
 }
 
-// " at file:line", or nothing where the place is not known.
+// " at file:line", or nothing if the place is unknown.
 inline std::string place(const std::source_location& where)
 {
     return where.line() == 0 ? std::string() : " at " + to_string(where);

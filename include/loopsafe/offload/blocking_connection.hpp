@@ -28,9 +28,9 @@ struct blocking_access;
 
 /// A connection for functions that block.
 ///
-/// It lives on a context of its own, which runs only while one of its operations is waited for. So
-/// whatever the connection offers to coroutines is offered here to a thread, with the same
-/// deadlines and the same cancellation, and no loop of the caller's has a part in it.
+/// It lives on a context of its own, which runs only while a thread waits for one of its
+/// operations. So a thread can use everything that the connection offers to coroutines, with the
+/// same deadlines and the same cancellation, and without the caller's context.
 ///
 ///     auto rows = conn.wait(conn->query("select $1::int + 1", 41));
 ///
@@ -42,7 +42,7 @@ public:
     blocking_connection(const blocking_connection&) = delete;
     blocking_connection& operator=(const blocking_connection&) = delete;
 
-    /// Preconditions: it is connected, as every connection of a pool is.
+    /// Preconditions: the connection is connected, as every connection of a pool is.
     Connection& operator*() noexcept { return *connection_; }
     const Connection& operator*() const noexcept { return *connection_; }
     Connection* operator->() noexcept { return &*connection_; }
@@ -53,11 +53,11 @@ public:
         return context_.get_executor();
     }
 
-    /// Runs one operation of the connection to its end, and gives what it gives.
+    /// Runs one operation of the connection to its end and returns its result.
     ///
-    /// An operation that takes longer than `limit`, or whose caller cancels it meanwhile, is
-    /// cancelled (terminal) and still waited for.
-    /// Errors: what the operation throws; `boost::asio::error::timed_out` where it ended by an
+    /// An operation that takes longer than `limit`, or whose caller cancels it, is cancelled
+    /// (terminal); `wait` still waits until it ends.
+    /// Errors: what the operation throws; `boost::asio::error::timed_out` if it ended by an
     /// exception after `limit`.
     template <class T>
     T wait(boost::asio::awaitable<T> operation, std::chrono::milliseconds limit = never);
@@ -65,13 +65,13 @@ public:
 private:
     friend struct detail::blocking_access;
 
-    // Shared with the handlers: where memory fails in between, they outlive the call.
+    // Shared with the handlers: if memory runs out in between, they outlive the call.
     template <class T>
     struct pending {
         std::optional<std::conditional_t<std::is_void_v<T>, char, T>> result;
         std::exception_ptr failure;
         bool ended = false;     // there is nothing left to cancel
-        bool completed = false; // and it has said how it ended
+        bool completed = false; // and it has reported its result
         bool late = false;
         boost::asio::cancellation_signal signal;
 
@@ -86,7 +86,7 @@ private:
     static boost::asio::awaitable<void> complete(boost::asio::awaitable<T> operation,
                                                  std::shared_ptr<pending<T>> p)
     {
-        // Also where the frame is destroyed: the signal must not reach into it any more.
+        // Also when the frame is destroyed: the signal must not reach into it any more.
         struct ending {
             pending<T>& p;
             ~ending() { p.ended = true; }
@@ -100,7 +100,7 @@ private:
 
     boost::asio::io_context context_{1};
     std::optional<Connection> connection_;
-    std::stop_token stop_; // of the call that uses it now
+    std::stop_token stop_; // of the call that uses it at present
 };
 
 namespace detail {
@@ -145,7 +145,7 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
                    }));
     context_.restart();
     {
-        // Another thread wakes this one by a cancel, which needs no memory.
+        // Another thread wakes this one with a cancel, which needs no memory.
         const std::stop_callback on_stop(stop_, [&stopped] { stopped.cancel(); });
         while (!p->completed) {
             if (context_.run_one() == 0)

@@ -8,18 +8,16 @@
 
 namespace loopsafe {
 
-/// Connections for functions that block, lent to coroutines of any context.
+/// Connections for functions that block, leased to coroutines of any context.
 ///
 ///     loopsafe::connection_pool<postgres::connector, keep_alive_pool, thread_offload> db{how};
 ///     auto lease = co_await db.acquire();
-///     auto rows = co_await lease.run([](auto& conn) { return conn.wait(conn->query("select 1"));
-///     });
+///     auto rows = co_await lease.run([](auto& c) { return c.wait(c->query("select 1")); });
 ///
-/// Connecting, resetting and what `run()` is given happen on worker threads; the connections belong
-/// to no context of the caller's, so nothing is refused, and a context that dies takes no
-/// connection along. The price is a hop to another thread and back for each call. Everything else
-/// is as with `on_context`; `max_size` counts for the whole pool. Thread safety: as with
-/// `on_context`.
+/// Connecting, resetting and the functions passed to `run()` run on worker threads; the connections
+/// belong to no context of the caller. So nothing is refused, and a dying context closes no
+/// connection. The price is a hop to another thread and back for each call. Everything else is as
+/// with `on_context`; `max_size` applies to the whole pool. Thread safety: as with `on_context`.
 template <class Connector, class PoolPolicy>
 class connection_pool<Connector, PoolPolicy, thread_offload> {
     static_assert(connector<Connector>,
@@ -28,8 +26,8 @@ class connection_pool<Connector, PoolPolicy, thread_offload> {
                   "the policy does not meet the concept loopsafe::pool_policy");
     static_assert(
         PoolPolicy::has_home || !PoolPolicy::keeps_idle,
-        "with thread_offload a connection belongs to no context, so that a shelf for each "
-        "context means nothing: use keep_alive_pool or null_pool");
+        "with thread_offload a connection belongs to no context, so a shelf for each context has "
+        "no meaning: use keep_alive_pool or null_pool");
     using state = detail::offloaded_pool<Connector, PoolPolicy>;
 
 public:
@@ -39,8 +37,8 @@ public:
     using lease_type = lease<Connector, PoolPolicy, thread_offload>;
 
     /// A pool for any context, which may sit at namespace scope. `workers` are the threads for its
-    /// calls, null for `worker_threads::shared()`; they may be destroyed before it.
-    /// Errors: `bad_option` (as `system_error`) names an option that makes no sense.
+    /// calls, null for `worker_threads::shared()`; they may be destroyed before the pool.
+    /// Errors: `bad_option` (as `system_error`), with the name of the invalid option.
     explicit connection_pool(Connector how, const options& limits = {},
                              worker_threads* workers = nullptr)
         : state_(std::make_shared<state>(std::move(how), limits, workers))
@@ -54,7 +52,7 @@ public:
         return *this;
     }
 
-    /// As `close()`. Leases may outlive the pool.
+    /// Same as `close()`. Leases may outlive the pool.
     ~connection_pool()
     {
         if (state_ != nullptr)
@@ -63,7 +61,7 @@ public:
 
     /// A connection, for the coroutine that awaits this.
     ///
-    /// Context: any. Cancellation and errors: as with `on_context`, and those of `offload`.
+    /// Context: any. Cancellation and errors: as with `on_context`, plus the errors of `offload`.
     boost::asio::awaitable<lease_type>
     acquire(acquire_options what = {}, std::source_location where = std::source_location::current())
     {
@@ -94,11 +92,11 @@ public:
             initiate<true>(lend(state_, what, where), what.error, executor), token);
     }
 
-    /// `close()`, and waits until the last lease has come back.
+    /// `close()`, then waits until the last lease has been returned.
     ///
     /// Completion signature: `void(error_code)`.
     /// Context and cancellation: as `async_acquire`; the pool stays closed.
-    /// Errors: `close_timeout` when leases are still out after `limit`.
+    /// Errors: `close_timeout` if leases are still out after `limit`.
     template <boost::asio::completion_token_for<void(error_code)> Token = boost::asio::deferred_t>
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current())

@@ -12,12 +12,12 @@
 
 namespace loopsafe {
 
-/// A connection on loan from a pool with `thread_offload`; it goes back when the lease ends.
+/// A connection on loan from a pool with `thread_offload`; it is returned when the lease ends.
 ///
-/// It belongs to no context: it may be used from any, one call at a time, and outlive the pool. A
-/// lease that ends while a function still runs, since its context died or its caller gave up,
-/// leaves the connection to that function; it is closed when the function ends, and counts until
-/// then. Thread safety: distinct objects safe, shared objects unsafe.
+/// It belongs to no context: it may be used from any, one call at a time, and may outlive the pool.
+/// If a lease ends while a function still runs, because its context died or its caller gave up, the
+/// function keeps the connection. It is closed when the function ends, and counts until then.
+/// Thread safety: distinct objects safe, shared objects unsafe.
 template <class Connector, class PoolPolicy>
 class lease<Connector, PoolPolicy, thread_offload> {
     using loan_type = detail::offloaded_loan<Connector, PoolPolicy>;
@@ -38,23 +38,23 @@ public:
     ~lease() { end(true); }
 
     /// Runs `fn(connection)` on a worker thread, where `connection` is a `blocking_connection`, and
-    /// gives what it gives.
+    /// returns its result.
     ///
     ///     auto rows = co_await lease.run([](auto& conn) {
     ///         return conn.wait(conn->query("select 1"));
     ///     });
     ///
-    /// Context: any. Per-operation cancellation: what the function waits for is cancelled; see
-    /// `on_cancel` for who waits for that.
-    /// Errors: what `fn` throws; those of `offload`; `lease_expired` (as `system_error`) where the
-    /// lease is empty; `busy` while a call that was abandoned still runs.
+    /// Context: any. Per-operation cancellation: the operation that the function waits for is
+    /// cancelled; `on_cancel` determines whether the caller waits for the function to end.
+    /// Errors: what `fn` throws; those of `offload`; `lease_expired` (as `system_error`) if the
+    /// lease is empty; `busy` while an abandoned call still runs.
     template <class F>
         requires std::invocable<std::decay_t<F>, connection_type&>
     boost::asio::awaitable<std::invoke_result_t<std::decay_t<F>, connection_type&>>
     run(F&& fn, on_cancel cancelled = on_cancel::wait)
     {
         static_assert(detail::safe_as_temporary<F>,
-                      "GCC 12 would destroy what this function captures twice: give the lambda a "
+                      "GCC 12 would destroy the captures of this function twice: give the lambda a "
                       "name first and pass that, or capture by reference");
         if (loan_ == nullptr)
             throw boost::system::system_error(make_error_code(errc::lease_expired), "lease::run");
@@ -67,10 +67,10 @@ public:
     /// None: an empty reference.
     context_ref home() const noexcept { return {}; }
 
-    /// Gives the connection back now. The lease is empty afterwards.
+    /// Returns the connection now. The lease is empty afterwards.
     void release() noexcept { end(true); }
 
-    /// Closes the connection instead of giving it back. The lease is empty afterwards.
+    /// Closes the connection instead of returning it. The lease is empty afterwards.
     void discard() noexcept { end(false); }
 
     void swap(lease& other) noexcept { loan_.swap(other.loan_); }

@@ -17,27 +17,28 @@
 
 namespace loopsafe {
 
-/// Runs `fn(args...)`, which may block, on a worker thread, and gives what it gives.
+/// Runs `fn(args...)`, which may block, on a worker thread, and returns its result.
 ///
 ///     auto text = co_await loopsafe::offload(read_file, path);
 ///
 /// Function and arguments are copied or moved to the worker and destroyed there: the call may
-/// outlive the caller. So arguments must be values; a reference needs `std::ref`, a view
-/// `borrowed`, and both are then the caller's promise. What a lambda captures cannot be checked.
+/// outlive the caller. So arguments must be values. A reference needs `std::ref`, a view needs
+/// `borrowed`; with both, the caller guarantees the lifetime. A lambda's captures cannot be
+/// checked.
 ///
-/// A function that takes a `std::stop_token` before its arguments is asked to stop when the call is
-/// cancelled, and when the caller is destroyed.
+/// If the function takes a `std::stop_token` before its arguments, a stop is requested when the
+/// call is cancelled, and when the caller is destroyed.
 ///
 /// Context: any that the coroutine may run on and that has locks (not one made with
-/// `BOOST_ASIO_CONCURRENCY_HINT_UNSAFE`). Its death, before, during and after the function,
-/// ends the caller as it ends every coroutine; the function runs to its end, and what it gives is
-/// dropped. The worker touches the context only while it keeps it from dying.
+/// `BOOST_ASIO_CONCURRENCY_HINT_UNSAFE`). If it dies, before, during or after the function, the
+/// caller ends like every coroutine of that context; the function runs to its end, and its result
+/// is dropped. The worker touches the context only while it keeps it alive.
 /// Per-operation cancellation: whatever the coroutine's filter lets through (by default terminal).
 /// See `on_cancel`; total ends only a call that still waits for a thread.
 /// Errors: what `fn` throws; `offload_error` {`queue_full`, `workers_closed`, `would_deadlock`,
 /// `no_thread`} and `no_context` (as `context_error`), after which `fn` has not run.
-/// Complexity: one thread woken, and the caller's; nothing is allocated once it is warm, except for
-/// a `std::stop_token`.
+/// Complexity: two thread switches, to the worker and back; no allocation once warm, except for a
+/// `std::stop_token`.
 template <class F, class... Args>
     requires offloadable<F, Args...>
 boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(F&& fn, Args&&... args);
@@ -48,10 +49,10 @@ template <class F, class... Args>
 boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(offload_options what, F&& fn,
                                                                      Args&&... args);
 
-/// The same for every completion token. Arguments are what the function captures.
+/// The same for every completion token. Arguments are passed as captures of the function.
 ///
-/// Completion signature: `void(std::exception_ptr, R)`, without `R` where `fn` gives nothing; `R`
-/// is default-constructible.
+/// Completion signature: `void(std::exception_ptr, R)`, without `R` if `fn` returns nothing; `R` is
+/// default-constructible.
 /// Context: that of the token's associated executor; a token without one needs the overload with an
 /// executor.
 /// Per-operation cancellation: terminal, partial and total.

@@ -17,7 +17,7 @@ namespace loopsafe {
 
 /// Lets an argument that only refers to something, such as a `string_view`, pass to a worker.
 ///
-/// A promise that what it refers to outlives the function, also where the caller is gone by then.
+/// The caller guarantees that the target outlives the function, even if the caller is gone by then.
 template <class T>
 struct borrowed {
     T value;
@@ -25,8 +25,8 @@ struct borrowed {
 template <class T>
 borrowed(T) -> borrowed<T>;
 
-/// Whether a value of type T is only a reference to something that may be gone before a function
-/// on another thread has ended. Specialise it for views of your own.
+/// Whether a value of type T only refers to something that may be gone before a function on another
+/// thread ends. Specialise it for your own views.
 template <class T>
 inline constexpr bool only_refers = std::is_reference_v<T>;
 template <class Char, class Traits>

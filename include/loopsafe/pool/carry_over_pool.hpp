@@ -6,54 +6,55 @@
 
 namespace loopsafe {
 
-/// Limits of a pool that carries connections over. Checked as `kept_connection_options` is.
+/// Limits of a pool that carries connections over. Checked like `kept_connection_options`.
 struct carried_connection_options {
-    /// Connections of one context at most: idle, leased and being made. At least 1.
+    /// Maximum number of connections per context: idle, leased and being made. At least 1.
     std::size_t max_size = 10;
-    /// Connections at most that wait for a context, besides those that `max_size` counts. Where one
-    /// more comes, the one parked longest is closed. At least 1.
+    /// Maximum number of parked connections, in addition to those that `max_size` counts. When one
+    /// more arrives, the one parked longest is closed. At least 1.
     std::size_t max_parked = 10;
-    /// Callers that may wait at most, in one context; more are told `queue_full`. 0: nobody waits.
+    /// Maximum number of waiting callers per context; further ones get `queue_full`. 0: nobody
+    /// waits.
     std::size_t max_waiting = 1000;
-    /// How long a caller waits for its turn. 0: not at all.
+    /// How long a caller may wait. 0: not at all.
     std::chrono::milliseconds acquire_timeout = std::chrono::seconds(30);
-    /// How long making a connection, or resetting an old one, may take. More than 0.
+    /// How long connecting, or resetting an old connection, may take. More than 0.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
-    /// A connection idle for longer, on a shelf or parked, is closed, at the next acquire. More
-    /// than 0.
+    /// A connection that has been idle for longer, on a shelf or parked, is closed at the next
+    /// acquire. More than 0.
     std::chrono::milliseconds idle_timeout = std::chrono::minutes(10);
-    /// A connection older than this is closed when it would be used again. More than 0.
+    /// A connection older than this is closed instead of being reused. More than 0.
     std::chrono::milliseconds max_lifetime = std::chrono::minutes(30);
-    /// `max_lifetime` is shortened by a random share up to this, so that connections made together
-    /// do not end together. From 0 to 1.
+    /// `max_lifetime` is shortened by a random fraction of up to this, so that connections made
+    /// together do not expire together. From 0 to 1.
     double lifetime_jitter = 0.1;
-    /// A connection idle for longer is probed before it is used again; one that was parked always
-    /// is. 0: always.
+    /// A connection that has been idle for longer is probed before reuse; a parked one always is.
+    /// 0: always.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
-    /// For reports and hooks. The pool makes a copy.
+    /// Appears in reports and events. The pool makes a copy.
     std::string_view name = {};
 };
 
-/// Connections survive their context: each is kept on the shelf of its context while that lives, is
-/// taken out of it when it dies, and waits, parked, for the next context that asks.
+/// Connections survive their context. Each stays on the shelf of its context while that lives, is
+/// detached when it dies, and stays parked until the next context acquires it.
 ///
 /// So a worker with a fresh context for each invocation pays for its handshakes once. The pool may
 /// sit at namespace scope and serves any number of contexts, on any thread.
 ///
-/// Only a connection that is idle and clean is carried. The connector must know how: it does not
-/// compile with one that does not meet `can_carry`. Where the connector cannot know where messages
-/// end, as with bare TCP and TLS, a connection is carried only if its last lease ended in an
-/// explicit `lease::release()`; the others are closed, and counted as `not_released`. A parked
-/// connection is not watched: it must pass the connector's probe when it is adopted. A connection
-/// that is leased when its context dies is closed with it. A forked child does not use the parked
-/// connections of its parent, and leaves them open there.
+/// Only a connection that is idle and clean is carried. The connector must support this: one that
+/// does not meet `can_carry` does not compile. If the connector cannot know where messages end, as
+/// with bare TCP and TLS, a connection is carried only if its last lease ended in an explicit
+/// `lease::release()`; the others are closed, and counted as `not_released`. A parked connection is
+/// not watched: it must pass the connector's probe when it is adopted. A connection that is leased
+/// when its context dies is closed with it. A forked child does not use the parked connections of
+/// its parent, and leaves them open there.
 ///
-/// Before a snapshot of the process is taken, call `drop_parked()`: each copy of the process would
-/// adopt the same connections.
+/// Call `drop_parked()` before a snapshot of the process is taken: otherwise each copy of the
+/// process would adopt the same connections.
 ///
-/// Parked connections are bounded in number (`max_parked`) and age; there is no background task, so
-/// one that nobody asks for stays open until `drop_parked()`, `invalidate()`, `close()`, or the end
-/// of the pool.
+/// The number (`max_parked`) and the age of parked connections are limited. There is no background
+/// task: one that is never acquired stays open until `drop_parked()`, `invalidate()`, `close()`, or
+/// the end of the pool.
 template <class Mutex, class Clock>
 struct basic_carry_over_pool {
     using mutex_type = Mutex;

@@ -13,14 +13,14 @@ namespace loopsafe {
 
 /// The clocks of the machine.
 ///
-/// A pool reads `cheap()` once for each acquire (5 ns on Linux) and `read()` (three clocks, 60 ns)
-/// only when a second has passed since it last did. Tests put `testing::manual_clock` in its place.
+/// A pool reads `cheap()` once per acquire (5 ns on Linux), and `read()` (three clocks, 60 ns) only
+/// if a second has passed since the last time. Tests can use `testing::manual_clock` instead.
 /// Thread safety: safe.
 struct pool_clock {
     using timer = boost::asio::steady_timer;
 
-    /// The coarse wall clock: it alone goes on through every kind of freeze. Where it jumps, the
-    /// pool looks at all three clocks.
+    /// The coarse wall clock: the only one that continues through every kind of freeze. If it
+    /// jumps, the pool reads all three clocks.
     static std::chrono::nanoseconds cheap() noexcept
     {
 #if defined(CLOCK_REALTIME_COARSE)

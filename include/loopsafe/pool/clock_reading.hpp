@@ -8,10 +8,10 @@
 
 namespace loopsafe {
 
-/// One moment, as three clocks tell it, in nanoseconds.
+/// One moment, as read from three clocks, in nanoseconds.
 ///
-/// A frozen machine stops some clocks and not others: suspending stops the monotonic one, a
-/// snapshot that is restored later stops the boot-time one too. So an age is the largest of the
+/// A frozen machine stops some clocks and not others: suspending stops the monotonic one; a
+/// snapshot that is restored later also stops the boot-time one. So an age is the largest of the
 /// three differences.
 struct clock_reading {
     std::chrono::nanoseconds monotonic{};

@@ -11,29 +11,29 @@ namespace loopsafe {
 
 /// Why a pool closed a connection.
 enum class close_reason {
-    discarded,      ///< the user said so
-    dirty,          ///< the lease ended in mid-message, in an error, or in unwinding
+    discarded,      ///< `lease::discard()`
+    dirty,          ///< the lease ended in mid-message, after an error, or during unwinding
     not_kept,       ///< the policy keeps nothing
     idle_too_long,  ///< `idle_timeout`
     lived_too_long, ///< `max_lifetime`
-    probe_failed,   ///< the peer closed it, or sent what nobody asked for, while it was idle
-    reset_failed,   ///< the connector could not bring it back to the state of a new one
+    probe_failed,   ///< the peer closed it, or sent unexpected data, while it was idle
+    reset_failed,   ///< the connector could not reset it to the state of a new one
     invalidated,    ///< `invalidate()`
     pool_closed,    ///< `close()`, or the pool was destroyed
     context_died,   ///< the context of the connection was destroyed
     forked,         ///< it belongs to the parent process
 
-    // Of `carry_over_pool`. What it parked may be closed for most of the above as well.
+    // Of `carry_over_pool`. Parked connections may also be closed for most of the reasons above.
     not_released,    ///< its context died, and its last lease ended without `release()`
-    not_detached,    ///< its context died, and the connector could not take it out of there
-    not_attached,    ///< the connector could not put it into the context that asked next
+    not_detached,    ///< its context died, and the connector could not detach it
+    not_attached,    ///< the connector could not attach it to the next context
     too_many_parked, ///< `max_parked`
     parked_dropped   ///< `drop_parked()`
 };
 
 inline constexpr std::size_t close_reason_count = 16;
 
-/// Its name, as above; for logs and metrics.
+/// Its name, as above, for logs and metrics.
 constexpr std::string_view to_string(close_reason why) noexcept
 {
     switch (why) {

@@ -20,11 +20,11 @@ template <class Connector, class Policy>
 struct offloaded_pool;
 }
 
-/// What one acquire may ask for on top of the pool's options.
+/// Options of a single acquire, in addition to the pool's.
 struct acquire_options {
-    /// Instead of the pool's `acquire_timeout`. 0: do not wait.
+    /// Replaces the pool's `acquire_timeout`. 0: do not wait.
     std::optional<std::chrono::milliseconds> timeout = {};
-    /// For `async_acquire`: where to put the exception that `acquire()` would throw, with its whole
+    /// For `async_acquire`: receives the exception that `acquire()` would throw, with its whole
     /// report. It must live until the operation completes.
     std::exception_ptr* error = nullptr;
 };
@@ -39,26 +39,26 @@ class connection_pool {
     static_assert(execution_policy<ExecutionPolicy>,
                   "the execution policy is loopsafe::on_context or loopsafe::thread_offload");
     static_assert(!std::same_as<ExecutionPolicy, thread_offload>,
-                  "for thread_offload include <loopsafe/offload/connection_pool.hpp>");
+                  "for thread_offload include <loopsafe/offloaded_connection_pool.hpp>");
 };
 
-/// Connections of one kind, lent to coroutines of the right context and to nobody else.
+/// Connections of one kind, leased only to coroutines that run on the right context.
 ///
-/// How a connection is made is the `Connector`'s business; what happens to it after use, and which
-/// contexts may share it, is the `PoolPolicy`'s. What is the same for all policies:
+/// The `Connector` determines how a connection is made; the `PoolPolicy` determines what happens to
+/// it after use, and which contexts may share it. Common to all policies:
 ///
-/// * Callers are served in the order in which they came; nobody overtakes those who wait.
-/// * A clean connection that comes back goes straight to the first who waits. Among idle ones the
-///   most recently used is taken first.
-/// * Cancelling an acquire, at any moment, loses neither a connection nor a place.
-/// * No background task: limits are checked when somebody acquires.
-/// * A connection is closed in its own context, or by the pool while it keeps that context from
-///   dying. None outlives its context; of one that `carry_over_pool` carries, only a handle does.
+/// * Callers are served in the order in which they arrived; nobody overtakes a waiting caller.
+/// * A clean connection that is returned goes straight to the first waiting caller. Of the idle
+///   ones, the most recently used is taken first.
+/// * Cancelling an acquire, at any moment, loses neither a connection nor a slot.
+/// * No background task: limits are checked at each acquire.
+/// * A connection is closed in its own context, or by the pool while it keeps that context alive.
+///   None outlives its context; of one that `carry_over_pool` carries, only a handle does.
 ///
-/// Thread safety: distinct objects safe. Shared objects safe too, except destruction and moving,
-/// and except with `no_mutex`. No lock is held while a connector connects, probes, resets or
-/// closes, nor while a hook or a handler runs. A context must not be destroyed on one thread while
-/// another still calls into it; the pool may be destroyed before, after or during that.
+/// Thread safety: distinct objects safe. Shared objects are also safe, except for destruction and
+/// moving, and except with `no_mutex`. No lock is held while a connector connects, probes, resets
+/// or closes, nor while a hook or a handler runs. A context must not be destroyed on one thread
+/// while another still calls into it; the pool may be destroyed before, after or during that.
 template <class Connector, class PoolPolicy>
 class connection_pool<Connector, PoolPolicy, on_context> {
     static_assert(connector<Connector>,
@@ -67,7 +67,7 @@ class connection_pool<Connector, PoolPolicy, on_context> {
                   "the policy does not meet the concept loopsafe::pool_policy");
     static_assert(!carries_over<PoolPolicy> || can_carry<Connector>,
                   "carry_over_pool needs a connector that meets the concept loopsafe::can_carry "
-                  "(static_assert that to see what is missing); with this one use per_context_pool "
+                  "(static_assert that to see what is missing); otherwise use per_context_pool "
                   "or null_pool");
     using state = detail::pool_state<Connector, PoolPolicy>;
 
@@ -81,13 +81,13 @@ public:
     /// of one.
     ///
     /// Preconditions: the context has not been destroyed.
-    /// Errors: `no_context` (as `context_error`) where `home` names none; `bad_option` (as
-    /// `system_error`) names an option that makes no sense.
+    /// Errors: `no_context` (as `context_error`) if `home` names none; `bad_option` (as
+    /// `system_error`), with the name of the invalid option.
     connection_pool(const detail::located_executor& home, Connector how, const options& limits = {})
         requires pool_policy_with_a_home<PoolPolicy>;
 
     /// A pool for any context, which may sit at namespace scope.
-    /// Errors: `bad_option` (as `system_error`) names an option that makes no sense.
+    /// Errors: `bad_option` (as `system_error`), with the name of the invalid option.
     explicit connection_pool(Connector how, const options& limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
 
@@ -100,7 +100,7 @@ public:
         return *this;
     }
 
-    /// As `close()`. Leases may outlive the pool; they close their connections when they end.
+    /// Same as `close()`. Leases may outlive the pool; they close their connections when they end.
     ~connection_pool()
     {
         if (state_ != nullptr)
@@ -110,30 +110,30 @@ public:
     /// A connection, for the coroutine that awaits this.
     ///
     /// Context: the one the coroutine runs on. With `keep_alive_pool` it must be the pool's home;
-    /// otherwise `wrong_context`, or `context_closed` where the home is gone.
+    /// otherwise `wrong_context`, or `context_closed` if the home is gone.
     /// Per-operation cancellation: whatever the coroutine's filter lets through (by default
-    /// terminal) ends the waiting, connecting or resetting with `operation_aborted`.
+    /// terminal). Waiting, connecting or resetting then ends with `operation_aborted`.
     /// Errors: `context_error` {`wrong_context`, `context_closed`, `no_context`}; `pool_error`
-    /// {`acquire_timeout`, `connect_timeout`, `queue_full`, `pool_closed`}; what the connector
-    /// throws. Each leaves the pool as it was.
-    /// Complexity: constant for a warm acquire, which takes one lock and allocates nothing on the
-    /// heap. Any other also checks the age of what is idle in this context, and of what is parked.
+    /// {`acquire_timeout`, `connect_timeout`, `queue_full`, `pool_closed`}; anything that the
+    /// connector throws. After an error, the pool is unchanged.
+    /// Complexity: constant for a warm acquire, which takes one lock and does not allocate on the
+    /// heap. Any other also checks the age of this context's idle connections, and of parked ones.
     boost::asio::awaitable<lease_type>
     acquire(std::source_location where = std::source_location::current());
 
-    /// The same, with another limit for the waiting.
+    /// The same, with options.
     boost::asio::awaitable<lease_type>
     acquire(acquire_options what, std::source_location where = std::source_location::current());
 
     /// A connection, for every completion token.
     ///
     /// Completion signature: `void(error_code, lease_type)`.
-    /// Context: that of the token's associated executor. Where the token has none (a plain
-    /// callback, `use_future`), a pool with a home uses its home; the other pools need the overload
-    /// with an executor.
+    /// Context: that of the token's associated executor. If the token has none (a plain callback,
+    /// `use_future`), a pool with a home uses its home; the other pools need the overload with an
+    /// executor.
     /// Per-operation cancellation: terminal, partial and total, all without side effects.
-    /// Errors: as `acquire()`. What a connector throws arrives as its `code()` where it is a
-    /// `system_error`, as `connection_aborted` otherwise.
+    /// Errors: as `acquire()`. An exception of a connector is passed as its `code()` if it is a
+    /// `system_error`, otherwise as `connection_aborted`.
     template <boost::asio::completion_token_for<void(error_code, lease<Connector, PoolPolicy>)>
                   Token = boost::asio::deferred_t>
     auto async_acquire(Token&& token = {}, acquire_options what = {},
@@ -146,19 +146,20 @@ public:
     auto async_acquire(const Executor& executor, Token&& token, acquire_options what = {},
                        std::source_location where = std::source_location::current());
 
-    /// An idle connection that needs no look at it, or an empty lease. Never waits, never connects.
+    /// An idle connection that needs no probe or reset, or an empty lease. Never waits, never
+    /// connects.
     ///
     /// Preconditions: the caller runs on the context of `executor`.
-    /// Errors: none; an empty lease also where the context is not the pool's home.
+    /// Errors: none; the lease is also empty if the context is not the pool's home.
     template <std::convertible_to<boost::asio::any_io_executor> Executor>
     lease_type try_acquire(const Executor& executor,
                            std::source_location where = std::source_location::current()) noexcept;
 
-    /// Closes every idle or parked connection now, and every leased one when it comes back.
+    /// Closes every idle or parked connection now, and every leased one when it is returned.
     void invalidate() noexcept { state_->invalidate(); }
 
-    /// Closes every connection that waits for a context, as before a snapshot of the process is
-    /// taken. Those on the shelf of a living context stay; `invalidate()` closes them, too.
+    /// Closes every parked connection. Call it before a snapshot of the process is taken.
+    /// Connections on the shelf of a living context stay open; `invalidate()` closes them, too.
     ///
     /// Needs no running context and does not wait. Thread safety: any thread.
     void drop_parked() noexcept
@@ -167,33 +168,33 @@ public:
         state_->drop_parked(close_reason::parked_dropped);
     }
 
-    /// Says that the process may have been frozen: idle connections must pass the connector's probe
-    /// before they are used again.
+    /// Call it when the process may have been frozen: idle connections must then pass the
+    /// connector's probe before reuse.
     void thaw() noexcept { state_->thaw(); }
 
-    /// Refuses every acquire from now on, those that wait included (`pool_closed`), and closes idle
-    /// connections. Leases stay usable; their connections are closed when they come back.
+    /// Refuses every acquire from now on, including those that wait (`pool_closed`), and closes
+    /// idle connections. Leases stay usable; their connections are closed when they are returned.
     ///
     /// Needs no running context and does not wait. Thread safety: any thread.
     void close() noexcept { state_->close(); }
 
-    /// `close()`, and waits until the last lease has come back.
+    /// `close()`, then waits until the last lease has been returned.
     ///
     /// Completion signature: `void(error_code)`.
     /// Context: as for `async_acquire(token)`.
     /// Per-operation cancellation: terminal, partial and total; the pool stays closed.
-    /// Errors: `close_timeout` when leases are still out after `limit`; the context errors of
+    /// Errors: `close_timeout` if leases are still out after `limit`; the context errors of
     /// `acquire()`.
     template <boost::asio::completion_token_for<void(error_code)> Token = boost::asio::deferred_t>
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current());
 
-    /// Sets what is told of connects, failures, closes, refusals, time-outs and, with
-    /// `carry_over_pool`, of what is parked, adopted and dropped; see `pool_event`.
+    /// Sets the hook for connects, failures, closes, refusals, time-outs and, with
+    /// `carry_over_pool`, parked, adopted and dropped connections; see `pool_event`.
     ///
-    /// The hook is called on the thread where it happens, with no lock held; what it throws is
-    /// dropped. It is not called while a context is destroyed, except with `carry_over_pool` for
-    /// what becomes of the connections that were idle there; it must not use that context.
+    /// It is called on the thread where the event happens, with no lock held; its exceptions are
+    /// ignored. It is not called while a context is destroyed, except with `carry_over_pool` for
+    /// the connections that were idle there; it must not use that context.
     /// Preconditions: nobody uses the pool yet.
     void on_event(std::function<void(const pool_event&)> hook)
     {
@@ -203,7 +204,7 @@ public:
     /// A snapshot. Complexity: linear in the number of contexts and connections.
     pool_stats stats() const { return state_->stats(); }
 
-    /// Who holds leases, from where and for how long; at most `most`, the longest first.
+    /// Who holds leases, acquired where, and for how long; at most `most`, the longest first.
     std::vector<lease_holder> holders(std::size_t most = 16) const { return state_->holders(most); }
 
     /// The home, or an empty reference for policies without one.
@@ -213,7 +214,7 @@ private:
     template <class, class>
     friend struct detail::offloaded_pool;
 
-    // In a frame of its own: a large one is not recycled by Asio.
+    // In a frame of its own: Asio does not recycle a large one.
     boost::asio::awaitable<lease_type> acquire_slowly(acquire_options what,
                                                       std::source_location where);
 

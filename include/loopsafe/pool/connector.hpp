@@ -14,55 +14,56 @@
 
 namespace loopsafe {
 
-/// The connector names its connection: `using connection_type = ...;`, which moves without throwing
-/// and closes itself when it is destroyed.
+/// The connector names its connection: `using connection_type = ...;`. A connection moves without
+/// throwing, and closes itself when it is destroyed.
 template <class C>
 concept names_a_connection_type =
     requires { typename C::connection_type; } &&
     std::is_nothrow_move_constructible_v<typename C::connection_type> &&
     std::is_nothrow_destructible_v<typename C::connection_type>;
 
-/// `co_await c.connect(executor)` gives a connection whose objects are made on `executor`.
+/// `co_await c.connect(executor)` returns a connection whose objects are made on `executor`.
 ///
-/// It runs on that context and must honour terminal cancellation: the pool's deadline for
-/// connecting is a cancellation. It throws what explains the failure best.
+/// It runs on that context and must support terminal cancellation: the pool's connect deadline is a
+/// cancellation. Throw the exception that best explains a failure.
 template <class C>
 concept can_connect = requires(const C& c, boost::asio::any_io_executor executor) {
     { c.connect(executor) } -> std::same_as<boost::asio::awaitable<typename C::connection_type>>;
 };
 
-/// `c.is_clean(connection)` says whether the connection is between messages: every operation begun
-/// on it has completed without error, nothing is left unread, no transaction is open.
+/// `c.is_clean(connection)` returns whether the connection is between messages: every operation
+/// begun on it has completed without error, nothing is left unread, no transaction is open.
 ///
-/// It is asked when a lease ends, on the thread that ends it and with the pool's lock held: it
-/// only looks at what the connection has in memory, and calls nothing of the pool. Where a
-/// connection can be carried (`can_carry`), it is asked once more before `detach()`.
+/// It is called when a lease ends, on the thread that ends it and with the pool's lock held: it may
+/// only look at what the connection has in memory, and must not call the pool. If a connection can
+/// be carried (`can_carry`), it is called once more before `detach()`.
 template <class C>
 concept can_tell_clean = requires(const C& c, const typename C::connection_type& connection) {
     { c.is_clean(connection) } noexcept -> std::same_as<bool>;
 };
 
-/// `c.probe(connection)` says whether an idle connection still seems alive.
+/// `c.probe(connection)` returns whether an idle connection still seems alive.
 ///
-/// It is asked before reuse, on the connection's context. It must not wait: look at what the
-/// operating system knows (a peek), and answer false at the least doubt.
+/// It is called before reuse, on the connection's context. It must not wait: check what the
+/// operating system knows (a peek), and return false if in doubt.
 template <class C>
 concept can_probe = requires(const C& c, typename C::connection_type& connection) {
     { c.probe(connection) } noexcept -> std::same_as<bool>;
 };
 
-/// How connections of one kind are born, judged and probed.
+/// How connections of one kind are made, judged and probed.
 ///
 /// All members are called through a const reference, possibly from several threads at once.
-/// Closing is the destructor of the connection. Two more members are used where they exist, and
+/// Closing is the destructor of the connection. Two more members are used if they exist, and
 /// those of `can_carry`:
 ///
-/// * `awaitable<void> reset(connection) const` brings a reused connection to the state of a new
-///   one. It runs in the frame of the acquire that reuses the connection, under the deadline for
-///   connecting; where it throws, the connection is closed and a new one is made. It goes with
-///   `bool needs_reset(const connection) const noexcept`, which is asked first, as `is_clean` is.
-/// * `void abandon(connection) const noexcept` closes the descriptor without a word to the peer.
-///   A forked child calls it for connections that belong to its parent.
+/// * `awaitable<void> reset(connection) const` resets a reused connection to the state of a new
+///   one. It runs in the frame of the acquire that reuses the connection, under the connect
+///   deadline; if it throws, the connection is closed and a new one is made. It requires `bool
+///   needs_reset(const connection) const noexcept`, which is called first, under the rules of
+///   `is_clean`.
+/// * `void abandon(connection) const noexcept` closes the descriptor without sending anything to
+///   the peer. A forked child calls it for connections that belong to its parent.
 template <class C>
 concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
                     can_probe<C> && std::move_constructible<C>;
@@ -80,23 +81,23 @@ concept can_abandon = requires(const C& c, typename C::connection_type& connecti
     { c.abandon(connection) } noexcept;
 };
 
-/// Its connections can be carried from a context that dies to the next one (`carry_over_pool`).
+/// Its connections can be carried from a dying context to the next one (`carry_over_pool`).
 ///
-/// * `using handle_type = ...;` holds what is left of a connection outside of any context. It moves
-///   without throwing, and closes the connection when it is destroyed, on whatever thread.
-/// * `c.detach(connection)` takes it out of its context, which is being destroyed, and gives the
-///   handle, or nothing where that cannot be done. No operation is pending on the connection, and
-///   what is left of it is destroyed afterwards.
-/// * `c.attach(std::move(handle), executor)` makes a connection of the handle, in the context of
-///   `executor`, which runs the caller. It must not wait. Where it throws, the handle is destroyed,
+/// * `using handle_type = ...;` holds a connection outside of any context. It moves without
+///   throwing, and closes the connection when it is destroyed, on whatever thread.
+/// * `c.detach(connection)` takes the connection out of its context, which is being destroyed, and
+///   returns the handle, or nothing if that is not possible. No operation is pending on the
+///   connection, and the rest of it is destroyed afterwards.
+/// * `c.attach(std::move(handle), executor)` makes a connection from the handle, in the context of
+///   `executor`, which runs the caller. It must not wait. If it throws, the handle is destroyed,
 ///   and the caller gets another connection.
-/// * Where `abandon(connection)` exists, `abandon(handle)` must, too: the destructor of the handle
-///   then says nothing to the peer. A connection made of sockets needs both: a socket that was
-///   assign()ed its descriptor takes it off Asio's epoll set as it closes, and a forked child
-///   shares that set with its parent. `tcp_connector` shows how.
+/// * If `abandon(connection)` exists, `abandon(handle)` must exist, too: the destructor of the
+///   handle then sends nothing to the peer. A connection made of sockets needs both: a socket that
+///   was assign()ed its descriptor removes it from Asio's epoll set as it closes, and a forked
+///   child shares that set with its parent. `tcp_connector` shows how.
 ///
-/// `static constexpr bool frames_messages = true;` says that `is_clean()` knows where messages end.
-/// Without it, a connection is carried only if its last lease ended in `lease::release()`.
+/// `static constexpr bool frames_messages = true;` states that `is_clean()` knows where messages
+/// end. Without it, a connection is carried only if its last lease ended in `lease::release()`.
 template <class C>
 concept can_carry =
     requires { typename C::handle_type; } &&

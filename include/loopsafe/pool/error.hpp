@@ -11,31 +11,31 @@
 
 namespace loopsafe {
 
-/// A lease that is out, as an error or `connection_pool::holders()` lists it.
+/// An active lease, as listed in an error or by `connection_pool::holders()`.
 struct lease_holder {
     std::source_location where;           ///< of the acquire
-    std::chrono::milliseconds held_for{}; ///< by the pool's last look at its clock
+    std::chrono::milliseconds held_for{}; ///< as of the pool's last clock reading
     std::uint64_t context_number = 0;     ///< of the context that holds it
 };
 
-/// The state of a pool when it could not give a connection.
+/// The state of a pool when it could not provide a connection.
 struct pool_report {
     errc code = errc::acquire_timeout;
     std::string pool; ///< the name in the options
     std::size_t max_size = 0;
     pool_stats stats;
-    std::vector<lease_holder> holders; ///< who holds what, from where; the first few
+    std::vector<lease_holder> holders; ///< who holds leases, acquired where; the first few
     std::string last_connect_error;    ///< what() of the last failed connect, if any
     std::string operation;
     std::source_location used = {};
 
-    /// The whole text, several lines.
+    /// The whole text, on several lines.
     std::string to_string() const;
 };
 
-/// Thrown when a pool cannot give a connection: `acquire_timeout`, `connect_timeout`, `queue_full`,
-/// `pool_closed`, `close_timeout`. `what()` is the whole report.
-/// Thread safety: as an exception object, copies share one immutable report.
+/// Thrown when a pool cannot provide a connection: `acquire_timeout`, `connect_timeout`,
+/// `queue_full`, `pool_closed`, `close_timeout`. `what()` is the whole report.
+/// Thread safety: as an exception object; copies share one immutable report.
 class pool_error : public boost::system::system_error {
 public:
     explicit pool_error(pool_report report);

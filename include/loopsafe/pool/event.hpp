@@ -9,7 +9,7 @@
 
 namespace loopsafe {
 
-/// What a pool tells its hook, see `connection_pool::on_event`.
+/// The argument of a pool's hook; see `connection_pool::on_event`.
 struct pool_event {
     enum class kind {
         connected,
@@ -17,9 +17,9 @@ struct pool_event {
         closed,
         refused,
         acquire_timed_out,
-        parked,  ///< `carry_over_pool` took it out of its dying context, for the next one
-        adopted, ///< it is in the next context
-        dropped  ///< it was parked, and is closed: told instead of `closed`
+        parked,  ///< `carry_over_pool` detached it from its dying context
+        adopted, ///< it is attached to the next context
+        dropped  ///< it was parked, and is closed: reported instead of `closed`
     };
 
     kind what;

@@ -8,10 +8,10 @@
 
 namespace loopsafe {
 
-/// The calls on a connection run where their caller runs. The default.
+/// Calls on a connection run in the context of their caller. The default.
 struct on_context {};
 
-/// Where the calls on a connection run: `on_context`, or `thread_offload` (on worker threads).
+/// Where calls on a connection run: `on_context`, or `thread_offload` (on worker threads).
 template <class E>
 concept execution_policy = std::same_as<E, on_context> || std::same_as<E, thread_offload>;
 

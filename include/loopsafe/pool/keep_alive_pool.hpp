@@ -6,34 +6,35 @@
 
 namespace loopsafe {
 
-/// Limits and hooks of a pool that keeps connections. Times are checked when the pool is made:
-/// negative ones and a `max_size` of zero are refused by name (`bad_option`).
+/// Limits of a pool that keeps connections. They are checked when the pool is made; an invalid one
+/// is rejected by name (`bad_option`).
 struct kept_connection_options {
-    /// Connections at most: idle, leased and being made. At least 1.
+    /// Maximum number of connections: idle, leased and being made. At least 1.
     std::size_t max_size = 10;
-    /// Callers that may wait at most; more are told `queue_full`. 0: nobody waits.
+    /// Maximum number of waiting callers; further ones get `queue_full`. 0: nobody waits.
     std::size_t max_waiting = 1000;
-    /// How long a caller waits for its turn. 0: not at all.
+    /// How long a caller may wait. 0: not at all.
     std::chrono::milliseconds acquire_timeout = std::chrono::seconds(30);
-    /// How long making a connection, or resetting an old one, may take. More than 0.
+    /// How long connecting, or resetting an old connection, may take. More than 0.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
-    /// A connection idle for longer is closed, at the next acquire. More than 0.
+    /// A connection that has been idle for longer is closed at the next acquire. More than 0.
     std::chrono::milliseconds idle_timeout = std::chrono::minutes(10);
-    /// A connection older than this is closed when it would be used again. More than 0.
+    /// A connection older than this is closed instead of being reused. More than 0.
     std::chrono::milliseconds max_lifetime = std::chrono::minutes(30);
-    /// `max_lifetime` is shortened by a random share up to this, so that connections made together
-    /// do not end together. From 0 to 1.
+    /// `max_lifetime` is shortened by a random fraction of up to this, so that connections made
+    /// together do not expire together. From 0 to 1.
     double lifetime_jitter = 0.1;
-    /// A connection idle for longer is probed before it is used again. 0: always.
+    /// A connection that has been idle for longer is probed before reuse. 0: always.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
-    /// For reports and hooks. The pool makes a copy.
+    /// Appears in reports and events. The pool makes a copy.
     std::string_view name = {};
 };
 
-/// The default policy: connections are kept, and belong to the one context the pool was made with.
+/// The default policy: connections are kept, and belong to the one context that the pool was made
+/// with.
 ///
-/// Used from another living context, the pool refuses with `wrong_context`; when its home is gone,
-/// with `context_closed`. Its idle connections are closed when its home dies.
+/// On another living context, the pool refuses with `wrong_context`; once its home is gone, with
+/// `context_closed`. Its idle connections are closed when its home dies.
 template <class Mutex, class Clock>
 struct basic_keep_alive_pool {
     using mutex_type = Mutex;

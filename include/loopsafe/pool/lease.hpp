@@ -8,13 +8,13 @@
 
 namespace loopsafe {
 
-/// A connection on loan from a pool; it goes back when the lease ends.
+/// A connection on loan from a pool; it is returned when the lease ends.
 ///
 /// A lease belongs to the context that acquired it. It may outlive the pool and the context: when
-/// the context is gone, so is the connection, and using the lease says `lease_expired`.
+/// the context is gone, so is the connection, and using the lease throws `lease_expired`.
 ///
-/// It goes back to be used again only if it ends clean: not in unwinding, not discarded, and
-/// between messages as the connector tells it. Otherwise the connection is closed.
+/// The connection is reused only if the lease ends clean: not during unwinding, not discarded, and
+/// between messages according to the connector. Otherwise the connection is closed.
 ///
 /// Ending a lease never throws, never waits and needs no running context. It may happen on any
 /// thread that may touch the connection, and on any thread at all once the context is gone.
@@ -39,8 +39,8 @@ public:
 
     /// The connection.
     ///
-    /// Context: its own. Here only the context's life is checked, since an operator cannot know
-    /// who asks; the streams and connections of this library check the asking context as well.
+    /// Context: the lease's. An operator cannot know its caller, so only the life of the context is
+    /// checked here; the streams and connections of this library also check the caller's context.
     /// Errors: `lease_expired` (as `context_error`) when the lease is empty or its context is gone.
     /// Complexity: one atomic load.
     connection_type& operator*() const
@@ -51,18 +51,18 @@ public:
     }
     connection_type* operator->() const { return &**this; }
 
-    /// Whether there is a connection that can be used.
+    /// Whether there is a usable connection.
     explicit operator bool() const noexcept { return slot_ != nullptr && state::usable(*slot_); }
 
-    /// Gives the connection back now, and promises that it is between messages. A connection that
-    /// cannot know this itself, as with bare TCP and TLS, is carried by `carry_over_pool` only with
-    /// that promise. The lease is empty afterwards.
+    /// Returns the connection now, and guarantees that it is between messages. `carry_over_pool`
+    /// needs that guarantee to carry a connection that cannot know this itself, such as bare TCP
+    /// and TLS. The lease is empty afterwards.
     void release() noexcept { end(detail::lease_end::released); }
 
-    /// Closes the connection instead of giving it back. The lease is empty afterwards.
+    /// Closes the connection instead of returning it. The lease is empty afterwards.
     void discard() noexcept { end(detail::lease_end::discarded); }
 
-    /// The context that acquired it, or an empty reference.
+    /// The context that acquired the lease, or an empty reference.
     context_ref home() const noexcept
     {
         return slot_ != nullptr ? state::home_of(*slot_) : context_ref();

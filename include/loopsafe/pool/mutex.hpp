@@ -10,10 +10,10 @@
 
 namespace loopsafe {
 
-/// The lock of a pool, unless its policy names another: a `std::mutex` that is left out while the
-/// process has only one thread, where the C library can tell (glibc 2.32 and later).
+/// The default lock of a pool: a `std::mutex` that is skipped while the process has a single
+/// thread, if the C library can tell (glibc 2.32 and later).
 ///
-/// Like any lock of a pool it is never held while user code runs that could start a thread.
+/// Like any lock of a pool, it is never held while user code runs that could start a thread.
 class pool_mutex {
 public:
     void lock()
@@ -26,7 +26,7 @@ public:
 
     void unlock()
     {
-        if (is_held_) // and not whether there are threads by now
+        if (is_held_) // even if other threads exist by now
             mutex_.unlock();
     }
 
@@ -44,8 +44,8 @@ private:
     bool is_held_ = false;
 };
 
-/// A lock for pools that only one thread ever touches. Two threads, or a `close()` from `main`
-/// while a context runs elsewhere, are then a data race.
+/// No lock, for pools that only one thread ever touches. With it, use by two threads, or `close()`
+/// from `main` while a context runs on another thread, is a data race.
 struct no_mutex {
     void lock() noexcept {}
     void unlock() noexcept {}

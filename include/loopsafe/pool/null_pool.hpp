@@ -6,24 +6,24 @@
 
 namespace loopsafe {
 
-/// Limits and hooks of a pool that keeps nothing. Checked as `kept_connection_options` is.
+/// Limits of a pool that keeps nothing. Checked like `kept_connection_options`.
 struct single_use_options {
-    /// Connections at most, leased and being made, in all contexts together. At least 1.
+    /// Maximum number of connections, leased and being made, in all contexts together. At least 1.
     std::size_t max_size = 10;
-    /// Callers that may wait at most; more are told `queue_full`. 0: nobody waits.
+    /// Maximum number of waiting callers; further ones get `queue_full`. 0: nobody waits.
     std::size_t max_waiting = 1000;
-    /// How long a caller waits for its turn. 0: not at all.
+    /// How long a caller may wait. 0: not at all.
     std::chrono::milliseconds acquire_timeout = std::chrono::seconds(30);
-    /// How long making a connection may take. More than 0.
+    /// How long connecting may take. More than 0.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
-    /// For reports and hooks. The pool makes a copy.
+    /// Appears in reports and events. The pool makes a copy.
     std::string_view name = {};
 };
 
 /// Keeps nothing: each acquire makes a connection, each return closes it.
 ///
-/// So it has no home, refuses no context, may sit at namespace scope, and hands nothing from one
-/// context to another. Unlike other null pools it is bounded, and connects concurrently.
+/// So it has no home, serves every context, may sit at namespace scope, and passes nothing from one
+/// context to another. Unlike other null pools it is bounded, and it connects concurrently.
 template <class Mutex, class Clock>
 struct basic_null_pool {
     using mutex_type = Mutex;

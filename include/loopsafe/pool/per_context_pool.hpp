@@ -6,10 +6,10 @@
 
 namespace loopsafe {
 
-/// Each context keeps connections on a shelf of its own; the shelf is closed when its context dies.
+/// Keeps a shelf of connections for each context; the shelf is closed when its context dies.
 ///
-/// One pool may sit at namespace scope and serve any number of contexts, one after another or side
-/// by side. `max_size` and `max_waiting` count for each context.
+/// One pool may sit at namespace scope and serve any number of contexts, in sequence or in
+/// parallel. `max_size` and `max_waiting` apply to each context.
 template <class Mutex, class Clock>
 struct basic_per_context_pool {
     using mutex_type = Mutex;

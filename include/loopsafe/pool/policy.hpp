@@ -14,11 +14,11 @@
 
 namespace loopsafe {
 
-/// What a policy says of itself.
+/// The constants of a policy.
 ///
 /// * `has_home`: the pool is made with an executor and refuses every other context.
-/// * `keeps_idle`: a connection that comes back clean is kept for the next.
-/// * `limit_per_context`: `max_size` counts for each context, not for the whole pool.
+/// * `keeps_idle`: a clean connection that is returned is kept for reuse.
+/// * `limit_per_context`: `max_size` applies to each context, not to the whole pool.
 template <class P>
 concept states_its_rules = requires {
     { P::has_home } -> std::convertible_to<bool>;
@@ -26,13 +26,13 @@ concept states_its_rules = requires {
     { P::limit_per_context } -> std::convertible_to<bool>;
 };
 
-/// A connection is kept only for its own context, so what keeps must also count for each context.
+/// A connection is kept only for its own context, so a policy that keeps must limit per context.
 template <class P>
 concept counts_what_it_keeps = !P::keeps_idle || P::limit_per_context;
 
-/// `P::carries_over`, where it is there and true: idle connections leave a context that dies and
-/// wait, parked, for the next one that asks. Such a policy has no home, keeps what is idle, and
-/// counts for each context.
+/// `P::carries_over`, if it exists and is true: idle connections are detached from a dying context
+/// and parked for the next one. Such a policy has no home, keeps idle connections, and limits per
+/// context.
 template <class P>
 concept carries_over = requires { requires P::carries_over; };
 
@@ -43,7 +43,7 @@ concept names_a_mutex = requires(typename P::mutex_type& mutex) {
     mutex.unlock();
 };
 
-/// `typename P::clock_type` has `cheap()`, `read()` and a waitable `timer`, as `pool_clock` has.
+/// `typename P::clock_type` has `cheap()`, `read()` and a waitable `timer`, like `pool_clock`.
 template <class P>
 concept names_a_clock = requires {
     { P::clock_type::cheap() } noexcept -> std::same_as<std::chrono::nanoseconds>;
@@ -65,7 +65,7 @@ concept names_its_options =
         { o.name } -> std::convertible_to<std::string_view>;
     };
 
-/// `P::advice`: one line for the report of a refusal, saying what to do instead.
+/// `P::advice`: one line for the report of a refusal: what to do instead.
 template <class P>
 concept gives_advice = requires {
     { P::advice } -> std::convertible_to<const char*>;

@@ -12,7 +12,7 @@
 
 namespace loopsafe::postgres {
 
-/// One parameter as it is sent.
+/// One parameter, as sent to the server.
 struct parameter {
     std::string bytes = {};
     std::uint32_t type = 0; ///< the OID of its type; 0 lets the server infer it from the statement
@@ -20,53 +20,60 @@ struct parameter {
     bool null = false;
 };
 
-/// How values of type T are sent and read. Specialise it for a type of your own:
+/// How values of type T are sent and read. Specialise it for your own types:
 ///
 ///     template <> struct loopsafe::postgres::codec<my::uuid> {
 ///         static constexpr std::string_view name = "uuid";
 ///         static parameter encode(const my::uuid& value) { return {.bytes = to_string(value)}; }
-///         static std::optional<my::uuid> decode(std::string_view text);  // nullopt: not one
+///         static std::optional<my::uuid> decode(std::string_view text);  // nullopt: not a uuid
 ///         static std::optional<my::uuid> decode_binary(std::string_view bytes, std::uint32_t oid);
 ///     };
 ///
-/// `encode` is needed for parameters, `name` and `decode` for results, `decode_binary` for results
-/// that were asked for in binary (`statement::with_binary_results`); `type`, an OID, where every
-/// value is sent as the same type, so that NULL is as well.
+/// Parameters need `encode`. Results need `name` and `decode`; binary results
+/// (`statement::with_binary_results`) need `decode_binary`. `type` is an OID, for a codec that
+/// sends every value, and so also NULL, as the same type.
 ///
-/// | C++ | sent as | read in binary from |
-/// | --- | --- | --- |
-/// | `bool` | boolean | boolean |
-/// | signed integers up to 32 bits, unsigned ones up to 16 | integer | smallint, integer, bigint,
-/// oid | | signed integers of 64 bits, unsigned ones of 32 | bigint | the same | | `std::uint64_t`
-/// | what the server infers | the same | | `float`, `double` | real, double precision | the same,
-/// real, double precision | | `std::string`, `std::string_view` | what the server infers | text,
-/// varchar, char, name, json, jsonb, xml | | what else converts to `std::string_view` | what the
-/// server infers | | | `std::vector<std::byte>` | bytea | bytea | | `std::span<const std::byte>` |
-/// bytea | | | `std::optional<T>` | as T, or NULL | as T, or NULL | | `nullptr`, `std::nullopt`, a
-/// null `const char*` | NULL | |
+/// | C++                                       | sent as          | read in binary from           |
+/// | ----------------------------------------- | ---------------- | ----------------------------- |
+/// | `bool`                                    | boolean          | boolean                       |
+/// | signed up to 32 bits, unsigned up to 16   | integer          | integer types                 |
+/// | signed of 64 bits, unsigned of 32         | bigint           | integer types                 |
+/// | `std::uint64_t`                           | inferred         | integer types                 |
+/// | `float`                                   | real             | integer types, real, double   |
+/// | `double`                                  | double precision | integer types, real, double   |
+/// | `std::string`, `std::string_view`         | inferred         | text types                    |
+/// | others that convert to `std::string_view` | inferred         |                               |
+/// | `std::vector<std::byte>`                  | bytea            | bytea                         |
+/// | `std::span<const std::byte>`              | bytea            |                               |
+/// | `std::optional<T>`                        | as T, or NULL    | as T, or NULL                 |
+/// | `nullptr`, `std::nullopt`                 | NULL             |                               |
+/// | a null `const char*`                      | NULL             |                               |
 ///
-/// What is read as text is whatever the type's text reads as; an integer column can be a `double`.
+/// Inferred: the server chooses the type. Integer types: smallint, integer, bigint, oid; text
+/// types: text, varchar, char, name, json, jsonb, xml; double: double precision.
+///
+/// A text result is read by its text, whatever the type: an integer column can be a `double`.
 template <class T>
 struct codec {};
 
-/// The codec of a parameter that is passed as a `const T&`; a literal is a `const char*`.
+/// The codec of a parameter passed as a `const T&`; a literal is a `const char*`.
 template <class T>
 using parameter_codec = codec<std::decay_t<const T&>>;
 
-/// What can be a parameter of a statement.
+/// Types that can be parameters of a statement.
 template <class T>
 concept encodable = requires(const std::decay_t<const T&>& value) {
     { parameter_codec<T>::encode(value) } -> std::same_as<parameter>;
 };
 
-/// What a field can be read as.
+/// Types that a field can be read as.
 template <class T>
 concept decodable = requires(std::string_view text) {
     { codec<T>::decode(text) } -> std::same_as<std::optional<T>>;
     { codec<T>::name } -> std::convertible_to<std::string_view>;
 };
 
-/// What a field of a binary result can be read as. The type is the column's, as an OID.
+/// Types that a field of a binary result can be read as. `type` is the column's, as an OID.
 template <class T>
 concept decodable_from_binary =
     decodable<T> && requires(std::string_view bytes, std::uint32_t type) {

@@ -23,19 +23,19 @@ namespace loopsafe::postgres {
 ///
 /// It is made by a `connector`, usually through a pool. One operation at a time; texts are UTF-8.
 ///
-/// Context: its home is the context that it was made on, and every operation must be awaited
-/// there. Elsewhere, and after the home is gone, an operation throws `context_error` before it
-/// sends a byte. Destroying and moving are safe anywhere, also while the home unwinds and after
-/// it; the session is closed without waiting for anything.
+/// Context: its home is the context that it was made on, and every operation must be awaited there.
+/// Elsewhere, and after the home is gone, an operation throws `context_error` before it sends a
+/// byte. Destroying and moving are safe anywhere, even while the home unwinds and after it; the
+/// session is closed without waiting.
 /// Per-operation cancellation: terminal. A cancelled operation throws an `error` with
-/// `boost::asio::error::operation_aborted`. A statement of `query` or `execute` is cancelled on the
-/// server as well: the operation waits for it to end there, within
-/// `connector_options::cancel_timeout`, and the session can be used afterwards. The request to
-/// cancel is sent by a worker thread, since libpq blocks for it. Cancelled a second time, or
-/// anywhere else, the operation is broken off: the connection is good for nothing but closing, and
-/// the server finishes the statement or not, as it happens.
+/// `boost::asio::error::operation_aborted`. A statement of `query` or `execute` is also cancelled
+/// on the server: the operation waits for it to end there, for up to
+/// `connector_options::cancel_timeout`, and the session can be used afterwards. A worker thread
+/// sends the cancel request, since libpq blocks for it. If it is cancelled a second time, or in any
+/// other operation, the operation is aborted: the connection can then only be closed, and the
+/// server may or may not finish the statement.
 /// Errors: `error`, with its stage; `errc::busy` for a second operation at the same time;
-/// `errc::unusable` after one that was broken off.
+/// `errc::unusable` after an aborted one.
 /// Thread safety: distinct objects safe, shared objects unsafe.
 class connection {
 public:
@@ -48,13 +48,13 @@ public:
     }
     ~connection() { close(); }
 
-    /// Runs one statement and gives its rows.
+    /// Runs one statement and returns its rows.
     ///
     ///     auto rows = co_await conn.query("select $1::int + 1", 41);
     ///     int answer = rows[0][0].as<int>();
     ///
-    /// Statement and parameters are copied before the call returns. Each parameter needs a
-    /// `codec`; the table there says which type the server sees.
+    /// Statement and parameters are copied before the call returns. Each parameter needs a `codec`;
+    /// see the table there for the type that the server sees.
     /// Errors: the server's, with the SQLSTATE; the connection stays usable after those.
     /// `errc::bad_parameter` for a text with a NUL byte; `errc::unsupported` for COPY.
     template <encodable... Parameters>
@@ -64,32 +64,32 @@ public:
                                 {parameter_codec<Parameters>::encode(values)...}, stage::query);
     }
 
-    /// Runs one statement and gives the number of rows that it concerned.
+    /// Runs one statement and returns the number of affected rows.
     ///
     ///     auto gone = co_await conn.execute("delete from jobs where owner = $1", "me");
     ///
-    /// Everything else is as for `query`.
+    /// Otherwise the same as `query`.
     template <encodable... Parameters>
     boost::asio::awaitable<std::uint64_t> execute(statement sql, const Parameters&... values)
     {
         return detail::affected_rows(query(std::move(sql), values...));
     }
 
-    /// Runs `body(*this)`, which returns an `awaitable`, in a transaction: commits and gives what
-    /// the body gave, or rolls back and rethrows what the body threw.
+    /// Runs `body(*this)`, which returns an `awaitable`, in a transaction: commits and returns the
+    /// body's result, or rolls back and rethrows the body's exception.
     ///
     ///     co_await conn.transaction([&](auto& conn) -> boost::asio::awaitable<void> {
     ///         co_await conn.execute("update accounts set balance = balance - $1", 10);
     ///     });
     ///
-    /// A body that was cancelled leaves the transaction open, and so does one whose frame is
-    /// destroyed: the connection is then not clean, a pool closes it, and the server rolls back.
+    /// If the body is cancelled, or its frame is destroyed, the transaction stays open: the
+    /// connection is then not clean, a pool closes it, and the server rolls back.
     /// Preconditions: the connection is not moved meanwhile; a body passed by name outlives the
     /// transaction, one passed as a temporary is moved into it.
     /// Errors: those of the body; `errc::transaction_open` inside another transaction;
-    /// `errc::transaction_failed` where the body has swallowed an error, so that the server would
-    /// roll back where a commit is asked for. A lost connection in `stage::transaction` leaves it
-    /// unknown whether the transaction was committed.
+    /// `errc::transaction_failed` if the body has swallowed an error, so that the server would roll
+    /// back instead of committing. If the connection is lost in `stage::transaction`, it is unknown
+    /// whether the transaction was committed.
     template <class Body>
         requires detail::transaction_body<Body, connection>
     detail::awaitable_of<Body, connection>
@@ -104,35 +104,35 @@ public:
     detail::awaitable_of<Body, connection> transaction(statement begin, Body&& body)
     {
         static_assert(loopsafe::detail::safe_as_temporary<Body>,
-                      "GCC 12 destroys twice what a lambda owns when it is made in the same "
-                      "expression as a co_await: capture by reference, or give the lambda a name");
+                      "GCC 12 would destroy the captures of this lambda twice: capture by "
+                      "reference, or give the lambda a name first and pass that");
         return detail::in_transaction<Body>(*this, session_, std::move(begin),
                                             std::forward<Body>(body));
     }
 
-    /// Ends the session now. Operations then throw `errc::unusable`; one in progress is aborted.
+    /// Ends the session now. Later operations throw `errc::unusable`; one in progress is aborted.
     void close() noexcept
     {
         if (session_ != nullptr)
             session_->close();
     }
 
-    /// Whether operations can be begun, as far as this side knows.
+    /// Whether operations can be started, as far as this side knows.
     bool is_open() const noexcept
     {
         return session_ != nullptr && !session_->closed() && !session_->broken &&
                PQstatus(session_->handle()) == CONNECTION_OK;
     }
 
-    /// The context that it was made on.
+    /// The context that the connection was made on.
     context_ref home() const noexcept { return session_ ? session_->home() : context_ref(); }
 
     /// The process that serves this session, as in `pg_stat_activity.pid`; 0 when closed.
     int backend_pid() const noexcept { return PQbackendPID(native_handle()); }
 
-    /// For what is not covered here, such as COPY and PQnotifies; null when closed.
+    /// For other uses, such as COPY and PQnotifies; null when closed.
     ///
-    /// It stays this object's. libpq is in non-blocking mode, and whoever uses it brings it back
+    /// The connection keeps ownership. libpq is in non-blocking mode; after using it, leave it
     /// between messages. Its descriptor may be polled, but belongs to libpq.
     PGconn* native_handle() const noexcept { return session_ ? session_->handle() : nullptr; }
 

@@ -15,36 +15,36 @@
 
 namespace loopsafe::postgres {
 
-/// How far an operation had come when it failed.
+/// The stage that an operation had reached when it failed.
 enum class stage {
-    configure = 1, ///< the connection string or an option makes no sense
-    resolve,       ///< looking a host name up
-    connect,       ///< reaching the server
-    tls,           ///< agreeing on TLS, or on doing without
+    configure = 1, ///< an invalid connection string or option
+    resolve,       ///< looking up a host name
+    connect,       ///< connecting to the server
+    tls,           ///< negotiating TLS, or its absence
     authenticate,  ///< from the start-up message to the first "ready for query"
     query,         ///< a statement of the caller's
     transaction,   ///< the statements that begin, commit and roll back
-    reset          ///< bringing a used session to the state of a new one
+    reset          ///< resetting a used session to the state of a new one
 };
 
 /// `connect`, `tls`, ... Thread safety: safe.
 std::string_view to_string(stage s) noexcept;
 
-/// What neither the server nor the operating system has a number for.
+/// Errors that have no number of the server or the operating system.
 enum class errc {
-    bad_conninfo = 1,   ///< the connection string or an option makes no sense
-    connection_failed,  ///< no connection, for a reason that only the text tells
-    connection_lost,    ///< the peer closed the connection, or what it sent makes no sense
-    unusable,           ///< an earlier operation was broken off: nothing can follow it
+    bad_conninfo = 1,   ///< an invalid connection string or option
+    connection_failed,  ///< no connection; the message has the reason
+    connection_lost,    ///< the peer closed the connection, or sent invalid data
+    unusable,           ///< an earlier operation was aborted: the connection can only be closed
     busy,               ///< another operation is in progress on this connection
     bad_parameter,      ///< a text with a NUL byte, or more bytes than libpq can count
-    bad_conversion,     ///< a field does not hold what was asked for
-    transaction_open,   ///< a transaction begun inside another
-    transaction_failed, ///< a transaction that cannot commit, since a statement in it failed
+    bad_conversion,     ///< a field cannot be converted to the requested type
+    transaction_open,   ///< a transaction was begun inside another
+    transaction_failed, ///< the transaction cannot commit, since a statement in it failed
     unsupported         ///< COPY
 };
 
-/// Groups of errors, for callers who act alike on several of them: `e.code() == condition::...`.
+/// Groups of errors that callers usually handle alike: `e.code() == condition::...`.
 ///
 /// Source: PostgreSQL documentation, appendix "PostgreSQL Error Codes".
 enum class condition {
@@ -56,10 +56,10 @@ enum class condition {
     foreign_key_violation,       ///< 23503
     unique_violation,            ///< 23505
     check_violation,             ///< 23514
-    transaction_rollback,        ///< class 40: a serialization failure or a deadlock; do it again
+    transaction_rollback,        ///< class 40: a serialization failure or a deadlock; try again
     syntax_error_or_access_rule, ///< class 42
     insufficient_resources,      ///< class 53
-    query_canceled               ///< 57014: also a statement_timeout
+    query_canceled               ///< 57014: also for a statement_timeout
 };
 
 /// The category of `errc`. Thread safety: safe.
@@ -72,39 +72,39 @@ const boost::system::error_category& condition_category() noexcept;
 error_code make_error_code(errc e) noexcept;
 boost::system::error_condition make_error_condition(condition c) noexcept;
 
-/// The code of a SQLSTATE such as "23505"; `errc::connection_failed` for what is no SQLSTATE.
+/// The code of a SQLSTATE such as "23505"; `errc::connection_failed` if it is not a SQLSTATE.
 error_code make_sqlstate_code(std::string_view sqlstate) noexcept;
 
 /// Thrown by every operation that fails, except when the context is wrong (`context_error`) and
-/// when a field does not hold what was asked for (`conversion_error`).
+/// when a field cannot be converted (`conversion_error`).
 ///
-/// `code()` is the SQLSTATE where the server spoke, else the socket's `errno`, else an `errc`;
-/// `boost::asio::error::operation_aborted` after a cancellation. `what()` says everything.
-/// Thread safety: as an exception object, copies share one immutable text.
+/// `code()` is the SQLSTATE if the server reported the error, else the socket's `errno`, else an
+/// `errc`; `boost::asio::error::operation_aborted` after a cancellation. `what()` has all details.
+/// Thread safety: as an exception object; copies share one immutable text.
 class error : public boost::system::system_error {
 public:
     /// `report.message` is the text; it may be empty.
     error(error_code code, stage at, diagnostics report, std::source_location where = {});
 
-    /// How far the operation had come.
+    /// The stage that the operation had reached.
     postgres::stage stage() const noexcept { return shared_->at; }
 
-    /// Five characters; empty where the server did not speak.
+    /// Five characters; empty if the server did not report the error.
     std::string_view sqlstate() const noexcept { return shared_->report.sqlstate; }
 
-    /// The primary message of the server, or of libpq where the server did not speak.
+    /// The primary message of the server, or libpq's if the server did not report the error.
     std::string_view server_message() const noexcept { return shared_->report.message; }
 
     std::string_view detail() const noexcept { return shared_->report.detail; }
     std::string_view hint() const noexcept { return shared_->report.hint; }
 
-    /// In the statement, in characters from 1; 0 for none.
+    /// The position in the statement, in characters from 1; 0 for none.
     std::size_t position() const noexcept { return shared_->report.position; }
 
     /// All the fields.
     const diagnostics& report() const noexcept { return shared_->report; }
 
-    /// Where the failed operation stands in the program; line 0 for none.
+    /// The place of the failed operation in the program; line 0 for none.
     const std::source_location& where() const noexcept { return shared_->where; }
 
     const char* what() const noexcept override { return shared_->text.c_str(); }
@@ -119,15 +119,15 @@ private:
     std::shared_ptr<const shared> shared_;
 };
 
-/// Thrown when a field does not hold what was asked for. The connection is not affected.
+/// Thrown when a field cannot be converted to the requested type. The connection is not affected.
 class conversion_error : public boost::system::system_error {
 public:
     struct place {
         std::size_t row = 0;
         std::size_t column = 0;
         std::string column_name = {};
-        std::string wanted = {}; ///< the type, in words
-        std::string text = {};   ///< what the field holds; empty for NULL
+        std::string wanted = {}; ///< the name of the requested type
+        std::string text = {};   ///< the value of the field; empty for NULL
         bool null = false;
         std::uint32_t binary_type = 0; ///< of a binary result: the column's type, an OID
     };

@@ -20,10 +20,10 @@ class field {
 public:
     bool is_null() const noexcept;
 
-    /// The value as the server wrote it, in text or in binary; empty for NULL.
+    /// The value as sent by the server, in text or in binary; empty for NULL.
     std::string_view text() const noexcept;
 
-    /// Whether it is in binary, as `statement::with_binary_results` asks for.
+    /// Whether it is in binary; see `statement::with_binary_results`.
     bool is_binary() const noexcept;
 
     /// The column's type, by its OID in `pg_type`.
@@ -32,7 +32,7 @@ public:
     /// The value as T: a number, `bool`, `std::string`, `std::string_view` (refers to the result),
     /// `std::vector<std::byte>`, a type with a `codec`, or `std::optional` of one of these.
     ///
-    /// Errors: `conversion_error` where the value is no T, or NULL is met without `std::optional`.
+    /// Errors: `conversion_error` if the value is not a T, or is NULL without `std::optional`.
     template <class T>
     T as() const;
 
@@ -56,7 +56,7 @@ class row {
 public:
     using iterator = detail::index_iterator<row, field>;
 
-    /// How many columns there are.
+    /// The number of columns.
     std::size_t size() const noexcept;
 
     /// Errors: `std::out_of_range`.
@@ -66,7 +66,8 @@ public:
 
     /// All the fields: `auto [id, name] = row.as<int, std::optional<std::string>>();`
     ///
-    /// Errors: `std::out_of_range` unless there is a type for each column; `conversion_error`.
+    /// Errors: `std::out_of_range` unless the number of types is the number of columns;
+    /// `conversion_error`.
     template <class... Ts>
     std::tuple<Ts...> as() const;
 
@@ -81,7 +82,7 @@ private:
     int index_;
 };
 
-/// What a statement gave: its rows, complete and in memory, bound to no context.
+/// The result of a statement: its rows, complete and in memory, bound to no context.
 ///
 /// Thread safety: distinct objects safe, shared objects safe for const members.
 class result {
@@ -91,7 +92,7 @@ public:
     /// No rows.
     result() noexcept = default;
 
-    /// How many rows there are.
+    /// The number of rows.
     std::size_t size() const noexcept;
     bool empty() const noexcept { return size() == 0; }
 
@@ -105,16 +106,17 @@ public:
     /// Errors: `std::out_of_range`.
     std::string_view column_name(std::size_t column) const;
 
-    /// How many rows an insert, update, delete, merge, select, ... concerned; 0 for other commands.
+    /// The number of rows that an insert, update, delete, merge, select, ... affected; 0 for other
+    /// commands.
     std::uint64_t affected_rows() const noexcept;
 
-    /// The command and what it did, such as "INSERT 0 1".
+    /// The command tag, such as "INSERT 0 1".
     std::string_view command() const noexcept;
 
     iterator begin() const noexcept { return {this, 0}; }
     iterator end() const noexcept { return {this, size()}; }
 
-    /// Internal: takes what libpq made.
+    /// Internal: takes a result of libpq.
     explicit result(detail::result_handle handle) noexcept : handle_(std::move(handle)) {}
 
 private:

@@ -9,18 +9,18 @@
 
 namespace loopsafe::postgres {
 
-/// The text of one SQL statement, and where it stands in the program.
+/// The text of one SQL statement, and its place in the program.
 ///
-/// It is made of any string: `conn.query("select $1::int", 41)`. Parameters are `$1`, `$2`, ...;
-/// several statements in one text are refused by the server, so a parameter can never add one.
+/// It is made from any string: `conn.query("select $1::int", 41)`. Parameters are `$1`, `$2`, ...;
+/// the server rejects several statements in one text, so a parameter can never add one.
 ///
 /// A text that a session runs again, with parameters of the same types, is prepared there: the
 /// server then parses it once, and after some runs may plan it once as well. What it has inferred
-/// is settled by then: the types of parameters that are sent without one (texts, `std::uint64_t`),
-/// functions, and what depends on `search_path`, the role or a setting that is not reported to
-/// clients. A table, view or function that changes may therefore go unnoticed where it changes the
-/// type of a parameter. `without_preparing()` is for statements that this does not suit, and for
-/// values so unequal that one plan does not serve them; `connector_options::prepared` for a whole
+/// is then fixed: the types of parameters that are sent without one (texts, `std::uint64_t`),
+/// functions, and anything that depends on `search_path`, the role or a setting that is not
+/// reported to clients. So a change of a table, view or function may go unnoticed if it changes the
+/// type of a parameter. Use `without_preparing()` for statements that this does not suit, and for
+/// values so different that they need different plans; `connector_options::prepared` for a whole
 /// connector.
 class statement {
 public:
@@ -44,7 +44,7 @@ public:
     ///     auto rows = co_await conn.query(
     ///         statement("select image from pictures where id = $1").with_binary_results(), 7);
     ///
-    /// It is for statements whose columns are of the types that `codec` reads in binary.
+    /// For statements whose columns are of types that `codec` reads in binary.
     statement with_binary_results() const
     {
         auto same = *this;

@@ -29,12 +29,12 @@ using result_of_main = typename awaited<std::invoke_result_t<Main>>::type;
 
 } // namespace detail
 
-/// A function without arguments that gives an `awaitable`.
+/// A function without arguments that returns an `awaitable`.
 template <class Main>
 concept main_function = requires { typename detail::result_of_main<Main>; };
 
-/// One context for many calls, one after another: what outlives a call, such as the connections of
-/// a pool, serves the next.
+/// One context for many calls, in sequence: what outlives a call, such as the connections of a
+/// pool, serves the next.
 ///
 /// Thread safety: distinct objects safe, shared objects unsafe.
 class runner {
@@ -44,25 +44,26 @@ public:
     runner(const runner&) = delete;
     runner& operator=(const runner&) = delete;
 
-    /// As `close()`, but drops what that throws. Called by code that this runner runs, it leaves
-    /// the context to that `run()`, which destroys it on its way out.
+    /// Same as `close()`, but ignores its exceptions. If code that this runner runs calls it, that
+    /// `run()` keeps the context and destroys it on its way out.
     ~runner();
 
-    /// Runs `main()` to its end and gives its result. Background tasks go on in the next `run()`.
+    /// Runs `main()` to its end and returns its result. Background tasks continue in the next
+    /// `run()`.
     ///
-    /// It never leaves `main` suspended. Where another handler of the context throws, or stops the
+    /// It never leaves `main` suspended. If another handler of the context throws, or stops the
     /// context, `main` is cancelled (terminal) and awaited first, however long it takes to end.
     ///
-    /// Errors: what `main` throws, or before it another handler. `nested_run` (as `system_error`)
-    /// inside another `run()` of this thread, which this one would block; `main_stuck` where
-    /// nothing can wake `main` any more, or the context was stopped.
+    /// Errors: what `main` throws, or another handler before it. `nested_run` (as `system_error`)
+    /// inside another `run()` of this thread, which this one would block; `main_stuck` if nothing
+    /// can wake `main` any more, or the context was stopped.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
     /// Cancels what `spawn()` started, waits for it, and rethrows its first error. Idempotent.
     void close();
 
-    /// The executor of the context, for pools that shall have it as their home.
+    /// The executor of the context, for pools whose home it is to be.
     boost::asio::any_io_executor get_executor() const { return state_->context.get_executor(); }
 
 private:
@@ -81,13 +82,14 @@ private:
     std::shared_ptr<state> state_;
 };
 
-/// Runs `main()` on a fresh context, to its end, and gives its result.
+/// Runs `main()` on a fresh context, to its end, and returns its result.
 ///
 /// When `main` has ended, tasks started with `spawn()` are cancelled and awaited; then the context
-/// is destroyed, and with it whatever still lives on it, connections of pools included.
+/// is destroyed, and with it everything that still lives on it, connections of pools included.
 ///
-/// Errors: as `runner::run()`. What `main` throws comes first, else the first error of a task.
-/// Thread safety: safe; each thread may have one `run()` under way.
+/// Errors: as `runner::run()`. An exception of `main` takes precedence over the first error of a
+/// task.
+/// Thread safety: safe; each thread may have one `run()` in progress.
 template <main_function Main>
 detail::result_of_main<Main> run(Main&& main,
                                  std::source_location where = std::source_location::current());

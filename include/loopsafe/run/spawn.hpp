@@ -21,7 +21,7 @@ namespace detail {
 // The background tasks of one context.
 class background_tasks {
 public:
-    template <class Executor> // a template, so that only those who spawn pay for compiling it
+    template <class Executor> // a template, so that only users of spawn() pay for compiling it
     void spawn(const Executor& executor, asio::awaitable<void> task)
     {
         asio::co_spawn(executor, std::move(task), entry(list_));
@@ -48,7 +48,7 @@ public:
 private:
     using signals = std::list<asio::cancellation_signal>;
 
-    // Shared, since a handler may be destroyed after all that is local to its context.
+    // Shared, since a handler may be destroyed after everything that is local to its context.
     struct list {
         std::mutex mutex;
         background_tasks::signals signals;
@@ -110,13 +110,13 @@ private:
 
 } // namespace detail
 
-/// Starts a task in the background of the context of `executor`.
+/// Starts a background task on the context of `executor`.
 ///
 /// At the end of `run` or of a `runner` the task is cancelled (terminal) and awaited; its first
-/// error, other than that cancellation, is rethrown there. A coroutine that was started with
-/// `co_spawn(..., detached)` gets neither: it is only destroyed.
+/// error, other than that cancellation, is rethrown there. A coroutine started with `co_spawn(...,
+/// detached)` gets neither: it is only destroyed.
 ///
-/// Errors: `no_context` (as `context_error`). Exception safety: strong, the task being destroyed.
+/// Errors: `no_context` (as `context_error`). Exception safety: strong; the task is destroyed.
 /// Thread safety: safe.
 template <std::convertible_to<boost::asio::any_io_executor> Executor>
 void spawn(const Executor& executor, boost::asio::awaitable<void> task,

@@ -35,22 +35,22 @@ public:
     {
     }
 
-    /// The name is resolved anew for each connection, on the resolver's own thread; its addresses
-    /// are tried in turn.
+    /// The name is resolved for each connection, on the resolver's own thread; the addresses are
+    /// tried in turn.
     tcp_connector(std::string host, std::string service)
         : target_(host_and_service{std::move(host), std::move(service)})
     {
     }
 
     /// Errors: `tcp_error` whose `stage()` is "resolve" or "connect", with the cause in `code()`;
-    /// `no_context` (as `context_error`) where `executor` names none.
+    /// `no_context` (as `context_error`) if `executor` names none.
     boost::asio::awaitable<tcp_stream>
     connect(boost::asio::any_io_executor executor,
             std::source_location where = std::source_location::current()) const;
 
     bool is_clean(const tcp_stream& stream) const noexcept { return stream.is_clean(); }
 
-    /// False when the peer has closed the connection or sent what nobody asked for.
+    /// False if the peer has closed the connection or sent unexpected data.
     bool probe(tcp_stream& stream) const noexcept
     {
         return detail::seems_alive(stream.next_layer().native_handle());
@@ -69,7 +69,8 @@ public:
         return tcp_stream(std::move(socket), where);
     }
 
-    /// In a forked child: what follows concerns neither the parent's connection nor its context.
+    /// In a forked child: later operations then affect neither the parent's connection nor its
+    /// context.
     void abandon(tcp_stream& stream) const noexcept
     {
         if (stream.next_layer().is_open())

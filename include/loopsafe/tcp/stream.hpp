@@ -13,15 +13,14 @@
 
 namespace loopsafe {
 
-/// A TCP connection that refuses to work for another context than its own.
+/// A TCP connection that refuses to work on any context but its own.
 ///
-/// Every operation first compares the context that asks, that of the handler's associated executor,
-/// with its home; a handler without one counts as home. So a connection that was carried to another
-/// context answers `wrong_context`, or `context_closed`, before a byte is sent or read.
+/// Every operation first compares the caller's context, that of the handler's associated executor,
+/// with the home; a handler without one counts as home. So on another context, an operation fails
+/// with `wrong_context`, or `context_closed`, before a byte is sent or read.
 ///
 /// Meets Asio's AsyncReadStream and AsyncWriteStream, so `asio::async_read`, `async_write` and
-/// Beast take it as they take a socket. Thread safety: distinct objects safe, shared objects
-/// unsafe.
+/// Beast accept it like a socket. Thread safety: distinct objects safe, shared objects unsafe.
 class tcp_stream {
 public:
     using next_layer_type = boost::asio::ip::tcp::socket;
@@ -30,7 +29,7 @@ public:
 
     /// Takes a connected socket. Its context becomes the home.
     ///
-    /// Errors: `no_context` (as `context_error`) where the socket's executor names none.
+    /// Errors: `no_context` (as `context_error`) if the socket's executor names none.
     explicit tcp_stream(next_layer_type socket,
                         std::source_location where = std::source_location::current());
 
@@ -41,7 +40,7 @@ public:
     executor_type get_executor() noexcept { return socket_.get_executor(); }
     const context_ref& home() const noexcept { return home_; }
 
-    /// The socket itself; what is done with it directly is neither checked nor counted.
+    /// The socket itself; operations on it are neither checked nor counted.
     next_layer_type& next_layer() noexcept { return socket_; }
     const next_layer_type& next_layer() const noexcept { return socket_; }
     lowest_layer_type& lowest_layer() noexcept { return socket_.lowest_layer(); }
@@ -64,7 +63,7 @@ public:
             });
     }
 
-    /// Writes some bytes. As `async_read_some`.
+    /// Writes some bytes. Otherwise as `async_read_some`.
     template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
                                       Token = boost::asio::deferred_t>
     auto async_write_some(const ConstBuffers& buffers, Token&& token = {})
@@ -84,7 +83,7 @@ public:
         });
     }
 
-    /// Closes the connection. Never throws. The lease that holds it will then not give it back.
+    /// Closes the connection. Never throws. The lease that holds it will then not return it.
     void close() noexcept
     {
         error_code ignored;

@@ -13,10 +13,10 @@
 
 namespace loopsafe::testing {
 
-/// A clock that moves when the test says so, for the `Clock` parameter of the pool policies:
+/// A clock that moves only when the test moves it, for the `Clock` parameter of the pool policies:
 /// `connection_pool<my_connector, basic_keep_alive_pool<pool_mutex, testing::manual_clock>>`.
 ///
-/// One for the process: call `reset()` at the start of a test.
+/// There is one for the process: call `reset()` at the start of a test.
 /// Thread safety: safe.
 class manual_clock {
 public:
@@ -47,7 +47,7 @@ public:
         return {duration(monotonic_.load()), duration(boot_.load()), duration(wall_.load())};
     }
 
-    /// Moves all clocks, and makes timers of `context` that are now due complete when it next runs.
+    /// Moves all clocks. Timers of `context` that are now due complete when it next runs.
     template <class ExecutionContext>
     static void advance(ExecutionContext& context, duration by)
     {
@@ -57,7 +57,7 @@ public:
         poke->async_wait([poke](const boost::system::error_code&) {});
     }
 
-    /// Moves each clock by itself, as a frozen machine or an administrator does.
+    /// Moves each clock separately, as a freeze or an administrator does.
     static void move(duration monotonic, duration boot, duration wall) noexcept
     {
         monotonic_ += monotonic.count();
@@ -65,7 +65,7 @@ public:
         wall_ += wall.count();
     }
 
-    /// How often all three clocks were read since `reset()`.
+    /// How many times all three clocks were read since `reset()`.
     static std::size_t readings() noexcept { return readings_.load(); }
 
     static void reset() noexcept

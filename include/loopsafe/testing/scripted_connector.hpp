@@ -19,13 +19,13 @@
 
 namespace loopsafe::testing {
 
-/// What the connections of a `scripted_connector` shall do, and what has become of them.
+/// Plans what the connections of a `scripted_connector` do, and counts what happens to them.
 /// Thread safety: safe.
 class connect_script {
 public:
     enum class outcome { ok, fail, never };
 
-    /// The outcomes of the next connects, in order; after that, all are ok.
+    /// The outcomes of the next connects, in order; all later ones succeed.
     void plan(std::initializer_list<outcome> next)
     {
         const std::lock_guard lock(mutex_);
@@ -50,9 +50,9 @@ public:
     std::atomic<int> abandoned{0};
     std::atomic<int> detached{0};
     std::atomic<int> attached{0};
-    std::atomic<bool> peer_alive{true}; ///< what probes answer
+    std::atomic<bool> peer_alive{true}; ///< the result of probes
     std::atomic<bool> reset_works{true};
-    std::atomic<bool> wants_reset{false}; ///< whether connections that were used need a reset
+    std::atomic<bool> wants_reset{false}; ///< whether used connections need a reset
     std::atomic<bool> detach_works{true};
     std::atomic<bool> attach_works{true};
 
@@ -63,8 +63,8 @@ private:
     std::deque<outcome> planned_;
 };
 
-/// A connection without a peer. It holds a timer, so that it is as bound to its context as a socket
-/// is, and a sanitizer sees when it outlives it.
+/// A connection without a peer. It holds a timer, so it is as bound to its context as a socket is,
+/// and a sanitizer notices if it outlives the context.
 class scripted_connection {
 public:
     scripted_connection(std::shared_ptr<connect_script> script,
@@ -83,7 +83,7 @@ public:
     int number() const noexcept { return opened_.number; }
     boost::asio::steady_timer& timer() noexcept { return timer_; }
 
-    bool clean = true; ///< what `is_clean` answers
+    bool clean = true; ///< the result of `is_clean`
 
 private:
     friend class scripted_connector;
@@ -115,7 +115,7 @@ private:
     boost::asio::steady_timer timer_;
 };
 
-/// A connector for tests of code that takes a pool: no network, outcomes as planned.
+/// A connector for testing code that uses a pool: no network, outcomes as planned.
 class scripted_connector {
 public:
     using connection_type = scripted_connection;

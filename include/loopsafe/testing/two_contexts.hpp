@@ -47,8 +47,9 @@ boost::asio::awaitable<void> keep_result(boost::asio::awaitable<T> operation,
 
 } // namespace detail
 
-/// Runs `operation` on `context` to its end and gives its result. Other work of the context goes on
-/// meanwhile. Throws what the operation throws, and `std::logic_error` when nothing can wake it.
+/// Runs `operation` on `context` to its end and returns its result. Other work of the context
+/// continues meanwhile. Throws what the operation throws, and `std::logic_error` if nothing can
+/// wake it.
 template <class T>
 T run_on(boost::asio::io_context& context, boost::asio::awaitable<T> operation)
 {
@@ -61,13 +62,13 @@ T run_on(boost::asio::io_context& context, boost::asio::awaitable<T> operation)
     }
 }
 
-/// Two contexts, and one that can be replaced: the smallest set-up in which loop safety shows.
+/// Two contexts, and one that can be replaced: the smallest set-up to test loop safety.
 struct two_contexts {
     boost::asio::io_context a{1};
     boost::asio::io_context b{1};
 };
 
-/// A context that can die and be born again in the same place, so at the same address.
+/// A context that can be destroyed and made again in the same place, so at the same address.
 class mortal_context {
 public:
     mortal_context() { context_.emplace(1); }

@@ -25,22 +25,23 @@ namespace loopsafe {
 /// A bare TLS connection cannot know where its messages end, so a lease that ends with no operation
 /// pending or failed, and nothing left unread, counts as clean. `discard()` one that ends in
 /// mid-message. `carry_over_pool` carries only those whose last lease ended in `release()`.
-/// Thread safety: safe; copies share what they know, sessions included.
+/// Thread safety: safe; copies share their state, TLS sessions included.
 class tls_connector {
 public:
     using connection_type = tls_stream;
     using handle_type = detail::parked_tls;
 
-    /// The host is what the server must prove, unless `tls_options::server_name` is another.
+    /// The server must prove that it is `host`, unless `tls_options::server_name` is another name.
     ///
-    /// Errors: `tls_error` in the stage "configure", with the option that makes no sense.
+    /// Errors: `tls_error` in the stage "configure", with the invalid option.
     tls_connector(std::string host, std::string service, const tls_options& options = {})
         : settings_(std::make_shared<const detail::tls_settings>(host, options)),
           tcp_(std::move(host), std::move(service))
     {
     }
 
-    /// Connects to an address, whoever the server says that it is.
+    /// Connects to an address. The server must prove `tls_options::server_name`; the address if
+    /// empty.
     tls_connector(boost::asio::ip::tcp::endpoint endpoint, const tls_options& options)
         : settings_(std::make_shared<const detail::tls_settings>(endpoint.address().to_string(),
                                                                  options)),
@@ -56,8 +57,8 @@ public:
 
     bool is_clean(const tls_stream& stream) const noexcept { return stream.is_clean(); }
 
-    /// False when the peer has closed the connection, said good-bye or sent what nobody asked for.
-    /// Takes in what TLS sends by itself: session tickets, new keys.
+    /// False if the peer has closed the connection, sent a close_notify, or sent unexpected data.
+    /// Consumes what TLS sends by itself: session tickets, new keys.
     /// Complexity: one system call for a connection to which nothing was sent.
     bool probe(tls_stream& stream) const noexcept
     {
@@ -76,7 +77,7 @@ public:
         return tls_stream(handle.attach(executor), context_of(executor, where));
     }
 
-    /// In a forked child: the parent's peer hears nothing when the connection is closed.
+    /// In a forked child: the parent's peer is sent nothing when the connection is closed.
     void abandon(tls_stream& stream) const noexcept
     {
         if (stream.channel_) {

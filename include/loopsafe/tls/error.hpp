@@ -8,7 +8,7 @@
 
 namespace loopsafe {
 
-/// Thrown when TLS cannot be agreed on, or its options make no sense.
+/// Thrown when a TLS handshake fails, or a TLS option is invalid.
 ///
 /// `code()` is OpenSSL's error, in the category of `<boost/asio/ssl/error.hpp>`, or the socket's.
 class tls_error : public boost::system::system_error {
@@ -23,7 +23,7 @@ public:
     /// "configure" or "handshake".
     const char* stage() const noexcept { return stage_; }
 
-    /// Why the server's certificate was refused, an `X509_V_ERR_...`; `X509_V_OK` where it was not.
+    /// Why the server's certificate was rejected, an `X509_V_ERR_...`; `X509_V_OK` if it was not.
     long verify_result() const noexcept { return verify_result_; }
 
 private:

@@ -10,32 +10,33 @@
 
 namespace loopsafe {
 
-/// How a `tls_connector` speaks TLS. As it is: 1.2 or newer, the server verified by what the system
-/// trusts.
+/// TLS settings of a `tls_connector`. By default: TLS 1.2 or newer; the server is verified against
+/// the system's trusted certificates.
 struct tls_options {
-    /// A file of certificates in PEM that are trusted in place of the system's.
+    /// A PEM file of trusted certificates, which replace the system's.
     std::string trusted_file = {};
 
-    /// The name that the server is asked for and must prove; the host where it is empty. An address
-    /// is proved as an address, and not asked for.
+    /// The name that is sent to the server (SNI) and that its certificate must prove; the host if
+    /// empty. An address is verified as an address, and not sent.
     std::string server_name = {};
 
-    /// False: any server is believed, which is good for tests only.
+    /// False: any server is accepted. For tests only.
     bool verify = true;
 
-    /// What the client offers to speak, best first, such as "h2" and "http/1.1" (RFC 7301).
+    /// The protocols that the client offers, preferred first, such as "h2" and "http/1.1" (RFC
+    /// 7301).
     std::vector<std::string> alpn = {};
 
-    /// Who the client is, where the server wants to know: files in PEM, the certificate first and
-    /// then those that lead to its root.
+    /// The client's certificate, if the server requires one: PEM files, the certificate first,
+    /// followed by the chain to its root.
     std::string certificate_file = {};
     std::string private_key_file = {};
 
-    /// Whether a new connection resumes a session of an earlier one, which saves the certificates.
-    /// A ticket of TLS 1.3 is used once (RFC 8446, C.4).
+    /// Whether a new connection resumes an earlier session, which saves the exchange of
+    /// certificates. A ticket of TLS 1.3 is used once (RFC 8446, C.4).
     bool resume_sessions = true;
 
-    /// For what is not covered here: called once, with everything above in place.
+    /// For other settings: called once, after all of the above have been applied.
     std::function<void(SSL_CTX*)> configure = {};
 };
 

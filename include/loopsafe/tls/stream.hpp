@@ -16,12 +16,12 @@
 
 namespace loopsafe {
 
-/// A TLS connection that refuses to work for another context than its own.
+/// A TLS connection that refuses to work on any context but its own.
 ///
-/// It is made by a `tls_connector`, with its handshake done. Like `tcp_stream` it compares the
-/// context that asks with its home before every operation, and meets Asio's AsyncReadStream and
-/// AsyncWriteStream. Unlike Asio's `ssl::stream` it may be moved and destroyed while an operation
-/// is pending: that one then ends with `operation_aborted`. Like a socket it must not outlive its
+/// A `tls_connector` makes it, with its handshake done. Like `tcp_stream`, it compares the caller's
+/// context with its home before every operation, and meets Asio's AsyncReadStream and
+/// AsyncWriteStream. Unlike Asio's `ssl::stream`, it may be moved and destroyed while an operation
+/// is pending: that one then ends with `operation_aborted`. Like a socket, it must not outlive its
 /// context, unless a lease holds it.
 ///
 /// At most one read and one write at the same time. Thread safety: distinct objects safe, shared
@@ -42,15 +42,15 @@ public:
     }
     ~tls_stream() { close(); }
 
-    /// Preconditions: it has not been moved from, as for every member but `close()`.
+    /// Preconditions: the stream has not been moved from, as for every member but `close()`.
     executor_type get_executor() noexcept { return channel_->socket.get_executor(); }
     const context_ref& home() const noexcept { return home_; }
 
-    /// The socket, for its options and addresses. What is read or written there is not TLS.
+    /// The socket, for its options and addresses. Data read or written there directly bypasses TLS.
     lowest_layer_type& lowest_layer() noexcept { return channel_->socket.lowest_layer(); }
 
     /// Whether it is between messages as far as TLS can tell: every operation begun has completed
-    /// without error, nothing that came is left unread, and neither side has said good-bye.
+    /// without error, no data is left unread, and neither side has sent a close_notify.
     bool is_clean() const noexcept
     {
         return channel_ && channel_->socket.is_open() && channel_->ops.clean() &&
@@ -60,10 +60,11 @@ public:
     /// Reads some bytes.
     ///
     /// Completion signature: `void(error_code, std::size_t)`.
-    /// Errors: `eof` where the peer has said good-bye, `boost::asio::ssl::error::stream_truncated`
-    /// where it has gone without; `wrong_context`, `context_closed`; OpenSSL's and the socket's.
+    /// Errors: `eof` if the peer has sent a close_notify,
+    /// `boost::asio::ssl::error::stream_truncated` if it closed the connection without one;
+    /// `wrong_context`, `context_closed`; those of OpenSSL and the socket.
     /// Per-operation cancellation: terminal, as the socket's. After any error but `wrong_context`
-    /// it is good for nothing but closing.
+    /// the stream can only be closed.
     template <class MutableBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
                                         Token = boost::asio::deferred_t>
     auto async_read_some(const MutableBuffers& buffers, Token&& token = {})
@@ -72,7 +73,8 @@ public:
                         [buffers](detail::tls_channel&) { return detail::to_read(buffers); });
     }
 
-    /// Writes some bytes, at most one record; small buffers go together. As `async_read_some`.
+    /// Writes some bytes, at most one record; small buffers are combined. Otherwise as
+    /// `async_read_some`.
     template <class ConstBuffers, boost::asio::completion_token_for<void(error_code, std::size_t)>
                                       Token = boost::asio::deferred_t>
     auto async_write_some(const ConstBuffers& buffers, Token&& token = {})
@@ -82,20 +84,20 @@ public:
         });
     }
 
-    /// Says good-bye, waits for the peer's, no longer than `limit`, and closes. True where it came,
-    /// and with it the certainty that the peer had nothing more to say.
+    /// Sends a close_notify, waits for the peer's, for at most `limit`, and closes. True if the
+    /// peer's arrived: then the peer had nothing more to send.
     ///
-    /// What the peer still sends is not read. Context: the home.
+    /// Data that the peer still sends is not read. Context: the home.
     boost::asio::awaitable<bool> shut_down(std::chrono::milliseconds limit);
 
-    /// Says good-bye without waiting, and closes. Never throws.
+    /// Sends a close_notify without waiting, and closes. Never throws.
     void close() noexcept
     {
         if (channel_)
             channel_->close();
     }
 
-    /// What was agreed on by ALPN; empty for nothing. It refers to the stream.
+    /// The protocol negotiated by ALPN, or empty. It refers to the stream.
     std::string_view alpn() const noexcept
     {
         const unsigned char* name = nullptr;
@@ -110,7 +112,7 @@ public:
     /// Such as "TLSv1.3".
     std::string_view version() const noexcept { return SSL_get_version(native_handle()); }
 
-    /// For what is not covered here, such as the peer's certificate. It stays this object's.
+    /// For other uses, such as the peer's certificate. The stream keeps ownership.
     SSL* native_handle() const noexcept { return channel_->engine.handle(); }
 
 private:

@@ -10,7 +10,7 @@
 
 #include <type_traits>
 
-// Who asks: the context that the executor of a coroutine, or that of a handler, names.
+// The caller's context: the one that the executor of its coroutine, or of its handler, names.
 namespace loopsafe::detail {
 
 // An executor type that can never name a context: system_executor, inline_executor, use_future's.
@@ -42,7 +42,7 @@ bool has_empty_executor(const Handler& handler) noexcept
         return false;
 }
 
-// As queried_context(), but asks first for what it nearly always is: a call through a pointer less.
+// Like queried_context(), but tries the most likely type first: one call through a pointer less.
 template <class Executor>
 asio::execution_context* asking_context(const Executor& executor) noexcept
 {

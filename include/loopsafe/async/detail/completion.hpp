@@ -19,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-// Completes an operation of any completion token where its handler belongs.
+// Completes an operation, with any completion token, on the executor of its handler.
 namespace loopsafe::detail {
 
 inline error_code code_of(const std::exception_ptr& error) noexcept
@@ -37,13 +37,13 @@ inline error_code code_of(const std::exception_ptr& error) noexcept
     }
 }
 
-// As asio::post(), without its wrappers.
+// Like asio::post(), without its wrappers.
 template <class Executor, class Handler, class... Args>
 void post_to(const Executor& executor, Handler&& handler, Args&&... args)
 {
     static_assert(asio::execution::is_executor<Executor>::value,
-                  "an executor of the Networking TS cannot be asked for its context: instead of "
-                  "io_context::strand bind the handler to asio::make_strand(context)");
+                  "an executor of the Networking TS does not name its context: bind the handler to "
+                  "asio::make_strand(context) instead of io_context::strand");
     asio::prefer(asio::require(executor, asio::execution::blocking.never),
                  asio::execution::relationship.fork,
                  asio::execution::allocator(asio::get_associated_allocator(handler)))
@@ -59,7 +59,7 @@ template <class Handler>
 constexpr bool has_own_executor =
     !std::is_same_v<asio::associated_executor_t<std::decay_t<Handler>, nowhere>, nowhere>;
 
-// Posts the handler to where it belongs: its own executor, else the context that was asked.
+// Posts the handler to its own executor, else to the context of the operation.
 template <class Handler, class... Args>
 void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&... args)
 {
@@ -74,8 +74,8 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
             std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
-// Cancels a coroutine of co_spawn, to which Asio passes that on through its executor. The signal of
-// a caller may outlive the context of that.
+// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor. The
+// caller's signal may outlive the coroutine's context.
 class signal_into {
 public:
     explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
@@ -94,7 +94,7 @@ private:
     asio::cancellation_signal inner_;
 };
 
-// Until a coroutine begins, its filter lets nothing but terminal cancellation through.
+// Until a coroutine begins, its filter only lets terminal cancellation through.
 struct terminal_cancellation : signal_into {
     using signal_into::signal_into;
 
@@ -105,7 +105,7 @@ struct terminal_cancellation : signal_into {
     }
 };
 
-// Runs a coroutine for a completion handler, whose first argument `told` makes of the error.
+// Runs a coroutine for a completion handler; `told` turns an error into its first argument.
 template <class Cancellation = terminal_cancellation, class T, class Told, class Handler>
 void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation, Told told,
                Handler&& handler)

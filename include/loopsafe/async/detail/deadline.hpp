@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 // Touched in the gate only, until the operation has ended.
 template <class Timer>
 struct deadline {
-    // Inside another deadline it shares that one's gate: two would be locked in both orders.
+    // An inner deadline shares the gate of the outer one: two gates would be locked in both orders.
     deadline(const asio::any_io_executor& executor, const serial_executor* outer)
         : gate(outer != nullptr ? outer->gate()
                                 : std::make_shared<serial_gate>(untracked(executor))),
@@ -50,7 +50,7 @@ template <class Timer>
 asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono::milliseconds limit,
                                 asio::awaitable<void> operation)
 {
-    // Also where the frame is destroyed: the signal must not reach into it any more.
+    // Also when the frame is destroyed: the signal must not reach into it any more.
     struct ending {
         deadline<Timer>& d;
 
@@ -84,7 +84,7 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
 }
 
 struct finished {
-    std::exception_ptr error; // null: it succeeded, be it late
+    std::exception_ptr error; // null: success, even if late
     bool expired = false;     // the deadline came first, and the operation ended by cancellation
 };
 
@@ -99,8 +99,8 @@ asio::awaitable<finished> finish_within(asio::any_io_executor executor,
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
     auto outer = cancellation.slot();
     if (outer.is_connected()) {
-        // Terminal, whatever the caller let through: the operation is a coroutine of its own, with
-        // a filter of its own.
+        // Terminal, whatever the caller's filter lets through: the operation is a coroutine of its
+        // own, with a filter of its own.
         outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type) {
             if (const auto alive = weak.lock()) {
                 alive->gate->pass([&] {

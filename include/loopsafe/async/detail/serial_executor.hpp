@@ -15,8 +15,8 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// One at a time: the steps of one coroutine, and whoever would cancel it from elsewhere. Unlike a
-// strand it has no queue, so that no step is lost where memory is.
+// Runs one step at a time: those of one coroutine, and those of anything that cancels it from
+// elsewhere. Unlike a strand it has no queue, so no step is lost when memory runs out.
 class serial_gate {
 public:
     explicit serial_gate(asio::any_io_executor inner) noexcept : inner_(std::move(inner)) {}
@@ -36,7 +36,7 @@ public:
         std::forward<Step>(step)();
     }
 
-    // The last step ends here, though whoever it resumes may go on for long.
+    // The last step ends here, although what it resumes may run on for long.
     void leave() noexcept
     {
         if (is_mine()) {
@@ -61,7 +61,7 @@ private:
     std::atomic<const char*> owner_{nullptr};
 };
 
-// As small as an any_io_executor stores without allocating: Asio copies executors where an
+// Small enough for an any_io_executor to store without allocating: Asio copies executors where an
 // exception would terminate.
 class serial_executor {
 public:

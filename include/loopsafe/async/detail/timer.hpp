@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <chrono>
 
-// A timer that somebody waits on.
+// A timer that an operation waits on.
 namespace loopsafe::detail {
 
-// A limit that the timer's clock cannot count to is none.
+// A limit beyond the range of the timer's clock is no limit.
 template <class Timer>
 void expire_after(Timer& timer, std::chrono::milliseconds limit)
 {

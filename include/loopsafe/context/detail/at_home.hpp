@@ -6,7 +6,7 @@
 
 namespace loopsafe::detail {
 
-// Whether the caller is at home: one comparison and one load. Everything that refuses asks this.
+// Whether the caller runs on the home: one comparison and one load. Every refusal starts here.
 template <executor_type Executor>
 bool at_home(const context_ref& home, const Executor& asking) noexcept
 {
@@ -14,7 +14,7 @@ bool at_home(const context_ref& home, const Executor& asking) noexcept
     return context != nullptr && home.is(*context);
 }
 
-// The words of a refusal: which context was asked for, which one asks, and what to do.
+// The report of a refusal: the resource's context, the caller's, and what to do instead.
 template <executor_type Executor>
 context_report refusal(const context_ref& home, const Executor& asking, std::string resource,
                        std::string operation, const std::source_location& where, std::string advice)
@@ -40,8 +40,8 @@ void require_home(const context_ref& home, const Executor& asking, const char* r
     if (at_home(home, asking)) [[likely]]
         return;
     throw context_error(refusal(home, asking, resource, operation, where,
-                                "use a connection only in the context that acquired it; "
-                                "there, acquire one of your own"));
+                                "use a connection only in the context that acquired it; in another "
+                                "context, acquire another one"));
 }
 
 } // namespace loopsafe::detail

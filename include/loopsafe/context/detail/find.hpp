@@ -36,7 +36,7 @@ concept type_erased_executor = requires(const Executor& ex) {
 };
 
 // use_future runs on the system_context too, but neither the type of its executor nor that of the
-// context it gives says so; its shape is all there is to know it by.
+// executor's context shows it. The shape of the type is all that identifies it.
 template <class Executor>
 inline constexpr bool executor_of_a_promise = false;
 template <template <class, class> class Promise, class T, class Blocking>
@@ -54,8 +54,8 @@ bool holds_system_executor(const Executor& ex) noexcept
            ex.template target<asio::basic_system_executor<Blocking, continuation, allocator>>();
 }
 
-// Null for an executor that is empty or has no context. A system_context that hides behind a
-// type-erased executor is not seen here: that look costs more, and only a refusal needs it.
+// Null for an executor that is empty or has no context. A system_context inside a type-erased
+// executor is not detected here: that check costs more, and only a refusal needs it.
 template <executor_type Executor>
 asio::execution_context* queried_context(const Executor& ex) noexcept
 {
@@ -79,7 +79,7 @@ asio::execution_context* queried_context(const Executor& ex) noexcept
     }
 }
 
-// Null where the executor names no context: empty, system_executor, or without that property.
+// Null if the executor names no context: empty, system_executor, or without that property.
 template <executor_type Executor>
 asio::execution_context* named_context(const Executor& ex) noexcept
 {

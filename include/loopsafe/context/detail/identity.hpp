@@ -11,7 +11,8 @@
 
 namespace loopsafe::detail {
 
-// One per context; what it shares says for ever which context that was, and whether it lives.
+// One per context. The state that it shares identifies the context for ever, and says if it is
+// alive.
 class BOOST_SYMBOL_VISIBLE identity : public asio::execution_context::service {
 public:
     using key_type = identity;
@@ -22,7 +23,7 @@ public:
     {
     }
 
-    // Boost 1.81 never shuts down a service that a dying frame was the first to ask for.
+    // Boost 1.81 never shuts down a service that is first used while frames are being destroyed.
     ~identity() override
     {
         state_->die();

@@ -11,7 +11,7 @@ concept home_source =
     std::constructible_from<asio::any_io_executor, const std::remove_cvref_t<T>&> ||
     (context_type<T> && requires(T& context) { asio::any_io_executor(context.get_executor()); });
 
-// An executor, or a context that has one, and the place in the user's code that names it.
+// An executor, or a context that has one, and the place in the user's code that passed it.
 struct located_executor {
     template <home_source T>
     located_executor(T&& x, std::source_location at = std::source_location::current())
@@ -33,7 +33,7 @@ private:
     }
 };
 
-// What outlives a call must not keep its context at work.
+// Anything that outlives a call must not count as work of its context.
 inline asio::any_io_executor untracked(const asio::any_io_executor& executor)
 {
     return asio::prefer(executor, asio::execution::outstanding_work.untracked);

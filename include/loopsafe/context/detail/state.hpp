@@ -20,7 +20,7 @@ inline std::atomic<std::uint64_t> context_counter{0};
 
 inline thread_local const char this_thread_mark = 0;
 
-// What outlives a context, so that whatever remembers the context can ask about it.
+// Outlives the context, so that everything that refers to the context can check it.
 class context_state {
 public:
     explicit context_state(asio::execution_context& context) noexcept : address(&context) {}

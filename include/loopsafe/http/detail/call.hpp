@@ -15,7 +15,7 @@
 
 namespace loopsafe::http::detail {
 
-// One request on its way, and what has come of it.
+// One request in progress, and its result so far.
 struct call {
     explicit call(request&& what) : asked(std::move(what)) {}
     call(const char* method, std::string&& url, request_body&& body)
@@ -32,7 +32,7 @@ struct call {
             tell({.what = event::kind::returned, .origin = *origin});
     }
 
-    // What of the body is not copied behind the head.
+    // The part of the body that is not copied behind the head.
     std::string_view large_body() const noexcept
     {
         constexpr std::size_t small = 8 * 1024;
@@ -58,21 +58,21 @@ struct call {
     std::string_view prefix;     // a part of `settings`
     std::string_view host_field; // a part of `server`
     const http::origin* origin = nullptr;
-    std::string authorization;                   // what the provider gave
+    std::string authorization;                   // the provider's result
     std::shared_ptr<const void> server;          // kept alive
     const client_settings* settings = nullptr;   // `server` keeps them alive
     const limits* most = nullptr;                // a part of `settings`
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
-    std::optional<std::chrono::nanoseconds> due; // of it all, on the steady clock
+    std::optional<std::chrono::nanoseconds> due; // of the whole request, on the steady clock
     bool streamed = false;                       // the caller reads the body
 
     response answer;
     error_code failure; // also of a write, after which the response is still read
-    bool begun = false; // and has not let go of its connection
+    bool begun = false; // and has not released its connection
     bool failed = false;
     bool done = false;
-    std::optional<std::uint64_t> length; // of the body, where it was announced
-    bool refused_more = false; // the server answered or went before it had read the whole request
+    std::optional<std::uint64_t> length; // of the body, if it was announced
+    bool refused_more = false; // the server answered or closed before it had read the whole request
 };
 
 } // namespace loopsafe::http::detail

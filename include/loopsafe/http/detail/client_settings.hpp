@@ -11,7 +11,7 @@
 
 namespace loopsafe::http::detail {
 
-// What is the same for all requests of a client.
+// The settings that all requests of a client share.
 struct client_settings {
     std::shared_ptr<const single_use_client_options> options;
     std::optional<url> base;

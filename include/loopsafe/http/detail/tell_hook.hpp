@@ -12,7 +12,7 @@ inline void tell_hook(const single_use_client_options& options, const event& wha
         return;
     try {
         options.on_event(what);
-    } catch (...) { // promised in the documentation of the option
+    } catch (...) { // as documented for the option
     }
 }
 

@@ -9,11 +9,11 @@
 
 namespace loopsafe::http::detail {
 
-// The classes of characters that the grammar knows, a bit each.
+// The character classes of the grammar, one bit each.
 enum char_class : std::uint8_t {
     token_char = 1,  // RFC 9110, 5.6.2
     field_char = 2,  // RFC 9110, 5.5: field-vchar, SP and HTAB
-    target_char = 4, // what may stand in a request target: VCHAR without "#"
+    target_char = 4, // allowed in a request target: VCHAR without "#"
     host_char = 8,   // of a registered name, and of an IPv4 address
     digit_char = 16
 };

@@ -11,7 +11,7 @@
 
 namespace loopsafe::http::detail {
 
-// An origin as it stands in a URL: nothing is copied, and the host is in whatever case.
+// An origin as it stands in a URL: nothing is copied, and the host is in any case.
 struct origin_view {
     bool secure = false;
     std::string_view host; // without brackets
@@ -20,7 +20,7 @@ struct origin_view {
 };
 
 struct url_view {
-    std::string_view wrong; // empty: all is well
+    std::string_view wrong; // empty: valid
     origin_view origin;
     std::string_view target; // may lack its leading "/", and be empty
 };
@@ -70,18 +70,18 @@ inline url_view split_url(std::string_view text) noexcept
         const auto end = digits.data() + digits.size();
         if (!digits.empty() &&
             (std::from_chars(digits.data(), end, port).ec != std::errc() || port == 0))
-            return wrong("a port is a number from 1 to 65535");
+            return wrong("a port must be a number from 1 to 65535");
     }
     if (!text.empty() && text.front() != '/' && text.front() != '?' && text.front() != '#') {
         if (text.substr(0, text.find_first_of("/?#")).find('@') != std::string_view::npos)
-            return wrong("a user and a password belong into the field Authorization");
-        return wrong("a host is written in letters, digits, \".\", \"-\" and \"_\"; a name in "
-                     "another script in its xn-- form, an IPv6 address in brackets");
+            return wrong("a user and a password belong in the Authorization field");
+        return wrong("a host must consist of letters, digits, \".\", \"-\" and \"_\"; write a name "
+                     "in another script in its xn-- form, an IPv6 address in brackets");
     }
     if (host.empty())
         return wrong("there is no host");
     if (host.size() > 253 || host.front() == '.')
-        return wrong("no host has such a name");
+        return wrong("the host is not a valid name");
     found.target = leading(target_char, text);
     if (found.target.size() != text.size() && text[found.target.size()] != '#')
         return wrong(a_byte_to_encode);

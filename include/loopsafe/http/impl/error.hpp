@@ -17,13 +17,13 @@ struct errc_table {
     static std::string message(value_type value)
     {
         switch (value) {
-        case errc::bad_url: return "not a URL that can be asked for";
+        case errc::bad_url: return "not a valid request URL";
         case errc::bad_method: return "the method is not a token (RFC 9110, 9.1)";
         case errc::bad_field_name: return "the name of a field is not a token (RFC 9110, 5.1)";
         case errc::bad_field_value:
             return "the value of a field holds a control character (RFC 9110, 5.5)";
         case errc::framing_field: return "the client sets this field itself";
-        case errc::bad_length: return "the streamed body has another length than was said";
+        case errc::bad_length: return "the streamed body does not have the announced length";
         case errc::timed_out: return "a deadline has passed";
         case errc::no_response: return "the server closed the connection without a response";
         case errc::incomplete: return "the connection was closed in the middle of a response";
@@ -32,9 +32,10 @@ struct errc_table {
         case errc::bad_status: return "a status outside 100 to 599 (RFC 9110, 15)";
         case errc::folded_field: return "a field on several lines (RFC 9112, 5.2)";
         case errc::transfer_coding:
-            return "a Transfer-Encoding other than chunked, which nobody asked for (RFC 9112, 6.1)";
+            return "a Transfer-Encoding other than chunked, which was not requested (RFC 9112, "
+                   "6.1)";
         case errc::transfer_coding_1_0: return "a Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)";
-        case errc::unasked_upgrade: return "another protocol than was asked for (RFC 9110, 15.2.2)";
+        case errc::unasked_upgrade: return "an upgrade that was not requested (RFC 9110, 15.2.2)";
         case errc::bad_chunk: return "chunked framing is malformed (RFC 9112, 7.1)";
         case errc::bad_trailer: return "a trailer field is malformed (RFC 9112, 7.1.2)";
         case errc::head_too_large: return "the head is larger than limits::head_bytes";
@@ -82,7 +83,7 @@ struct condition_table {
         switch (value) {
         case condition::bad_request: return "a request that cannot be sent";
         case condition::protocol: return "a response that breaks the protocol";
-        case condition::limit: return "a response that is larger than was allowed";
+        case condition::limit: return "a response that exceeds a limit";
         case condition::connection_lost: return "a connection that the server closed";
         case condition::timeout: return "a deadline that has passed";
         }

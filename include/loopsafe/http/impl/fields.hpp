@@ -9,14 +9,14 @@
 namespace loopsafe::http {
 namespace detail {
 
-// For those who have checked what they add.
+// For callers that have checked what they add.
 struct fields_access {
     static void append(fields& to, std::string_view name, std::string_view value)
     {
         to.append(name, value);
     }
-    // In two steps, where names and values are parts of one text: where they are, counted from its
-    // start, and then the text.
+    // In two steps, for names and values that are parts of one text: first their positions, counted
+    // from its start, then the text.
     static void add_part(fields& to, std::size_t name, std::size_t name_size, std::size_t value,
                          std::size_t value_size)
     {
@@ -77,7 +77,7 @@ inline void fields::add(std::string_view name, std::string_view value)
 
 inline void fields::set(std::string_view name, std::string_view value)
 {
-    fields changed = *this; // also where `value` is a view of what is removed
+    fields changed = *this; // a copy: `value` may be a view of what is removed
     changed.erase(name);
     changed.add(name, value);
     *this = std::move(changed);
@@ -93,7 +93,7 @@ inline std::size_t fields::erase(std::string_view name) noexcept
     return removed;
 }
 
-// Moves what is left to the front: parts stand in the text in their order.
+// Moves the remaining fields to the front: in the text, they are in their order.
 inline void fields::compact() noexcept
 {
     std::size_t end = 0;

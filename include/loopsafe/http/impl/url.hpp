@@ -19,7 +19,7 @@ inline void append_target(std::string& to, std::string_view target)
     to += target;
 }
 
-// Throws what `split_url` has found wrong, and what only a new origin is looked at for.
+// Throws the errors that `split_url` has found, and those that are only checked for a new origin.
 inline origin checked_origin(const url_view& parts, std::string_view text)
 {
     const auto refuse_it = [text](std::string_view why) {
@@ -32,7 +32,7 @@ inline origin checked_origin(const url_view& parts, std::string_view text)
         error_code ec;
         const auto address = boost::asio::ip::make_address_v6(made.host, ec);
         if (ec || address.scope_id() != 0 || made.host.find('%') != std::string::npos)
-            refuse_it("an IPv6 address, without a zone, stands in brackets");
+            refuse_it("brackets must hold an IPv6 address without a zone");
         made.host = address.to_string();
     } else {
         std::transform(made.host.begin(), made.host.end(), made.host.begin(), lower);

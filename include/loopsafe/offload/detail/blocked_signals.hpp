@@ -12,8 +12,8 @@
 
 namespace loopsafe::detail {
 
-// A thread that is started meanwhile takes no signal that was meant for the program's own; those
-// that its own code causes, and a profiler's, it still takes.
+// A thread started meanwhile takes none of the signals meant for the program's own threads. It
+// still takes those that its own code causes, and a profiler's.
 class blocked_signals {
 public:
 #if defined(BOOST_HAS_UNISTD_H)

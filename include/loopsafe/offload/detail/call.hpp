@@ -23,8 +23,8 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// A caller waits on a timer of its own context, which therefore owns the handler. Waking is
-// cancelling that timer: it needs no memory, and a pin keeps the context from dying meanwhile.
+// The caller waits on a timer of its own context, which therefore owns the handler. Waking cancels
+// that timer: it needs no memory, and a pin keeps the context from dying meanwhile.
 class offloaded_call : public worker_call {
 public:
     void waits_on(asio::steady_timer& timer, const context_ref& home)
@@ -35,7 +35,7 @@ public:
 
     virtual void request_stop() noexcept = 0;
 
-    // Of a call that was withdrawn, and so never runs.
+    // For a call that was withdrawn, and so never runs.
     virtual void drop_function() noexcept = 0;
 
 protected:
@@ -57,7 +57,7 @@ struct no_stop {
     void request_stop() const noexcept {}
 };
 
-// Bound is called once, with a stop_token where it takes one.
+// Bound is called once, with a stop_token if it takes one.
 template <class Bound, bool Stoppable>
 class typed_call final : public offloaded_call {
     template <class... Token>
@@ -74,7 +74,7 @@ class typed_call final : public offloaded_call {
 public:
     using result_type = typename decltype(result_probe())::type;
 
-    // The memory is taken and given back by the caller, on whose thread Asio keeps some.
+    // The caller allocates and frees the memory: Asio caches some on the caller's thread.
     static counted_ref<typed_call> make(Bound bound)
     {
         allocator memory;

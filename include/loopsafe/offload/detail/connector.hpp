@@ -51,7 +51,7 @@ public:
 private:
     using connector_ref = std::shared_ptr<const Connector>;
 
-    // A caller whose deadline has passed does not wait for what the operating system still does.
+    // A caller whose deadline has passed does not wait for the operating system to finish.
     static constexpr auto at_once = on_cancel::abandon;
 
     static const typename Connector::connection_type& reading(const connection_type& c) noexcept

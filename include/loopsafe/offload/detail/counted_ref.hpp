@@ -6,7 +6,7 @@
 
 namespace loopsafe::detail {
 
-// Counts in the thing that it refers to.
+// The count is in the object that it refers to.
 template <class T>
 class counted_ref {
 public:

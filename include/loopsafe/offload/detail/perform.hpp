@@ -59,12 +59,12 @@ auto make_call(F&& fn, Args&&... args)
 {
     using result = offload_result_t<F, Args...>;
     static_assert((!only_refers<std::decay_t<Args>> && ...),
-                  "an argument only refers to something that may be gone before the function has "
-                  "ended: pass a value, such as a std::string or a std::vector, or promise with "
-                  "loopsafe::borrowed that it lives long enough");
+                  "an argument only refers to something that may be gone before the function ends: "
+                  "pass a value, such as a std::string or a std::vector, or use loopsafe::borrowed "
+                  "to guarantee that it lives long enough");
     static_assert(!only_refers<result>,
-                  "what the function gives only refers to something on the worker's thread: give a "
-                  "value, such as a std::string or a std::vector");
+                  "the result only refers to something on the worker's thread: return a value, "
+                  "such as a std::string or a std::vector");
     static_assert(!is_awaitable<result>,
                   "offload runs a function that blocks, and this one is a coroutine: co_await it, "
                   "or co_spawn it");
@@ -81,7 +81,7 @@ inline worker_ref workers_of(worker_threads* named) noexcept
     return worker_ref(worker_access::core(named != nullptr ? *named : worker_threads::shared()));
 }
 
-// What a cancellation does. It may outlive the caller, as the signal may.
+// The effect of a cancellation. It may outlive the caller, as the signal may.
 struct offload_cancellation {
     counted_ref<offloaded_call> call;
     worker_ref core;
@@ -107,7 +107,7 @@ struct offload_cancellation {
     }
 };
 
-// The caller goes, be it that it has the result, gives up or is destroyed.
+// The caller leaves: it has the result, has given up, or is being destroyed.
 struct offload_ending {
     offloaded_call& call;
     worker_core& core;
@@ -116,7 +116,7 @@ struct offload_ending {
     ~offload_ending()
     {
         if (!submitted) {
-            call.drop_function(); // whoever could still cancel the call keeps it, not what it holds
+            call.drop_function(); // whatever can still cancel the call keeps it, not its captures
         } else if (core.withdraw(call)) {
             call.drop_function();
             call.drop_reference();
@@ -152,13 +152,13 @@ asio::awaitable<typename Call::result_type> perform(counted_ref<Call> call, work
                                                     cancelled);
     offload_ending at_the_end{*call, *core};
     const auto begin = [&](auto handler) {
-        const auto keep_call = call; // on another thread the caller may have ended meanwhile
+        const auto keep_call = call; // the caller may have ended meanwhile, on another thread
         const auto keep_core = core;
         at_the_end.submitted = true;
         try {
             timer.async_wait(
                 asio::bind_cancellation_slot(asio::cancellation_slot(), std::move(handler)));
-        } catch (...) { // then nobody can have ended the caller
+        } catch (...) { // then nothing can have ended the caller
             at_the_end.submitted = false;
             throw;
         }

@@ -14,7 +14,7 @@
 namespace loopsafe::detail {
 
 // A pool whose connections are at home on a context that nobody runs, and that dies with the last
-// who refers to it. Whoever acquires waits on a context of its own.
+// reference to it. A caller that acquires waits on its own context.
 template <class Connector, class Policy>
 struct offloaded_pool {
     using inner_pool = connection_pool<offloaded_connector<Connector>, Policy>;
@@ -70,7 +70,7 @@ private:
     }
 };
 
-// A connection on loan, shared by the lease and a function under way.
+// A connection on loan, shared by the lease and a function in progress.
 template <class Connector, class Policy>
 struct offloaded_loan {
     using pool_type = offloaded_pool<Connector, Policy>;
@@ -89,7 +89,7 @@ struct offloaded_loan {
     const std::shared_ptr<pool_type> pool;
     typename pool_type::inner_lease lease;
     std::atomic<bool> running{false};
-    bool spoiled = false; // the lease has ended in the middle of a function, or by discard()
+    bool spoiled = false; // the lease ended in the middle of a function, or by discard()
 };
 
 template <class Loan, class F>

@@ -11,14 +11,14 @@
 
 namespace loopsafe::detail {
 
-// Has a thread say that it ends: after its thread_local objects are gone, and after what C
-// libraries, OpenSSL among them, keep for it under a key of POSIX.
+// Reports the end of a thread: after its thread_local objects are gone, and after everything that C
+// libraries, OpenSSL among them, keep for it under a POSIX key.
 class thread_end {
 public:
     using function = void (*)(void*) noexcept;
 
 #if defined(BOOST_HAS_PTHREADS)
-    // False where there is no memory for it, and nothing will be called.
+    // False if there is no memory for it: then nothing will be called.
     static bool call(function ended, void* with) noexcept
     {
         static thread_local thread_end of_this_thread;
@@ -33,8 +33,8 @@ private:
     {
     }
 
-    // POSIX goes through the keys again as long as values are set, up to that many times. Ours is
-    // set until the last round but one; the last belongs to the sanitizers.
+    // POSIX visits the keys again as long as values are set, up to that many times. Ours is set
+    // until the last round but one; the last belongs to the sanitizers.
     static void next_round(void* self) noexcept
     {
         auto& end = *static_cast<thread_end*>(self);

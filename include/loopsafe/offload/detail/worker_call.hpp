@@ -11,10 +11,10 @@
 
 namespace loopsafe::detail {
 
-// One function on its way through the worker threads, and back to the caller who waits for it.
+// One function on its way through the worker threads and back to the waiting caller.
 //
-// The caller has a reference, and from submit() on the threads have one. Settling the call gives
-// theirs to a caller who is still there, so that it is he who frees the memory that he took.
+// The caller has a reference, and from submit() on the threads have one. Settling the call passes
+// theirs to a caller that is still there, so that the caller frees the memory that it allocated.
 class worker_call : public list_node {
 public:
     std::uint64_t forks = 0; // of the threads' core when it took the call
@@ -30,7 +30,7 @@ public:
     virtual void run() noexcept = 0;
     virtual void refuse(errc why) noexcept = 0; // instead of run()
 
-    // By the threads, at the end: wakes the caller, with `counted()` before. False: there is none.
+    // By the threads, at the end: wakes the caller, after `counted()`. False: there is none.
     template <class Counted>
     bool settle(Counted counted) noexcept
     {
@@ -43,14 +43,14 @@ public:
         return true;
     }
 
-    // By the threads, where nobody wants to know.
+    // By the threads, if nobody waits for the result.
     void drop() noexcept
     {
         drop_result();
         drop_reference();
     }
 
-    // Wakes the caller, who gets no result any more.
+    // Wakes the caller, which no longer gets a result.
     void give_up() noexcept
     {
         const std::lock_guard lock(mutex_);
@@ -60,14 +60,14 @@ public:
         }
     }
 
-    // By the caller, who then may look at the result.
+    // By the caller, which may then read the result.
     bool settled() noexcept
     {
         const std::lock_guard lock(mutex_);
         return settled_;
     }
 
-    // By the caller, at the end. He is not woken any more.
+    // By the caller, at the end. It is not woken any more.
     void leave() noexcept
     {
         bool theirs = false;

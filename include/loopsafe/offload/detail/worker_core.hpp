@@ -17,7 +17,7 @@
 
 namespace loopsafe::detail {
 
-// What the threads share. It lives until its owner, its threads and its callers are gone.
+// The state that the threads share. It lives until its owner, its threads and its callers are gone.
 class worker_core : public list_node {
 public:
     using unregister = void (*)(worker_core&) noexcept;
@@ -73,7 +73,7 @@ public:
         }
     }
 
-    // Without threads: true where the caller may run the function himself.
+    // Without threads: true if the caller may run the function itself.
     bool enter_inline(worker_call& call) noexcept
     {
         const std::lock_guard lock(mutex_);
@@ -96,7 +96,7 @@ public:
         ended_.notify_all();
     }
 
-    // Whether the call was still waiting for a thread. Its reference is then the caller's.
+    // Whether the call was still waiting for a thread. The caller then owns its reference.
     bool withdraw(worker_call& call) noexcept
     {
         const std::lock_guard lock(mutex_);
@@ -142,7 +142,8 @@ public:
     // Whether this thread may block: it is one of some set of worker threads.
     static bool is_worker() noexcept { return current() != nullptr; }
 
-    // A fork finds no thread in the middle of waking somebody, which takes locks and a pin.
+    // No thread is in the middle of waking a caller, which takes locks and a pin, when a fork
+    // happens.
     void before_fork() noexcept
     {
         std::unique_lock lock(mutex_);
@@ -157,7 +158,7 @@ public:
         while (auto* call = queue_.pop_front())
             of_the_parent_.push_back(*call);
         stats_.threads = stats_.idle = stats_.running = stats_.queued = alive_ = 0;
-        // As they are, they count waiting threads that do not exist.
+        // Unchanged, they would count waiting threads that do not exist.
         new (&work_) std::condition_variable;
         new (&ended_) std::condition_variable;
         new (&woken_) std::condition_variable;
@@ -209,7 +210,7 @@ private:
             const blocked_signals here;
             std::thread([this] { work(); }).detach();
             return;
-        } catch (...) { // neither memory nor a thread is to be had
+        } catch (...) { // out of memory, or of threads
         }
         bool alone = false;
         {
@@ -230,7 +231,7 @@ private:
             call.drop();
     }
 
-    // Where no thread will come to serve them.
+    // If no thread will come to serve them.
     void refuse_queued(errc why) noexcept
     {
         for (;;) {
@@ -278,7 +279,7 @@ private:
             ++stats_.running;
             lock.unlock();
             call->run();
-            // Free before the caller is woken, whose next call then needs no other thread.
+            // Free before the caller is woken: its next call then needs no other thread.
             const auto now_free = [this] {
                 const std::lock_guard relock(mutex_);
                 --stats_.running;
@@ -326,7 +327,7 @@ private:
     intrusive_list<worker_call> queue_;
     intrusive_list<worker_call> of_the_parent_;
     worker_stats stats_;
-    std::size_t alive_ = 0;  // threads that have not ended to the last
+    std::size_t alive_ = 0;  // threads that have not ended completely
     std::size_t waking_ = 0; // threads that are about to wake a caller
     bool closed_ = false;
 };

@@ -14,7 +14,7 @@
 
 namespace loopsafe::detail {
 
-// Every set of threads, so that a fork finds each at rest.
+// All sets of threads, so that a fork finds each at rest.
 class worker_registry {
 public:
     static worker_registry& instance()

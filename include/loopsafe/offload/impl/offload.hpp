@@ -17,8 +17,8 @@ template <class F, class... Args>
 constexpr void refuse_what_the_compiler_destroys_twice()
 {
     static_assert(safe_as_temporary<F>,
-                  "GCC 12 would destroy what this function captures twice: give the lambda a name "
-                  "first and pass that, or pass what it captures as arguments of offload");
+                  "GCC 12 would destroy the captures of this function twice: give the lambda a "
+                  "name first and pass that, or pass the captures as arguments of offload");
     static_assert(((safe_as_temporary<Args> || !std::is_aggregate_v<Args>) && ...),
                   "GCC 12 would destroy this argument twice: give it a name first and pass that");
 }
@@ -36,7 +36,7 @@ perform_for_handler(counted_ref<Call> call, worker_ref core, on_cancel cancelled
     co_return co_await perform(std::move(call), std::move(core), cancelled);
 }
 
-// Total stays what it is; before the coroutine begins it is then not heard.
+// Total is passed on as it is; before the coroutine begins, its filter then ignores it.
 struct offload_cancellation_type : signal_into {
     using signal_into::signal_into;
 

@@ -21,16 +21,15 @@ struct worker_access {
     static std::string advice(errc code, const std::string& workers, const worker_stats& seen)
     {
         std::string text = workers.empty() ? "worker threads" : "worker threads \"" + workers + '"';
-        text += ": " + std::to_string(seen.running) + " functions run on " +
-                std::to_string(seen.threads) + " threads, " + std::to_string(seen.queued) +
-                " calls wait";
+        text += ": running " + std::to_string(seen.running) + ", threads " +
+                std::to_string(seen.threads) + ", queued " + std::to_string(seen.queued);
         switch (code) {
         case errc::queue_full:
             return text + "; raise max_threads or max_queued, or make fewer calls";
         case errc::would_deadlock:
             return text + "; this is one of the threads: call the function directly, or give it to "
                           "worker_threads of its own";
-        case errc::no_thread: return text + "; see the limits for processes and for memory";
+        case errc::no_thread: return text + "; check the limits for processes and for memory";
         default: return text;
         }
     }

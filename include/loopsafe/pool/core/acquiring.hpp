@@ -109,7 +109,7 @@ inline void pool_core::lost(pool_slot& slot, close_reason why) noexcept
     stamp(slot);
 }
 
-// When connecting begins: what happens meanwhile concerns the new connection, too.
+// When connecting begins: whatever happens meanwhile concerns the new connection, too.
 inline void pool_core::stamp(pool_slot& slot) const noexcept
 {
     slot.forks = forks_;

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POOL_CORE_CORE_HPP
 #define LOOPSAFE_POOL_CORE_CORE_HPP
 
-// The state machine of every pool, with its bodies. Nothing here or below knows Asio.
+// The state machine of every pool, with its bodies. Nothing here or below includes Asio.
 #include <loopsafe/pool/core/acquiring.hpp>
 #include <loopsafe/pool/core/ending.hpp>
 #include <loopsafe/pool/core/machine.hpp>

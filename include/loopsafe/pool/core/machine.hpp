@@ -20,7 +20,7 @@ public:
     // Contexts come and go.
     void add(pool_shelf& shelf) noexcept;
     void retain(pool_shelf& shelf) noexcept { ++shelf.references; }
-    bool drop(pool_shelf& shelf) noexcept; // true: nobody refers to the shelf any more, free it
+    bool drop(pool_shelf& shelf) noexcept; // true: no reference to the shelf is left, free it
     void enter(pool_shelf& shelf) noexcept { ++shelf.users; } // an acquirer or a lease
     bool leave(pool_shelf& shelf) noexcept;                   // as drop()
     void context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept;
@@ -53,8 +53,8 @@ public:
     void connect_failed() noexcept { ++stats_.connect_failures; }
     void leased(pool_slot& slot, const std::source_location& holder) noexcept;
 
-    // Releasing. put_back() is the whole warm path; it also leaves. Not kept: begin_close(),
-    // destroy the connection, return_permit().
+    // Releasing. put_back() is the whole warm path; it also leaves. If it is not kept:
+    // begin_close(), destroy the connection, return_permit().
     bool may_put_back(const pool_slot& slot) const noexcept;
     void put_back(pool_slot& slot) noexcept;
     bool keep(pool_slot& slot) noexcept;
@@ -71,7 +71,7 @@ public:
 
     void handle_gone() noexcept { handle_ = false; }
     bool unreferenced() const noexcept { return !handle_ && shelves_.empty(); }
-    // The pool is gone, and so is whoever used the shelf: only its context still refers to it.
+    // The pool is gone, and so are all users of the shelf: only its context still refers to it.
     bool orphaned(const pool_shelf& shelf) const noexcept { return !handle_ && unused(shelf); }
     bool closed() const noexcept { return closed_; }
     static bool unused(const pool_shelf& shelf) noexcept
@@ -81,7 +81,7 @@ public:
     bool drained() const noexcept; // linear in the number of shelves
     bool needs_clock() const noexcept { return needs_clock_; }
 
-    // Readings of the clocks, taken by whoever acquires; release() takes none.
+    // Readings of the clocks, taken at each acquire; release() takes none.
     std::chrono::nanoseconds cheap_now() const noexcept { return cheap_now_; }
     bool reading_is_old(std::chrono::nanoseconds cheap_now) const noexcept;
     void note(const clock_reading& now) noexcept;
@@ -107,7 +107,7 @@ private:
     pool_rules rules_;
     std::chrono::nanoseconds fresh_for_;
     bool needs_clock_;
-    bool keeps_; // what comes back, until the pool is closed
+    bool keeps_; // returned connections, until the pool is closed
     bool closed_ = false;
     bool handle_ = true;
     std::uint64_t epoch_ = 0; // invalidations, thaws and forks together

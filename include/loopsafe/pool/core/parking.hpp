@@ -15,7 +15,7 @@ class pool_parking {
 public:
     explicit pool_parking(std::size_t most) noexcept : most_(most) {}
 
-    // What is idle on the shelf of a context that dies, the most recently used last.
+    // The idle connections of a dying context's shelf, the most recently used last.
     static pool_slot* take_idle(pool_shelf& shelf) noexcept
     {
         pool_slot* taken = nullptr;
@@ -42,7 +42,7 @@ public:
         return drop(place);
     }
 
-    // The next to be adopted, or null: adopted() or not_adopted() says what came of it.
+    // The next to be adopted, or null. Report the result with adopted() or not_adopted().
     pool_slot* take() noexcept
     {
         pool_slot* const slot = top_;
@@ -63,7 +63,7 @@ public:
 
     void not_adopted() noexcept { ++dropped_; }
 
-    // One that may not be adopted any more, or null.
+    // One that may no longer be adopted, or null.
     pool_slot* take_expired(const pool_core& core, const clock_reading& now,
                             close_reason& why) noexcept
     {

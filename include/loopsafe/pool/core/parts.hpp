@@ -10,17 +10,17 @@
 #include <cstdint>
 #include <source_location>
 
-// What the state machine of a pool is made of.
+// The parts of a pool's state machine.
 namespace loopsafe::detail {
 
 struct pool_shelf;
 
 enum class slot_state : std::uint8_t {
-    connecting, // an acquirer makes, probes or resets its connection
+    connecting, // an acquire makes, probes or resets its connection
     leased,
     idle,
-    closing,  // out of the shelf; whoever took it out destroys it
-    expiring, // its context is gone and destroys the connection just now
+    closing,  // off the shelf; whatever took it out destroys it
+    expiring, // its context is gone and is destroying the connection
     expired   // its context is gone, and the connection with it
 };
 
@@ -35,7 +35,7 @@ struct pool_slot : list_node {
     std::uint64_t epoch = 0;
     std::uint64_t invalidations = 0;
     std::uint64_t forks = 0;
-    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is that of the wall
+    std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is the wall clock
     clock_reading idle_reading;
     clock_reading born;
     std::chrono::nanoseconds lifetime{};
@@ -64,8 +64,8 @@ struct pool_shelf : list_node {
     pool_slot* idle = nullptr; // a stack: the most recently used on top
     pool_budget own_budget;
     pool_budget* budget = &own_budget;
-    std::size_t users = 0;      // acquirers and leases
-    std::size_t references = 1; // the context, and whoever else keeps the shelf
+    std::size_t users = 0;      // acquires and leases
+    std::size_t references = 1; // the context, and everything else that keeps the shelf
     bool dead = false;
 };
 

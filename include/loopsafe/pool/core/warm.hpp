@@ -37,7 +37,7 @@ inline bool pool_core::reading_is_old(std::chrono::nanoseconds cheap_now) const 
     return age < std::chrono::nanoseconds::zero() || age >= std::chrono::seconds(1);
 }
 
-// That the epoch is the same says that nothing has happened to the pool since the slot had it.
+// An unchanged epoch means that nothing has happened to the pool since the slot recorded it.
 inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
 {
     return keeps_ && slot.epoch == epoch_ && !slot.shelf->dead && slot.shelf->budget->waiting == 0;

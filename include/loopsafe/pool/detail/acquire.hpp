@@ -122,7 +122,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
                 const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
                 if (state.cancelled() != asio::cancellation_type::none)
                     throw boost::system::system_error(asio::error::operation_aborted, "acquire");
-                if (reset.error != nullptr) // whatever it was, a new connection is the cure
+                if (reset.error != nullptr) // whatever it was, use a new connection
                     found = {pool_core::verdict::close, close_reason::reset_failed};
             }
         }
@@ -160,7 +160,7 @@ template <class Connector, class Policy>
 double pool_state<Connector, Policy>::jitter(const slot& s, const clock_reading& now) const noexcept
 {
     if constexpr (requires { options_.lifetime_jitter; }) {
-        // Two connections differ in one of these, also in two copies of a restored machine.
+        // Two connections differ in one of these, even in two copies of a restored machine.
         const auto seed = reinterpret_cast<std::uintptr_t>(&s) ^
                           static_cast<std::uint64_t>((now.monotonic + now.wall).count());
         const auto mixed = (seed * 0x9e37'79b9'7f4a'7c15u) >> 32;

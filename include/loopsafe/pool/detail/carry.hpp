@@ -9,7 +9,7 @@
 
 namespace loopsafe::detail {
 
-// Out of a context that dies, on the thread that destroys it.
+// Detaches connections from a dying context, on the thread that destroys it.
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
 {
@@ -24,7 +24,7 @@ void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
             const lock_guard lock(mutex_);
             sync_forks();
             if (!why)
-                why = reason_to_drop(s, now); // another thread may have said so meanwhile
+                why = reason_to_drop(s, now); // another thread may have caused one meanwhile
             if (why)
                 core_.lost(s, *why);
             else
@@ -56,7 +56,7 @@ auto pool_state<Connector, Policy>::reason_to_drop(const slot& s,
     return std::nullopt;
 }
 
-// Null where the slot now holds what is left of its connection outside of any context.
+// Null if the slot now holds its connection outside of any context.
 template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) noexcept
     -> std::optional<close_reason>
@@ -80,8 +80,8 @@ auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) no
     return std::nullopt;
 }
 
-// Into the context that runs this. True where the ticket has a connection now. What is too old, or
-// not this process's, was dropped before.
+// Into the context that runs this. True if the ticket now has a connection. Connections that are
+// too old, or from another process, were dropped before.
 template <class Connector, class Policy>
 bool pool_state<Connector, Policy>::adopt(ticket& t, const asio::any_io_executor& executor)
 {
@@ -118,7 +118,7 @@ auto pool_state<Connector, Policy>::attach(slot& s, const asio::any_io_executor&
 {
     try {
         s.connection.emplace(connector_.attach(std::move(*s.handle), untracked(ungated(executor))));
-    } catch (...) { // a new connection is the cure, or says it better
+    } catch (...) { // connect anew: that helps, or gives the better error
         return close_reason::not_attached;
     }
     s.handle.reset();

@@ -36,7 +36,7 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
         destroy_all(evicted, *s, why);
         const auto home = context_access::state(s->home);
         home->unpin();
-        forget_all(evicted, why); // the hook that is told may wait for the context, or end it
+        forget_all(evicted, why); // the hook may wait for the context, or end it
         drop(*s);
     }
 }
@@ -60,7 +60,7 @@ void pool_state<Connector, Policy>::abandon_handle() noexcept
     close();
     for (;;) {
         unique_lock lock(mutex_);
-        // A shelf in use stays: its context must find the leases and the waiters.
+        // A shelf in use stays: its context must find the leases and the waiting callers.
         auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
         if (unused == nullptr) {
             core_.handle_gone();
@@ -102,7 +102,7 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
     close();
     waiter w(h.at(), executor);
     w.expires_after(limit);
-    bool drained = false; // once is enough: who asks now is refused, but is counted meanwhile
+    bool drained = false; // once is enough: a late caller is refused, but is counted meanwhile
     const auto begin = [&](auto handler) {
         const lock_guard lock(mutex_);
         drained = core_.drained();

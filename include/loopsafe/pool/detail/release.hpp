@@ -40,12 +40,12 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
     }
     bool context_lives = false;
     {
-        const context_pin pin(home.home); // not while the hook is told: it may wait for the context
+        const context_pin pin(home.home); // not during the hook: it may wait for the context
         {
             unique_lock lock(mutex_);
             if (context_has_it(lock))
                 return;
-            if (!pin.may_touch()) { // the context dies on another thread, which will find it
+            if (!pin.may_touch()) { // the context is dying on another thread, which will find it
                 s.lease_gone = true;
                 return;
             }

@@ -11,10 +11,11 @@
 #include <memory>
 #include <string>
 
-// What a pool says: errors, events, figures.
+// What a pool reports: errors, events, figures.
 namespace loopsafe::detail {
 
-// Only the text: an exception belongs to whoever catches it, perhaps on another thread.
+// Only the text: the exception itself belongs to the code that catches it, perhaps on another
+// thread.
 inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& error)
 {
     if (error == nullptr)
@@ -88,7 +89,7 @@ void pool_state<Connector, Policy>::throw_expired(const slot* s)
         report.resource = "lease of " + shelf_of(*s).pool.resource();
         report.home = shelf_of(*s).home.info();
         report.used = s->holder;
-        report.operation = "dereference of what was acquired";
+        report.operation = "dereference of the lease acquired";
     }
     throw context_error(std::move(report));
 }
@@ -100,7 +101,7 @@ void pool_state<Connector, Policy>::emit(pool_event event) noexcept
         return;
     try {
         on_event_(event);
-    } catch (...) { // an observer cannot make a release fail
+    } catch (...) { // a hook cannot make a release fail
     }
 }
 

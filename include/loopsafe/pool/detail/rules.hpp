@@ -7,7 +7,7 @@
 
 #include <chrono>
 
-// Checks what a pool is given.
+// Checks the options of a pool.
 namespace loopsafe::detail {
 
 [[noreturn]] inline void refuse_option(const char* what)
@@ -34,13 +34,13 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
     if constexpr (requires { o.idle_timeout; }) {
         if (o.idle_timeout <= zero)
             refuse_option(
-                "idle_timeout must be more than 0; a pool that keeps nothing is null_pool");
+                "idle_timeout must be more than 0; to keep no connections, use null_pool");
         if (o.max_lifetime <= zero)
             refuse_option("max_lifetime must be more than 0");
         if (o.probe_after < zero)
             refuse_option("probe_after must not be negative");
         if (!(o.lifetime_jitter >= 0.0 && o.lifetime_jitter <= 1.0))
-            refuse_option("lifetime_jitter must be from 0 to 1");
+            refuse_option("lifetime_jitter must be between 0 and 1");
         const auto limit = [](milliseconds t) {
             using std::chrono::nanoseconds;
             return t > std::chrono::duration_cast<milliseconds>(nanoseconds::max() / 2)
@@ -53,7 +53,7 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
     }
     if constexpr (requires { o.max_parked; }) {
         if (o.max_parked == 0)
-            refuse_option("max_parked must be at least 1; a pool that carries nothing over is "
+            refuse_option("max_parked must be at least 1; to carry nothing over, use "
                           "per_context_pool");
     }
     return rules;

@@ -119,7 +119,7 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
         const lock_guard lock(mutex_);
         sync_forks();
         if constexpr (Policy::has_home)
-            home_shelf_ = nullptr; // from now on another context may have the address
+            home_shelf_ = nullptr; // from now on another context may have this address
         else
             forget(context_access::state(s.home)->address);
         if constexpr (carries)
@@ -188,7 +188,7 @@ void pool_state<Connector, Policy>::end_with(unique_lock& lock, shelf& s,
         delete this;
 }
 
-// Only the context refers to the shelf, and is pinned.
+// Only the context refers to the shelf, and the context is pinned.
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::leave_context(unique_lock& lock, shelf& s) noexcept
 {

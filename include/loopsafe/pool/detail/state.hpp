@@ -28,18 +28,18 @@ namespace loopsafe::detail {
 // How a lease ended.
 enum class lease_end : std::uint8_t { destroyed, released, discarded };
 
-// What the slot of a pool that carries connections over has besides.
+// Additional state of a slot in a pool that carries connections over.
 template <class Connector>
 struct carried_slot {
     std::optional<typename Connector::handle_type> handle; // while parked
-    bool released = true; // whoever used it last has promised that it is between messages
+    bool released = true; // its last user has guaranteed that it is between messages
 };
 struct nothing {
     explicit nothing(std::size_t = 0) noexcept {}
 };
 
-// What a pool, its leases, its acquirers and its contexts share. It lives until the last of them
-// is gone, and counts them under its own lock.
+// The state that a pool, its leases, its acquires and its contexts share. It lives until the last
+// of them is gone, and counts them under its own lock.
 template <class Connector, class Policy>
 class pool_state {
 public:
@@ -85,7 +85,7 @@ public:
         watch_forks();
     }
 
-    // Finding the shelf of whoever asks.
+    // Finding the shelf of the caller.
     void settle(const located_executor& home);
     ticket enter(const asio::any_io_executor& executor, const char* operation,
                  const std::source_location& where);
@@ -94,7 +94,7 @@ public:
     [[noreturn]] void refuse(const asio::any_io_executor& executor, const char* operation,
                              const std::source_location& where);
 
-    // A leased slot, of which only a lease is made; or null.
+    // A leased slot, from which only a lease is made; or null.
     class loan {
     public:
         explicit operator bool() const noexcept { return slot_ != nullptr; }
@@ -131,7 +131,7 @@ public:
     pool_stats stats();
     std::vector<lease_holder> holders(std::size_t most);
     const context_ref& home() const noexcept { return home_; }
-    // Who asks, where a token has this executor: itself, else the home, else nobody.
+    // The caller's executor, for a token with this one: itself, else the home's, else none.
     asio::any_io_executor asking(asio::any_io_executor associated);
     std::string resource() const;
     void on_event(std::function<void(const pool_event&)> hook) { on_event_ = std::move(hook); }
@@ -175,7 +175,7 @@ private:
     void forget_all(intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
     void close_expired(shelf& s, const clock_reading& now) noexcept;
 
-    // Where the policy carries connections over.
+    // If the policy carries connections over.
     void park_all(pool_slot* idle) noexcept;
     std::optional<close_reason> reason_to_drop(const slot& s,
                                                const clock_reading& now) const noexcept;
@@ -218,7 +218,7 @@ private:
     struct no_shelves {};
     struct context_shelves {
         std::unordered_map<const asio::execution_context*, shelf*> all;
-        const asio::execution_context* latest = nullptr; // the next caller likely is there, too
+        const asio::execution_context* latest = nullptr; // the next caller is likely there, too
         shelf* latest_shelf = nullptr;
     };
     std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;

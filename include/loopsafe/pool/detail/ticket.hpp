@@ -27,7 +27,7 @@ private:
     shelf* shelf_;
 };
 
-// One acquire under way: what it holds goes back when it ends without a lease.
+// One acquire in progress: what it holds is given back if it ends without a lease.
 template <class Connector, class Policy>
 class pool_state<Connector, Policy>::ticket {
 public:
@@ -88,7 +88,7 @@ private:
     bool clean_ = true;
 };
 
-// Waiting is a timer that whoever grants cancels, under the lock.
+// Waiting is a timer, which a grant cancels, under the lock.
 template <class Connector, class Policy>
 struct pool_state<Connector, Policy>::waiter : pool_waiter {
     waiter(ticket& t, const asio::any_io_executor& executor) : waiter(t.at(), executor)
@@ -102,7 +102,7 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
         at = &s;
         if (context == s.home) {
             wake = [](pool_waiter& w) noexcept { cancel_quietly(static_cast<waiter&>(w).timer); };
-        } else { // the shelf is not told when this context dies
+        } else { // the shelf is not notified when this context dies
             residents::of(executor);
             wake = [](pool_waiter& w) noexcept {
                 auto& self = static_cast<waiter&>(w);

@@ -49,7 +49,7 @@ auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* co
     }
 }
 
-// Whoever holds a lease can move a connection of another context into it.
+// A user who holds a lease can move a connection of another context into it.
 template <class Connection>
 bool still_at(const context_ref& home, const Connection& connection) noexcept
 {
@@ -63,7 +63,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
 {
     const bool keep = how != lease_end::discarded;
-    // A lease that ends in unwinding may have stopped in mid-message.
+    // A lease that ends during unwinding may have stopped in mid-message.
     const bool clean = keep && !unwinding();
     auto& pool = shelf_of(s).pool;
     if constexpr (carries && !frames_messages<Connector>)
@@ -72,7 +72,7 @@ void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
         pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
 }
 
-// The warm path of a release. A pool that still keeps connections is not freed by it.
+// The warm path of a release. It does not free a pool that still keeps connections.
 template <class Connector, class Policy>
 bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
 {

@@ -61,14 +61,14 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
                                                          std::source_location where) noexcept
     -> lease_type
 {
-    // Copied only where it is of another type.
+    // Copied only if it is of another type.
     const boost::asio::any_io_executor& asking = executor;
     return lease_type(state_->take_fresh(detail::asking_context(asking), where));
 }
 
 namespace detail {
 
-// `Given`: the caller named an executor, so that of the handler does not matter for the asking.
+// `Given`: the caller passed an executor, so the handler's executor does not determine the context.
 template <class State, bool Given>
 struct initiate_acquire {
     State* state;

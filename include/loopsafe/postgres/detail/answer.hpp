@@ -22,8 +22,8 @@
 
 namespace loopsafe::postgres::detail {
 
-// libpq reads once, at least 8 kB; more may lie decrypted inside of TLS, where the descriptor does
-// not show it. A read that began with nothing waiting outside has taken the rest.
+// libpq reads once, at least 8 kB; more may be inside of TLS, already decrypted, where the
+// descriptor does not show it. A read that began with nothing waiting outside has taken the rest.
 inline bool consume(PGconn* handle) noexcept
 {
     errno = 0;
@@ -38,8 +38,8 @@ inline bool consume(PGconn* handle) noexcept
     return true;
 }
 
-// False where the socket takes no more. Reads as well: libpq empties its socket before it says so,
-// lest both sides wait for each other.
+// False if the socket accepts no more. Also reads: libpq drains its socket first, so that the two
+// sides do not wait for each other.
 inline bool flush(PGconn* handle, stage at, const std::source_location& where)
 {
     errno = 0;
@@ -84,14 +84,14 @@ inline error failed(PGconn* handle, const PGresult* result, stage at,
     return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
 }
 
-// What the server says to one request, to the last word.
+// The server's complete answer to one request.
 struct answer {
     result rows; // of its last statement
     std::optional<error> failure;
     bool stale = false; // it may have failed because its prepared statement is gone or out of date
 };
 
-// What says that a plan is the trouble: found before anything has run, since there is no context.
+// A plan caused the failure: detected before anything has run, since there is no context.
 inline bool is_stale(const PGresult* failed)
 {
     const auto field = [failed](int code) {
@@ -104,7 +104,7 @@ inline bool is_stale(const PGresult* failed)
             (state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery"));
 }
 
-// Sends what libpq has still to send, and reads what comes back.
+// Sends what libpq has buffered, and reads the answer.
 inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
                                            std::source_location where)
 {

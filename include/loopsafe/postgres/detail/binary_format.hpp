@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <utility>
 
-// Source: PostgreSQL documentation, "Formats and Format Codes": a type's binary form is what its
-// send function gives; numbers are in network byte order.
+// Source: PostgreSQL documentation, "Formats and Format Codes": a type's binary form is the output
+// of its send function; numbers are in network byte order.
 namespace loopsafe::postgres::detail {
 
 enum type_oid : std::uint32_t {

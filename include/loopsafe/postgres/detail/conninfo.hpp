@@ -14,7 +14,7 @@
 
 namespace loopsafe::postgres::detail {
 
-// Keywords and values as libpq takes them. The last one of a keyword counts.
+// Keywords and values, in libpq's format. The last value of a keyword counts.
 class settings {
 public:
     void set(std::string_view keyword, std::string value)
@@ -36,7 +36,7 @@ public:
             set(keyword, std::move(value));
     }
 
-    // Begins to connect. libpq looks up names here, and waits for the answer.
+    // Begins to connect. libpq looks up names here, and blocks.
     connection_handle start() const
     {
         std::vector<const char*> keywords;
@@ -76,7 +76,7 @@ inline settings parse(const std::string& conninfo)
     return parsed;
 }
 
-// Where a connection goes, one element for each entry of libpq's lists.
+// A list of targets, one for each entry of libpq's lists.
 struct target {
     std::string host;
     std::string address;
@@ -95,8 +95,8 @@ inline std::vector<std::string> split(std::string_view list)
     }
 }
 
-// The hosts after service file, environment and defaults, as libpq sees them: a sslmode that there
-// is not makes it stop before it looks at any of them.
+// The hosts after service file, environment and defaults, as libpq determines them: an invalid
+// sslmode makes it stop before it uses any of them.
 inline std::vector<target> targets_of(settings wanted)
 {
     wanted.set("sslmode", "none, only the hosts");
@@ -119,7 +119,7 @@ inline std::vector<target> targets_of(settings wanted)
     const bool has_addresses = addresses.size() > 1 || !addresses[0].empty();
     const bool has_hosts = hosts.size() > 1 || !hosts[0].empty();
     const auto count = has_addresses ? addresses.size() : hosts.size();
-    // Lists of different lengths are libpq's to refuse.
+    // libpq rejects lists of different lengths.
     if ((has_addresses && has_hosts && hosts.size() != count) ||
         (ports.size() != 1 && ports.size() != count))
         return {};

@@ -47,8 +47,8 @@ inline std::string_view first_line(std::string_view text)
     return text.substr(0, text.find('\n'));
 }
 
-// While a connection is made libpq keeps the SQLSTATE for its text, where verbose errors show it:
-// "<what failed>: FATAL:  28P01: <message>\nDETAIL:  ...\nLOCATION:  ...". The last attempt counts.
+// While connecting, libpq passes on the SQLSTATE only in its text, if errors are verbose: "<what
+// failed>: FATAL:  28P01: <message>\nDETAIL:  ...\nLOCATION:  ...". The last attempt counts.
 inline std::optional<diagnostics> read_verbose(std::string_view text)
 {
     constexpr std::string_view mark = ":  ";
@@ -73,7 +73,7 @@ inline std::optional<diagnostics> read_verbose(std::string_view text)
     return std::nullopt;
 }
 
-// libpq tells errno only as text, in the words of strerror. The last one named counts.
+// libpq passes on errno only as text, in the words of strerror. The last one named counts.
 inline int socket_errno(std::string_view text)
 {
     constexpr std::array candidates{
@@ -93,14 +93,14 @@ inline int socket_errno(std::string_view text)
     return found;
 }
 
-// For a connection that breaks, libpq has the same text whether it ended or was reset.
+// If a connection breaks, libpq's text is the same whether it was closed or reset.
 inline bool breaks_connections(int number) noexcept
 {
     return number == ECONNRESET || number == EPIPE || number == ECONNABORTED ||
            number == ETIMEDOUT || number == EHOSTUNREACH || number == ENETUNREACH;
 }
 
-// What failed where there is no result to ask: the socket, or libpq's own judgement.
+// The cause of a failure without a result: the socket, or libpq itself.
 // Preconditions: errno was 0 before the call to libpq that failed.
 inline error broken(PGconn* connection, stage at, errc otherwise,
                     const std::source_location& where = {})

@@ -24,8 +24,8 @@
 
 namespace loopsafe::postgres::detail {
 
-// From the first byte sent to the last one read. Whatever ends it early, be it an exception, a
-// cancellation or the end of its frame, leaves a session that nothing can follow.
+// From the first byte sent to the last one read. If it ends early, by an exception, a cancellation
+// or the end of its frame, the session must not be used again.
 class sole_use {
 public:
     sole_use(session& s, stage at, const std::source_location& where) : session_(s)
@@ -111,15 +111,15 @@ inline error with_advice(const error& stale, bool gone)
 {
     auto report = stale.report();
     if (gone)
-        report.hint = "a pooler in transaction mode, or DEALLOCATE, took a statement that was "
-                      "prepared: set connector_options::prepared to false, or use "
+        report.hint = "a pooler in transaction mode, or DEALLOCATE, has removed a prepared "
+                      "statement: set connector_options::prepared to false, or use "
                       "statement::without_preparing()";
     else if (stale.sqlstate() == "0A000")
-        report.hint = "what the statement refers to has changed: run the transaction again";
+        report.hint = "an object used by the statement has changed: run the transaction again";
     return {stale.code(), stale.stage(), std::move(report), stale.where()};
 }
 
-// A statement that has run before is prepared first, and from then on goes by its name.
+// A statement that has run before is first prepared, and from then on executed by its name.
 inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& sql,
                                    const parameters& values, stage at)
 {
@@ -156,7 +156,7 @@ inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& 
     co_return got;
 }
 
-// Not thrown, since whoever asked has something to put back first.
+// Not thrown, since the caller must clean up first.
 struct outcome {
     answer got;
     std::exception_ptr broken_off = nullptr;
@@ -186,7 +186,7 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
                 co_await asio::this_coro::executor, s->cancel_timeout,
                 cancel_on_server(s, sql.where()));
             finished = done.error == nullptr;
-        } catch (const std::bad_alloc&) { // the server was not asked
+        } catch (const std::bad_alloc&) { // no cancel request was sent
         }
     }
     if (finished && PQstatus(handle) == CONNECTION_OK)
@@ -194,7 +194,8 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
     co_return result;
 }
 
-// One statement, sent and answered. It shares the session, so that the connection may go first.
+// One statement, sent and answered. It shares the session, so the connection may be destroyed
+// first.
 inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
                                         parameters values, stage at)
 {
@@ -207,7 +208,7 @@ inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sq
     sole_use session_use(*s, at, where);
     s->used = true;
 
-    // A cancellation is met where something is waited for, and there only.
+    // A cancellation takes effect only at waits.
     auto asking = ask_or_cancel(s, sql, values, at, session_use);
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);

@@ -30,7 +30,8 @@ inline stage stage_of(ConnStatusType status) noexcept
     }
 }
 
-// Tells a bad option, which libpq finds before it has a socket, from a socket that cannot be had.
+// Tells an invalid option, which libpq finds before it has a socket, from a failure to get a
+// socket.
 inline error not_started(PGconn* handle)
 {
     auto failure = broken(handle, stage::connect, errc::bad_conninfo);

@@ -7,7 +7,7 @@
 
 namespace loopsafe::postgres::detail {
 
-// Walks what has size() and operator[] and hands out views by value.
+// Iterates over a range that has size() and operator[], and returns views by value.
 template <class Range, class View>
 class index_iterator {
 public:

@@ -11,8 +11,8 @@
 
 namespace loopsafe::postgres::detail {
 
-// Takes libpq's notices, which it would print to stderr. libpq is C: nothing may be thrown
-// through it, so what the handler throws waits until the exchange is complete.
+// Receives libpq's notices, which it would print to stderr. libpq is C: nothing may be thrown
+// through it, so an exception of the handler is kept until the exchange is complete.
 class notice_sink {
 public:
     explicit notice_sink(std::shared_ptr<const notice_handler> handler) noexcept
@@ -31,7 +31,7 @@ public:
 
     void forget() noexcept { thrown_ = nullptr; }
 
-    // An error that belongs to no statement, such as a shutdown, or what libpq could not parse.
+    // An error outside of any statement, such as a shutdown, or data that libpq could not parse.
     bool alarmed() const noexcept { return alarmed_; }
 
 private:

@@ -24,7 +24,7 @@ public:
             session_->close(); // an operation that was never begun may share it
     }
 
-    // Errors: those of the reactor; `bad_alloc`. The session is then good for nothing but closing.
+    // Errors: those of the reactor; `bad_alloc`. The session can then only be closed.
     std::shared_ptr<session> attach(const asio::any_io_executor& executor, const context_ref& home)
     {
         session_->enter(executor, home);

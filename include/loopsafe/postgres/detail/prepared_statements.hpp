@@ -18,8 +18,8 @@
 
 namespace loopsafe::postgres::detail {
 
-// Which statements a session has prepared on its server, and which it has run once and prepares the
-// next time. Of either kind it knows so many, and forgets those that were used least recently.
+// The statements that a session has prepared on its server, and those that it has run once and will
+// prepare the next time. The number of each kind is limited; the least recently used are dropped.
 class prepared_statements {
 public:
     struct entry {
@@ -32,7 +32,7 @@ public:
     void limit(std::size_t most) noexcept { most_ = most; }
 
     // The server chooses operators and functions by the types of the parameters, and reads literals
-    // by these settings. Others that a plan may depend on, it does not report.
+    // by these settings. It does not report other settings that a plan may depend on.
     static std::string key(PGconn* handle, const statement& sql, const parameters& values)
     {
         auto all = sql.text();
@@ -46,7 +46,7 @@ public:
         return all;
     }
 
-    // Null for a statement that has not been run before.
+    // Null if the statement has not been run before.
     entry* find(const std::string& key) noexcept
     {
         const auto found = known_.find(key);
@@ -56,7 +56,7 @@ public:
         return &found->second;
     }
 
-    // A statement that has run. Only those that the server makes a plan for are worth it.
+    // A statement that has run. Only those that the server plans are worth preparing.
     void remember(std::string key, std::string_view command) noexcept
     {
         constexpr std::size_t longest = 16 * 1024;
@@ -73,7 +73,7 @@ public:
         }
     }
 
-    // Where the server has it no more, or has it and must not use it.
+    // If the server no longer has it, or has it and must not use it.
     void forget(const std::string& key, bool gone)
     {
         const auto found = known_.find(key);
@@ -93,11 +93,11 @@ public:
         --prepared_;
     }
 
-    // Names that the server may still have, and nobody needs.
+    // Names that the server may still have, and that are no longer needed.
     std::vector<std::string>& surplus() noexcept { return surplus_; }
 
-    // No session had it before. So where a pooler changes the server between two statements, there
-    // is nothing under this name, and not somebody else's statement.
+    // No session had this name before. So if a pooler changes the server between two statements,
+    // there is no statement of this name, rather than a different one.
     std::string new_name()
     {
         if (series_.empty()) {
@@ -113,7 +113,7 @@ public:
         ++prepared_;
     }
 
-    // What a statement of the caller's, or the reset, did.
+    // The effect of a caller's statement, or of the reset.
     void heard(std::string_view command) noexcept
     {
         if (command == "DISCARD ALL" || command == "DEALLOCATE ALL") {

@@ -19,7 +19,7 @@ using parameters = std::vector<parameter>;
 
 inline void check_texts(const statement& sql, const parameters& values, stage at)
 {
-    constexpr std::string_view nul = " has a NUL byte; only bytea can hold one";
+    constexpr std::string_view nul = " contains a NUL byte; only bytea can hold one";
     const auto refuse = [&](std::string what, std::string_view why) {
         throw error(errc::bad_parameter, at, {.message = what.append(why)}, sql.where());
     };
@@ -33,14 +33,14 @@ inline void check_texts(const statement& sql, const parameters& values, stage at
     }
 }
 
-// These say whether libpq took the request. errno is what made it fail, else 0.
+// These return whether libpq accepted the request. If not, errno is the cause, or 0.
 inline bool send_text(PGconn* handle, const std::string& text)
 {
     errno = 0;
     return PQsendQuery(handle, text.c_str()) == 1;
 }
 
-// The parameters as libpq takes them; it refers to them.
+// The parameters in libpq's format; refers to the originals.
 class parameter_arrays {
 public:
     explicit parameter_arrays(const parameters& values)

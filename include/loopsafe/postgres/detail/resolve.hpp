@@ -28,7 +28,7 @@ namespace asio = boost::asio;
 
 using addresses = asio::ip::tcp::resolver::results_type;
 
-// A look-up that a cancellation leaves behind: a resolver's own cancel() waits for the system call.
+// A look-up that a cancellation abandons: a resolver's own cancel() waits for the system call.
 template <class Handler>
 struct lookup {
     lookup(const asio::any_io_executor& executor, Handler h)
@@ -86,8 +86,8 @@ inline bool needs_lookup(const target& each)
     return static_cast<bool>(ec);
 }
 
-// One target for each address of each host, in order; as libpq does, it goes on without the hosts
-// that nobody knows as long as there are others.
+// One target for each address of each host, in order. Like libpq, it skips unknown hosts as long as
+// there are others.
 inline asio::awaitable<std::vector<target>> resolve(asio::any_io_executor executor,
                                                     std::vector<target> targets)
 {

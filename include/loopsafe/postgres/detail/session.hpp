@@ -19,8 +19,8 @@ namespace loopsafe::postgres::detail {
 
 namespace asio = boost::asio;
 
-// What a connection owns. An operation in progress shares it, so that a connection may be destroyed
-// at any moment; what it then finds is `closed()`.
+// The state of a connection. An operation in progress shares it, so that the connection may be
+// destroyed at any moment; the operation then finds it `closed()`.
 class session {
 public:
     session(const asio::any_io_executor& executor, const context_ref& home,
@@ -40,7 +40,8 @@ public:
 
     void adopt(connection_handle handle) noexcept { handle_ = std::move(handle); }
 
-    // libpq is in non-blocking mode: it says good-bye if the socket takes it, and does not wait.
+    // libpq is in non-blocking mode: it sends its goodbye if the socket accepts it, and does not
+    // wait.
     void close() noexcept
     {
         if (socket)
@@ -61,7 +62,7 @@ public:
         home_ = home;
     }
 
-    // In a forked child: the good-bye, and what TLS adds to it, must not reach the parent's peer.
+    // In a forked child: the goodbye, and what TLS adds to it, must not reach the parent's peer.
     void abandon() noexcept
     {
         if (closed())
@@ -69,7 +70,7 @@ public:
         if (socket)
             socket->mute();
         if (!loopsafe::detail::mute_descriptor(PQsocket(handle_.get())))
-            (void)handle_.release(); // out of descriptors: better leaked than heard
+            (void)handle_.release(); // out of descriptors: a leak is better than a goodbye
         close();
     }
 
@@ -83,11 +84,11 @@ public:
     prepared_statements statements;
 
     bool busy = false;    // an operation is in progress
-    bool broken = false;  // an operation was broken off: nothing can follow it
+    bool broken = false;  // an operation was aborted: the session can only be closed
     bool refused = false; // the server has answered a statement with an error
     bool used = false;    // a statement has run since the session was new
 
-    std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is broken off
+    std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is aborted
 
 private:
     context_ref home_;

@@ -39,14 +39,14 @@ inline asio::awaitable<void> begin(std::shared_ptr<session> s, statement sql)
     co_await exchange(std::move(s), std::move(sql), {}, stage::transaction);
 }
 
-// Without a word where the session cannot take one: closing it rolls back as well.
+// Sends nothing if the session cannot be used: closing it also rolls back.
 inline asio::awaitable<void> roll_back(std::shared_ptr<session> s, std::source_location where)
 {
     if (s->closed() || s->broken || s->busy || !s->in_transaction())
         co_return;
     try {
         co_await exchange(s, statement("rollback", where), {}, stage::transaction);
-    } catch (...) { // what made the body fail matters more
+    } catch (...) { // the failure of the body matters more
     }
 }
 
@@ -59,7 +59,7 @@ inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_loca
     co_await exchange(s, statement("commit", where), {}, stage::transaction);
 }
 
-// Body is a reference where the caller keeps it.
+// Body is a reference if the caller keeps it.
 template <class Body, class Connection>
 awaitable_of<Body, Connection> in_transaction(Connection& connection, std::shared_ptr<session> s,
                                               statement sql, std::type_identity_t<Body> body)

@@ -20,9 +20,9 @@ namespace loopsafe::postgres::detail {
 
 namespace asio = boost::asio;
 
-// Waits for libpq's socket through a duplicate of it. libpq closes its own whenever it likes, in
-// the middle of a call; the reactor would be left with a number that means something else by then.
-// The duplicate is closed once, here, after the reactor has let go of it.
+// Waits for libpq's socket through a duplicate of it. libpq may close its own at any time, in the
+// middle of a call; the reactor would be left with a number that means something else by then. The
+// duplicate is closed once, here, after the reactor has released it.
 class watched_socket {
 public:
     watched_socket(const asio::any_io_executor& executor, const context_ref& home) : home_(home)
@@ -73,7 +73,7 @@ public:
         number_ = -1;
     }
 
-    // In a forked child: what follows must not reach the reactor that the parent may share.
+    // In a forked child: later operations must not reach the reactor that the parent may share.
     void mute() noexcept
     {
         if (number_ >= 0)
@@ -82,10 +82,10 @@ public:
 
 private:
     context_ref home_;
-    union { // a husk after its context: its destructor would reach into services that are gone
+    union { // inert after its context: its destructor would use services that are gone
         asio::posix::stream_descriptor descriptor_;
     };
-    int number_ = -1; // of the duplicate: a husk cannot be asked for it
+    int number_ = -1; // of the duplicate: it cannot be queried once inert
     bool orphaned_ = false;
 };
 

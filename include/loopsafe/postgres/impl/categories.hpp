@@ -11,7 +11,7 @@ namespace loopsafe::postgres::detail {
 
 constexpr std::size_t sqlstate_length = 5;
 
-// Base 36 in one int; 0 for what is no SQLSTATE.
+// Base 36 in one int; 0 for anything that is not a SQLSTATE.
 constexpr int pack_sqlstate(std::string_view sqlstate) noexcept
 {
     if (sqlstate.size() != sqlstate_length)
@@ -44,14 +44,14 @@ struct errc_table {
     static std::string message(value_type value)
     {
         switch (value) {
-        case errc::bad_conninfo: return "the connection string or an option makes no sense";
+        case errc::bad_conninfo: return "invalid connection string or option";
         case errc::connection_failed: return "no connection could be made";
         case errc::connection_lost: return "the connection is lost";
-        case errc::unusable: return "an earlier operation on the connection was broken off";
+        case errc::unusable: return "an earlier operation on the connection was aborted";
         case errc::busy: return "another operation is in progress on the connection";
-        case errc::bad_parameter: return "a parameter that cannot be sent";
-        case errc::bad_conversion: return "a field does not hold what was asked for";
-        case errc::transaction_open: return "a transaction is open already";
+        case errc::bad_parameter: return "a parameter cannot be sent";
+        case errc::bad_conversion: return "a field cannot be converted to the requested type";
+        case errc::transaction_open: return "a transaction is already open";
         case errc::transaction_failed:
             return "a statement in the transaction failed: it was rolled back, not committed";
         case errc::unsupported: return "COPY is not supported";
@@ -72,7 +72,7 @@ struct sqlstate_table {
     }
 };
 
-// What a condition covers: all SQLSTATEs that begin so.
+// The range of a condition: all SQLSTATEs with this prefix.
 inline std::string_view sqlstate_prefix(condition c) noexcept
 {
     switch (c) {
@@ -123,7 +123,7 @@ struct condition_table {
     {
         const auto c = value;
         return "SQLSTATE " + std::string(sqlstate_prefix(c)) +
-               (c == condition::connection_exception ? ", or a connection that is gone" : "");
+               (c == condition::connection_exception ? ", or a lost connection" : "");
     }
 
     static bool covers(const error_code& code, value_type value) noexcept

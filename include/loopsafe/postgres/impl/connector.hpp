@@ -60,7 +60,7 @@ inline bool connector::probe(connection& conn) const noexcept
     auto* const s = conn.session_.get();
     if (s == nullptr || !detail::between_messages(*s))
         return false;
-    // libpq understands what it has read only when it is asked whether it is busy.
+    // libpq processes what it has read only when asked whether it is busy.
     const auto understood = [s] {
         return PQisBusy(s->handle()) == 0 && detail::between_messages(*s);
     };

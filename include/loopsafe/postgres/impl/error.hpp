@@ -76,20 +76,32 @@ inline error::error(error_code code, postgres::stage at, diagnostics report,
     shared_ = std::make_shared<const shared>(shared{at, std::move(report), where, std::move(text)});
 }
 
+namespace detail {
+
+// As the names of the library's own codecs need it.
+inline std::string with_article(const std::string& type)
+{
+    if (type == "text")
+        return type;
+    return (type.starts_with("8-") || type.starts_with("unsigned") ? "an " : "a ") + type;
+}
+
+} // namespace detail
+
 inline conversion_error::conversion_error(place seen) : system_error(errc::bad_conversion)
 {
     constexpr std::size_t shown = 64;
     std::string text = "postgres result: column " + std::to_string(seen.column) + " \"" +
                        seen.column_name + "\", row " + std::to_string(seen.row) + ": ";
     if (seen.null) {
-        text += "NULL is no " + seen.wanted + "; ask for std::optional";
+        text += "NULL is not " + detail::with_article(seen.wanted) + "; use std::optional";
     } else if (seen.binary_type != 0) {
-        text += std::to_string(seen.text.size()) + " bytes of the type " +
-                std::to_string(seen.binary_type) + " are no " + seen.wanted +
-                "; cast the column, or ask for the result as text";
+        text += std::to_string(seen.text.size()) + " bytes of type " +
+                std::to_string(seen.binary_type) + " are not " + detail::with_article(seen.wanted) +
+                "; cast the column, or request the result as text";
     } else {
         text += '"' + seen.text.substr(0, shown) + (seen.text.size() > shown ? "..." : "");
-        text += "\" is no " + seen.wanted;
+        text += "\" is not " + detail::with_article(seen.wanted);
     }
     shared_ = std::make_shared<const shared>(shared{std::move(seen), std::move(text)});
 }

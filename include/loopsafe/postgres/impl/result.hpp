@@ -21,7 +21,14 @@ inline constexpr bool is_optional<std::optional<T>> = true;
                             " of " + std::to_string(size));
 }
 
-// libpq takes a mutable result where it only reads.
+[[noreturn]] inline void refuse_types(std::size_t types, std::size_t columns)
+{
+    throw std::out_of_range("postgres result: as<...>() got " + std::to_string(types) +
+                            (types == 1 ? " type for " : " types for ") + std::to_string(columns) +
+                            (columns == 1 ? " column" : " columns"));
+}
+
+// libpq takes a mutable result even where it only reads.
 inline PGresult* reading(const PGresult* result) noexcept
 {
     return const_cast<PGresult*>(result);
@@ -110,7 +117,7 @@ template <class... Ts>
 std::tuple<Ts...> row::as() const
 {
     if (sizeof...(Ts) != size())
-        detail::refuse_index("as() with a type for each column, types:", sizeof...(Ts), size());
+        detail::refuse_types(sizeof...(Ts), size());
     return [this]<std::size_t... I>(std::index_sequence<I...>) {
         return std::tuple<Ts...>{(*this)[I].template as<Ts>()...};
     }(std::index_sequence_for<Ts...>());

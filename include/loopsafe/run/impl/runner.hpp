@@ -22,7 +22,7 @@ struct main_outcome : main_state {
 template <>
 struct main_outcome<void> : main_state {};
 
-// The completion handler of main: nothing that refers to the caller of run() outlives it.
+// The completion handler of main: nothing that refers to the caller of run() outlives that call.
 class main_handler {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
@@ -111,7 +111,7 @@ inline runner::~runner()
         return;
     try {
         close();
-    } catch (...) { // a destructor has nobody to tell; close() has
+    } catch (...) { // a destructor cannot report errors; close() can
     }
 }
 
@@ -140,7 +140,7 @@ inline void runner::end_main(state& s, detail::main_state& main) noexcept
                 main.cancellation.emit(boost::asio::cancellation_type::terminal);
             s.context.restart();
             s.context.run_one();
-        } catch (...) { // run() throws what came first
+        } catch (...) { // run() throws the first error
         }
     }
 }
@@ -160,9 +160,9 @@ detail::result_of_main<Main> runner::run(Main&& main)
         while (!outcome->done && kept->context.run_one() != 0) {}
         if (!outcome->done)
             throw boost::system::system_error(make_error_code(errc::main_stuck),
-                                              "main awaits what nothing will complete");
+                                              "main awaits something that nothing will complete");
     } catch (...) {
-        end_main(*kept, *outcome); // it may refer to what lives in the caller
+        end_main(*kept, *outcome); // it may refer to objects of the caller
         throw;
     }
     if (outcome->error != nullptr)

@@ -10,12 +10,12 @@
 
 namespace loopsafe::detail {
 
-// What is left of a socket outside of any context.
+// A socket outside of any context.
 template <class Socket>
 class parked_socket {
 public:
-    // Preconditions: its context lives, or is being destroyed by this thread and its reactor lives
-    // yet; no operation is pending.
+    // Preconditions: its context is alive, or is being destroyed by this thread and its reactor
+    // still exists; no operation is pending.
     static std::optional<parked_socket> take_from(Socket& socket) noexcept
     {
         error_code ec;
@@ -41,7 +41,7 @@ public:
 
     int native_handle() const noexcept { return descriptor_; }
 
-    // Errors: those of the reactor, as `system_error`; the descriptor stays here then.
+    // Errors: those of the reactor, as `system_error`; then the descriptor stays here.
     void give_to(Socket& socket)
     {
         socket.assign(protocol_, descriptor_);

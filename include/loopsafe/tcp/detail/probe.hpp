@@ -14,7 +14,7 @@ namespace loopsafe::detail {
 
 enum class arrival : std::uint8_t { nothing, something, end };
 
-// What a descriptor holds that nobody has read; an error counts as the end.
+// What is unread on a descriptor; an error counts as the end.
 inline arrival peek(int descriptor) noexcept
 {
     char byte = 0;
@@ -29,7 +29,7 @@ inline arrival peek(int descriptor) noexcept
     }
 }
 
-// An idle connection has nothing to say: end of file, an error and unasked bytes all mean no.
+// An idle connection must be silent: end of file, an error and unexpected data all mean no.
 inline bool seems_alive(int descriptor) noexcept
 {
     return peek(descriptor) == arrival::nothing;

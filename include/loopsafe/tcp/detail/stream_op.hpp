@@ -18,8 +18,8 @@
 
 namespace loopsafe::detail {
 
-// What a stream knows of the operations begun on it. Shared with their handlers, since a stream may
-// be destroyed before they are called.
+// Counts the operations of a stream. Shared with their handlers, since a stream may be destroyed
+// before they are called.
 struct op_count {
     std::size_t pending = 0;
     bool failed = false;
@@ -32,8 +32,8 @@ struct op_count {
     }
 };
 
-// A handler that reports to the counter first. A handler destroyed without being called leaves its
-// operation pending for ever, and so the stream dirty, which is what such a stream is.
+// A handler that first reports to the counter. If a handler is destroyed without being called, its
+// operation stays pending for ever, and so the stream stays dirty, which is true.
 template <class Handler>
 struct counted_handler {
     std::shared_ptr<op_count> ops;
@@ -47,7 +47,7 @@ struct counted_handler {
     }
 };
 
-// Calls `begin` with a handler if the asking context is the stream's living home.
+// Calls `begin` with a handler if the caller's context is the stream's home and alive.
 template <class Signature, class Stream, class Token, class Begin>
 auto checked_op(Stream& stream, const std::shared_ptr<op_count>& ops, Token& token, Begin begin)
 {

@@ -15,7 +15,7 @@ tcp_connector::connect(boost::asio::any_io_executor executor, std::source_locati
     namespace asio = boost::asio;
     if (detail::named_context(executor) == nullptr)
         throw context_error(detail::refusal({}, executor, "tcp_connector", "connect", where,
-                                            "connect with the executor of an io_context"));
+                                            "pass the executor of an io_context"));
     const auto token = asio::as_tuple(asio::use_awaitable);
     asio::ip::tcp::socket socket(executor);
     if (const auto* endpoint = std::get_if<asio::ip::tcp::endpoint>(&target_)) {

@@ -10,7 +10,7 @@ inline tcp_stream::tcp_stream(next_layer_type socket, std::source_location where
     if (!home_)
         throw context_error(detail::refusal({}, socket_.get_executor(), "tcp_stream",
                                             "construction", where,
-                                            "give it a socket of an io_context"));
+                                            "pass a socket of an io_context"));
 }
 
 } // namespace loopsafe

@@ -19,8 +19,8 @@
 
 namespace loopsafe::detail {
 
-// What a stream owns. An operation in progress shares it, so that the stream may be destroyed at
-// any moment; what the operation then finds is that it is closed.
+// The state of a stream. An operation in progress shares it, so that the stream may be destroyed at
+// any moment; the operation then finds it closed.
 struct tls_channel {
     tls_channel(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> known)
         : settings(std::move(known)),
@@ -39,7 +39,8 @@ struct tls_channel {
 
     ~tls_channel() { close(); }
 
-    // The descriptor may be another's from now on, so the engine must not be used any more.
+    // The descriptor may belong to something else from now on, so the engine must not be used any
+    // more.
     void close() noexcept
     {
         if (!socket.is_open())
@@ -56,8 +57,8 @@ struct tls_channel {
     std::vector<char> gathered; // of a write in many small pieces
 };
 
-// One buffer for one record: the first that is not empty, or where it is small, what a record can
-// hold of them all.
+// One buffer for one record: the first that is not empty or, if that is small, as much of all of
+// them as fits into a record.
 template <class ConstBuffers>
 asio::const_buffer to_write(tls_channel& channel, const ConstBuffers& buffers)
 {
@@ -90,7 +91,7 @@ asio::mutable_buffer to_read(const MutableBuffers& buffers)
     return {};
 }
 
-// What is to be read or written: one type for both, so that what is done with it is compiled once.
+// The data to be read or written: one type for both, so that the code for it is compiled once.
 class tls_buffer {
 public:
     tls_buffer(const asio::mutable_buffer& to) noexcept : to_(to), reads_(true) {}
@@ -110,8 +111,8 @@ private:
     bool reads_ = false;
 };
 
-// Reads or writes as much as one record. It waits before it tries to read: there is seldom
-// something to read at once, and an attempt that fails is a system call.
+// Reads or writes at most one record. It waits before it tries to read: data is seldom there at
+// once, and a failed attempt is a system call.
 template <class Handler>
 class tls_transfer {
 public:

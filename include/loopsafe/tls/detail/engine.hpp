@@ -19,7 +19,8 @@
 
 namespace loopsafe::detail {
 
-// What a step of the engine came to: some bytes, an error, or that the descriptor must get ready.
+// The result of a step of the engine: some bytes, an error, or that the descriptor must become
+// ready.
 struct tls_step {
     enum class wait { none, to_read, to_write };
 
@@ -28,8 +29,8 @@ struct tls_step {
     error_code ec = {};
 };
 
-// TLS on a descriptor, which it neither owns nor blocks on. It knows of no context, so it can go
-// from one to another.
+// TLS on a descriptor, which it neither owns nor blocks on. It is independent of contexts, so it
+// can move from one to another.
 class tls_engine {
 public:
     tls_engine(SSL_CTX* context, int descriptor) : ssl_(SSL_new(context)), descriptor_(descriptor)
@@ -46,7 +47,8 @@ public:
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         SSL_set_read_ahead(ssl_.get(), 1);
     }
-    // It goes from one owner of the descriptor to the next. What is left is good for nothing.
+    // It moves from one owner of the descriptor to the next. The moved-from engine must not be
+    // used.
     tls_engine(tls_engine&& other) noexcept
         : ssl_(std::move(other.ssl_)),
           descriptor_(other.descriptor_),
@@ -75,7 +77,7 @@ public:
         return step([=, this] { return SSL_write(handle(), data, as_int(size)); });
     }
 
-    // Says good-bye, and waits for the peer's.
+    // Sends close_notify, and waits for the peer's.
     tls_step shut_down() noexcept
     {
         return step([this] {
@@ -84,7 +86,7 @@ public:
         });
     }
 
-    // Says good-bye, if that takes no waiting and the peer could understand it.
+    // Sends close_notify, if that does not block and the peer could understand it.
     void say_goodbye() noexcept
     {
         if (ssl_ != nullptr && !failed_ && !muted_ && SSL_is_init_finished(handle()) == 1) {
@@ -94,10 +96,10 @@ public:
         }
     }
 
-    // In a forked child: the peer is the parent's, and hears nothing more.
+    // In a forked child: the peer is the parent's, and must be sent nothing more.
     void mute() noexcept { muted_ = true; }
 
-    // What the operating system has taken so far.
+    // The bytes that the operating system has accepted so far.
     std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
 
     // Whether something can be read without the descriptor.
@@ -110,7 +112,7 @@ public:
                SSL_get_shutdown(handle()) == 0;
     }
 
-    // Takes in what is no data: tickets and new keys. False where there is anything else.
+    // Consumes messages that are not data: tickets and new keys. False if there is anything else.
     bool takes_only_housekeeping() noexcept
     {
         char byte = 0;
@@ -151,7 +153,7 @@ private:
         return {static_cast<int>(reason), boost::asio::error::get_ssl_category()};
     }
 
-    // SSL_set_fd would do, but for write(), which raises SIGPIPE where the peer has gone.
+    // SSL_set_fd would do, but for write(), which raises SIGPIPE if the peer has gone.
     static const BIO_METHOD* method()
     {
         static const BIO_METHOD* const one = [] {

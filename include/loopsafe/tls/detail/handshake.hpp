@@ -15,7 +15,7 @@
 
 namespace loopsafe::detail {
 
-// Takes steps until there is nothing to wait for.
+// Runs a step until it no longer has to wait.
 template <class Step>
 asio::awaitable<error_code> complete(tls_channel& channel, Step step)
 {
@@ -34,7 +34,7 @@ asio::awaitable<error_code> complete(tls_channel& channel, Step step)
     }
 }
 
-// In words that say what to do.
+// With advice.
 inline std::string why_not_verified(long result, const std::string& name)
 {
     std::string text = name + ": " + X509_verify_cert_error_string(result);
@@ -47,7 +47,7 @@ inline std::string why_not_verified(long result, const std::string& name)
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        return text + "; where the server is right, give its root in tls_options::trusted_file";
+        return text + "; if the certificate is right, set tls_options::trusted_file to its root";
     default: return text;
     }
 }

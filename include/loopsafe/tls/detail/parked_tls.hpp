@@ -11,13 +11,13 @@
 
 namespace loopsafe::detail {
 
-// What is left of a TLS connection outside of any context: the descriptor, and the engine with all
-// that it knows. Says good-bye where it ends without having been put into a context.
+// A TLS connection outside of any context: the descriptor, and the engine with its whole state. If
+// it is destroyed without having been attached to a context, it sends close_notify.
 class parked_tls {
     using parked = parked_socket<asio::ip::tcp::socket>;
 
 public:
-    // Preconditions: as for parked_socket. The channel is good for nothing afterwards.
+    // Preconditions: as for parked_socket. Afterwards, the channel must not be used.
     static std::optional<parked_tls> take_from(tls_channel& channel) noexcept
     {
         auto socket = parked::take_from(channel.socket);

@@ -11,8 +11,8 @@
 
 namespace loopsafe::detail {
 
-// The sessions that connections to one server may resume, the newest first. Servers give two
-// tickets for each connection of TLS 1.3; a few serve a burst of new connections.
+// The sessions that connections to one server may resume, the newest first. Servers send two
+// tickets for each connection of TLS 1.3; a few of them serve a burst of new connections.
 class tls_sessions {
 public:
     void add(ssl_session_handle session) noexcept
@@ -21,7 +21,7 @@ public:
         kept_[next_++ % kept_.size()] = std::move(session);
     }
 
-    // Null where there is none.
+    // Null if there is none.
     ssl_session_handle take() noexcept
     {
         const std::lock_guard lock(mutex_);

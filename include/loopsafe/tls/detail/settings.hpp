@@ -17,17 +17,17 @@
 
 namespace loopsafe::detail {
 
-// What the connections of one client have in common, whatever server they go to. To make one reads
-// all that the system trusts, which takes milliseconds.
+// The settings that all connections of one client share, for every server. Making one reads all of
+// the system's trusted certificates, which takes milliseconds.
 class tls_context {
 public:
     explicit tls_context(const tls_options& options) : context_(SSL_CTX_new(TLS_client_method()))
     {
         require(context_ != nullptr, "OpenSSL");
         auto* const context = context_.get();
-        require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "the least version");
+        require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "minimum version");
         if (options.trusted_file.empty())
-            require(SSL_CTX_set_default_verify_paths(context) == 1, "what the system trusts");
+            require(SSL_CTX_set_default_verify_paths(context) == 1, "system certificates");
         else
             require(SSL_CTX_load_verify_file(context, options.trusted_file.c_str()) == 1,
                     "trusted_file " + options.trusted_file);
@@ -85,7 +85,7 @@ private:
     ssl_context_handle context_;
 };
 
-// What the connections to one server have in common.
+// The settings that all connections to one server share.
 class tls_settings {
 public:
     tls_settings(std::string server_name, std::shared_ptr<const tls_context> context)
@@ -126,7 +126,7 @@ public:
     }
 
 private:
-    // A name that ends in a dot is the same name, and in no certificate (RFC 6066, 3).
+    // A name that ends in a dot is the same name, but does not occur in certificates (RFC 6066, 3).
     static std::string without_root_dot(std::string name)
     {
         if (name.ends_with('.'))

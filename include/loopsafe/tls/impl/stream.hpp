@@ -24,7 +24,7 @@ tls_stream::say_goodbye(std::shared_ptr<detail::tls_channel> channel)
 
 inline boost::asio::awaitable<bool> tls_stream::shut_down(std::chrono::milliseconds limit)
 {
-    const auto channel = channel_; // the stream may go meanwhile
+    const auto channel = channel_; // the stream may be destroyed meanwhile
     const auto executor = co_await boost::asio::this_coro::executor;
     detail::require_home(home_, executor, "tls_stream", "shut_down",
                          std::source_location::current());
@@ -32,7 +32,7 @@ inline boost::asio::awaitable<bool> tls_stream::shut_down(std::chrono::milliseco
         co_return false;
     const auto done = co_await detail::finish_within<boost::asio::steady_timer>(
         executor, limit, say_goodbye(channel));
-    channel->engine.mute(); // it has said what it had to say
+    channel->engine.mute(); // it has already sent its close_notify
     channel->close();
     co_return done.error == nullptr;
 }

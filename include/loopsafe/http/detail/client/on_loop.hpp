@@ -20,7 +20,7 @@ namespace loopsafe::http::detail {
 
 namespace asio = boost::asio;
 
-// What is bound to a request is bound to its context.
+// Objects that belong to a request belong to its context.
 inline void require_same(const context_ref& home, const asio::any_io_executor& asking,
                          const char* resource, const char* operation,
                          const std::source_location& where)
@@ -29,8 +29,8 @@ inline void require_same(const context_ref& home, const asio::any_io_executor& a
         return;
     throw context_error(loopsafe::detail::refusal(
         home, asking, resource, operation, where,
-        "use it in the context that sent the request; to take a response elsewhere, read all of "
-        "it with send()"));
+        "use it in the context that sent the request; to use a response in another one, read all "
+        "of it with send()"));
 }
 
 // An exchange that runs where its caller runs.
@@ -55,7 +55,7 @@ public:
         return from.try_acquire(executor, where);
     }
 
-    // Without a wait: true where the response is expected to be there after a turn().
+    // Without a wait: true if the response is expected to be there after a turn().
     bool send_at_once()
     {
         if (call_.asked.body.is_streamed())

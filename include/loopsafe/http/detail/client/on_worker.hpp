@@ -20,8 +20,8 @@ namespace loopsafe::http::detail {
 
 namespace asio = boost::asio;
 
-// An exchange whose connection is used on worker threads only. A step that is under way may outlive
-// its caller, so whatever it touches it shares.
+// An exchange whose connection is used on worker threads only. A step in progress may outlive its
+// caller, so the step shares everything that it touches.
 template <class State>
 class on_worker {
     using blocking = typename State::lease_type::connection_type;
@@ -91,7 +91,7 @@ public:
         co_return part.size();
     }
 
-    // What is left unread would take a step of its own.
+    // Reading the rest would take a step of its own.
     void drain() override
     {
         if (!x_.call_->done)

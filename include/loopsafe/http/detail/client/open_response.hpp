@@ -6,12 +6,12 @@
 
 namespace loopsafe::http::detail {
 
-// A response with the connection that it still comes on.
+// A response, with the connection that it is still arriving on.
 class open_response : public incoming_response {
 public:
     virtual ~open_response() = default;
 
-    // Drops what is left of the body and has come already.
+    // Drops the unread part of the body that has already arrived.
     virtual void drain() = 0;
 };
 

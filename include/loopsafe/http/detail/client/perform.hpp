@@ -26,8 +26,8 @@ namespace loopsafe::http::detail {
 template <class State>
 using way_of = std::conditional_t<State::offloaded, on_worker<State>, on_loop<State>>;
 
-// Whether a request whose connection broke may be sent once more (RFC 9110, 9.2.2). What counts is
-// what was seen, not what the error is called.
+// Whether a request whose connection broke may be sent once more (RFC 9110, 9.2.2). That depends on
+// what was observed, not on the error code.
 inline bool may_replay(const call& c) noexcept
 {
     const auto& seen = c.answer.seen;
@@ -37,7 +37,7 @@ inline bool may_replay(const call& c) noexcept
         return false;
     const auto& why = c.failure;
     if (why != condition::connection_lost && why != boost::asio::error::eof)
-        return false; // a deadline, a cancellation, memory
+        return false; // a deadline, a cancellation, out of memory
     return seen.bytes_sent == 0 || asked.replay == replay::safe || is_idempotent(asked.method) ||
            asked.headers.contains("idempotency-key");
 }
@@ -71,7 +71,7 @@ asio::awaitable<void> acquire(State& self, typename State::server& at, way_of<St
     x.lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
 }
 
-// What a request comes to: the whole response, or one whose body the caller reads.
+// The result of a request: the whole response, or one whose body the caller reads.
 template <class State, class Result>
 class outcome;
 
@@ -88,8 +88,8 @@ public:
     response&& take(const asio::any_io_executor&) { return std::move(x_->the_call().answer); }
 
 private:
-    // Not in the frame: one of more than 1020 bytes Asio does not keep for the next call, and to
-    // make place for it, it lets go of one that it has kept.
+    // Not in the frame: Asio does not keep one of more than 1020 bytes for the next call, and to
+    // make room for it, drops one that it has kept.
     std::unique_ptr<way_of<State>> x_;
 };
 
@@ -116,7 +116,7 @@ template <class Result, class State>
 asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Result> wanted,
                                 std::source_location where)
 {
-    auto made = std::move(wanted); // which lets go of its connection when this ends
+    auto made = std::move(wanted); // releases its connection when this ends
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     self->require_home(executor, "send", where);
     auto& x = made.way();
@@ -132,7 +132,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
             x.lease = x.take_idle(at.pool, executor, where);
             if (!x.lease)
                 co_await within_total<timer>(c, acquire(*self, at, x, where));
-            // What was waited for may have come in spite of a cancellation.
+            // The wait may have succeeded in spite of a cancellation.
             if (is_cancelled(co_await asio::this_coro::cancellation_state)) {
                 x.lease.release();
                 throw boost::system::system_error(asio::error::operation_aborted);
@@ -143,7 +143,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
                     co_await x.exchange();
                 } else {
                     bool complete = false;
-                    if (x.send_at_once()) { // here, since a frame would cost more than what is done
+                    if (x.send_at_once()) { // inline: a frame would cost more than the work in it
                         auto [ec, nothing] = co_await x.turn();
                         if (is_cancelled(co_await asio::this_coro::cancellation_state))
                             ec = asio::error::operation_aborted; // a turn cannot be cancelled
@@ -160,7 +160,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
             x.lease.discard();
             if (!may_replay(c))
                 std::rethrow_exception(failed);
-            at.pool.invalidate(); // the others of its age are as stale; the next is a new one
+            at.pool.invalidate(); // the others of its age are likely stale; the next is a new one
             c.answer.seen.replayed = true;
             self->tell({.what = event::kind::replayed, .origin = at.origin});
         }

@@ -17,14 +17,14 @@
 
 namespace loopsafe::http::detail {
 
-// The servers that a client has met. A Server has an origin, its url, and `last_used`.
+// The servers that a client has used. A Server has an origin, its url, and `last_used`.
 template <class Server, class Mutex>
 class server_list {
 public:
     using pointer = std::shared_ptr<Server>;
 
-    // The next request likely goes where the last one went, and is written in the same way. Null
-    // where not, and where the list is closed.
+    // The next request likely goes to the same server as the last one, with the same spelling. Null
+    // if not, and if the list is closed.
     pointer same_as_latest(std::string_view url, std::string_view& target) const
     {
         const std::lock_guard lock(mutex_);
@@ -36,17 +36,17 @@ public:
         return whole && rest.starts_with('/') ? latest_ : nullptr;
     }
 
-    // Null where it is not known, and where the list is closed.
+    // Null if it is unknown, and if the list is closed.
     pointer find(const origin_view& wanted)
     {
         const std::lock_guard lock(mutex_);
         return closed_ ? nullptr : use(known_server(wanted));
     }
 
-    // This one, or the same that another thread has added; null where the list is closed.
+    // This one, or the equal one that another thread has added; null if the list is closed.
     pointer add(const pointer& made)
     {
-        pointer forgotten; // ends without the lock
+        pointer forgotten; // destroyed without the lock
         const std::lock_guard lock(mutex_);
         if (closed_)
             return nullptr;
@@ -70,8 +70,8 @@ public:
         return closed_;
     }
 
-    // Calls f(server, when it was used last) for each, without the lock, since it may call a hook:
-    // from back to front, so that one that takes the place of a forgotten one is not missed.
+    // Calls f(server, time of its last use) for each, without the lock, since it may call a hook.
+    // From back to front, so that a server that takes the place of a forgotten one is not missed.
     template <class F>
     void each(F f) const
     {
@@ -95,7 +95,7 @@ public:
 private:
     static constexpr std::size_t most = 1024;
 
-    // Searched from front to back, which is fast: hashes lie side by side.
+    // Searched from front to back, which is fast: the hashes are adjacent.
     struct known {
         std::size_t hash;
         pointer at;
@@ -124,7 +124,7 @@ private:
         return one;
     }
 
-    // A client that goes everywhere must not remember everything.
+    // A client that visits many servers must not remember all of them.
     pointer forget_oldest() // under the lock
     {
         known* oldest = nullptr;

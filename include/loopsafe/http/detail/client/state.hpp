@@ -21,7 +21,7 @@
 
 namespace loopsafe::http::detail {
 
-// What a client and its requests share.
+// The state that a client and its requests share.
 template <class PoolPolicy, class ExecutionPolicy>
 class client_state {
     using mutex = typename PoolPolicy::mutex_type;
@@ -33,8 +33,8 @@ public:
     static constexpr bool has_home = PoolPolicy::has_home && !offloaded;
 
 private:
-    // Connections to nothing, each of which says that a request may be under way. Of the same kind
-    // as the others where it can be: another kind of pool takes long to compile.
+    // Connections to nothing, each a permit for one request in progress. Of the same kind as the
+    // others if possible: another kind of pool takes long to compile.
     using permit_policy =
         std::conditional_t<has_home, PoolPolicy,
                            basic_null_pool<mutex, typename PoolPolicy::clock_type>>;
@@ -70,21 +70,22 @@ public:
             made->base = parse_url(options_->base_url);
             made->target_prefix = made->base->target;
             if (made->target_prefix.find('?') != std::string::npos)
-                refuse(errc::bad_url, "base_url " + printable(options_->base_url) +
-                                          ": requests are appended to it, so it has no query");
+                refuse(errc::bad_url,
+                       "base_url " + printable(options_->base_url) +
+                           ": it must not have a query, since requests are appended to it");
             if (made->target_prefix.ends_with('/'))
                 made->target_prefix.pop_back();
         }
         check_fields(options_->headers);
         if (options_->headers.contains("host"))
-            refuse(errc::framing_field, "field Host for every server");
+            refuse(errc::framing_field, "field Host in the headers for every server");
         for (const auto& each : options_->headers)
             write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
         // So that at exit OpenSSL ends after a client in static storage, which closes its
         // connections.
         OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, nullptr);
-        if (!uses_defaults(options_->tls)) // what is wrong with them is said now
+        if (!uses_defaults(options_->tls)) // so that errors in them are reported now
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
         if (home != nullptr) {
@@ -124,8 +125,8 @@ public:
         }
     }
 
-    // Checks all that can be checked before a byte is sent, and finds the server.
-    // The call keeps it alive.
+    // Performs every check that is possible before a byte is sent, and finds the server. The call
+    // keeps it alive.
     server& prepare(call& c, const asio::any_io_executor& executor)
     {
         check_request(c.asked);
@@ -159,7 +160,7 @@ public:
     }
     bool needs_permission() const noexcept { return permits_.has_value(); }
 
-    // Idle connections count, too, and are what can be spared.
+    // Idle connections count, too, and can be given up.
     void make_room(const server& wanted) noexcept
     {
         if (!permits_)
@@ -209,7 +210,7 @@ public:
     const server_list<server, mutex>& servers() const noexcept { return servers_; }
 
 private:
-    // It names no scheme: what has "://" has it in its path or query.
+    // It has no scheme: a "://" in it is in its path or query.
     static bool is_relative(std::string_view text) noexcept
     {
         return text.substr(0, text.find_first_of("/?#")).find(':') == std::string_view::npos;
@@ -288,7 +289,7 @@ private:
                o.private_key_file.empty() && !o.configure;
     }
 
-    // Made when the first server wants it, since it reads all that the system trusts.
+    // Made when the first server needs it, since it reads all of the system's trusted certificates.
     std::shared_ptr<const loopsafe::detail::tls_context> shared_tls()
     {
         const std::lock_guard lock(tls_mutex_);
@@ -331,8 +332,8 @@ private:
         }
         if constexpr (carries_over<PoolPolicy>) {
             if (o.max_parked_per_origin == 0)
-                refuse_option("max_parked_per_origin must be at least 1; a client that carries "
-                              "nothing over is http::basic_client<per_context_pool>");
+                refuse_option("max_parked_per_origin must be at least 1; to carry nothing over, "
+                              "use http::basic_client<per_context_pool>");
             limits.max_parked = o.max_parked_per_origin;
         }
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,

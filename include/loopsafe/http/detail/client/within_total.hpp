@@ -15,7 +15,7 @@ namespace loopsafe::http::detail {
 
 namespace asio = boost::asio;
 
-// Ends the step where the time for all of them is over.
+// Ends the step when the time for the whole request is over.
 template <class Timer>
 asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
 {

@@ -4,9 +4,9 @@
 
 namespace loopsafe::http::detail {
 
-// Whether a response will have come by the time that all else that is ready has had its turn. Where
-// many connections are busy it tends to, and to read before would be a system call for nothing and
-// then a wait. Where it does not, that is tried ever more seldom.
+// Predicts whether a response will have arrived by the time that everything else that is ready has
+// had its turn. With many busy connections that is likely, and reading earlier would be a system
+// call for nothing, followed by a wait. After wrong predictions, it is tried ever more rarely.
 class answer_forecast {
 public:
     bool is_soon() noexcept
@@ -17,7 +17,7 @@ public:
         return false;
     }
 
-    // How it turned out, after is_soon() was true.
+    // The outcome, after is_soon() was true.
     void came(bool in_time) noexcept
     {
         misses_ = in_time ? 0 : misses_ == most ? most : misses_ + 1;

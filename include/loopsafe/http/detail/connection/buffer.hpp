@@ -12,8 +12,8 @@
 
 namespace loopsafe::http::detail {
 
-// What has come and is not read yet, in one piece. It lives as long as its connection, starts small
-// and grows where reads fill it, since a buffer that must be asked for again and again is what
+// The bytes that have arrived and are still unread, in one piece. It lives as long as its
+// connection, starts small and grows when reads fill it, since allocating a buffer again and again
 // makes downloads slow.
 class buffer {
 public:
@@ -30,7 +30,7 @@ public:
             begin_ = end_ = 0;
     }
 
-    // Room for the next read. What is not read yet stays.
+    // Room for the next read. Unread bytes stay.
     boost::asio::mutable_buffer prepare()
     {
         const auto held = end_ - begin_;

@@ -26,7 +26,7 @@
 
 namespace loopsafe::http::detail {
 
-// One connection to one server, and the exchange that is under way on it.
+// One connection to one server, and the exchange in progress on it.
 template <class Timer>
 class connection {
 public:
@@ -35,14 +35,14 @@ public:
     {
     }
 
-    // Between messages, as far as can be told, and welcome to another.
+    // Between messages, as far as can be known, and reusable.
     bool is_clean() const noexcept { return clean_; }
 
     bool probe() noexcept { return clean_ && known_.is_welcome() && transport_.is_silent(); }
 
     void mute() noexcept { transport_.mute(); }
 
-    // What is left between two contexts.
+    // The connection between two contexts.
     struct parked {
         transport::parked carrier;
         standing<Timer> known;
@@ -64,14 +64,14 @@ public:
     }
 
     // Sends the request, with a body that is in memory, and reads the response: all of it, or only
-    // its head where the caller reads the body.
+    // its head if the caller reads the body.
     asio::awaitable<void> exchange(call& c)
     {
         send_at_once(c);
         return finish(c);
     }
 
-    // The same in parts, so that what needs no wait takes no frame: send_at_once(); where
+    // The same in parts, so that a request that needs no wait takes no frame: send_at_once(); if
     // expects_response_soon(), turn() and receive_at_once(); finish(), unless that was all.
     void send_at_once(call& c)
     {
@@ -81,18 +81,18 @@ public:
         out_.append(c.asked.body.bytes());
         error_code ec;
         std::size_t n = 0;
-        // The read waits for others to have their turn, so the write need not.
+        // The read gives others their turn, so the write need not.
         if (transport_.try_write_some(asio::buffer(out_), ec, n) && wrote(c, ec, n))
             out_.erase(0, n);
     }
 
     bool expects_response_soon() noexcept { return out_.empty() && forecast_.is_soon(); }
 
-    // Comes after all that is queued by now, and costs a context of one thread no system call: it
-    // reads nothing. It cannot be cancelled.
+    // Completes after everything that is queued by now, without a system call on a context of one
+    // thread: it reads nothing. It cannot be cancelled.
     auto turn() { return transport_.async_read_some({}, asio::as_tuple(asio::deferred)); }
 
-    // True: that was the response, or its head where the caller reads the body.
+    // True: that was the response, or its head if the caller reads the body.
     bool receive_at_once(call& c, error_code ec)
     {
         std::size_t n = 0;
@@ -110,8 +110,8 @@ public:
 
     asio::awaitable<void> finish(call& c) { return transact(c, c.large_body(), true); }
 
-    // The same in steps, for a body that is being made: begin(), write_part() and end_body(), then
-    // receive().
+    // The same in steps, for a body that is being produced: begin(), write_part() and end_body(),
+    // then receive().
     void begin(call& c)
     {
         clean_ = false;
@@ -133,10 +133,10 @@ public:
                     .idle_for = known_.idle_for()});
         left_to_write_ = c.asked.body.length();
         if (known_.is_suspect() && !transport_.is_silent())
-            fail(c, errc::no_response); // nothing was sent, so that another can take it
+            fail(c, errc::no_response); // nothing was sent, so another connection can take it
     }
 
-    // False where the server wants no more.
+    // False if the server accepts no more.
     asio::awaitable<bool> write_part(call& c, std::string_view part)
     {
         if (c.refused_more || part.empty())
@@ -154,7 +154,7 @@ public:
         if (!c.refused_more)
             co_await transact(c, part, false);
         if (c.refused_more)
-            out_.clear(); // a write to who has gone could cost what he said
+            out_.clear(); // writing to a closed connection could lose the server's response
         else if (!left_to_write_)
             out_.append("\r\n"); // goes with the next
         co_return !c.refused_more;
@@ -176,7 +176,7 @@ public:
         co_await transact(c, {}, false);
     }
 
-    // Reads until the response is complete, or its head where the caller reads the body.
+    // Reads until the response is complete, or its head if the caller reads the body.
     asio::awaitable<void> receive(call& c) { return transact(c, {}, true); }
 
     // The next bytes of the body; 0 at its end, for good.
@@ -203,7 +203,7 @@ public:
         co_return got;
     }
 
-    // Drops the rest of a body, where it is here already.
+    // Drops the rest of a body that has already arrived.
     void drain(call& c)
     {
         if (!c.failed)
@@ -226,15 +226,15 @@ private:
         throw error(ec, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
     }
 
-    // Of TLS, what the operating system took counts: a record that waits in memory was not sent.
+    // For TLS, the bytes that the operating system accepted count: a record in memory was not sent.
     std::uint64_t sent(const call& c) const noexcept
     {
         return transport_.is_secure() ? transport_.encrypted_bytes_sent() - encrypted_before_
                                       : c.answer.seen.bytes_sent;
     }
 
-    // Writes what is in `out_`, and then `body`; reads what comes back, where that is wanted. All
-    // in one frame, since Asio keeps few of them for the next call.
+    // Writes `out_`, and then `body`; reads the response, if wanted. All in one frame, since Asio
+    // keeps few of them for the next call.
     asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
     {
         std::string_view head = out_;
@@ -250,7 +250,7 @@ private:
             body.remove_prefix(n - of_head);
             if (body.empty() || transport_.is_silent())
                 continue;
-            co_await listen(c); // it has answered, or gone, in the middle of the body
+            co_await listen(c); // it has answered, or closed, in the middle of the body
         }
         out_.clear();
         if (!then_read) {
@@ -272,8 +272,8 @@ private:
         pause(c);
     }
 
-    // Takes in what comes while the request is still being sent. After a final response, or the
-    // end, the server wants no more; an interim one says nothing of the kind.
+    // Processes what arrives while the request is still being sent. After a final response, or the
+    // end, the server accepts no more; an interim response has no such meaning.
     asio::awaitable<void> listen(call& c)
     {
         deadline_.set(c.times->gap, c.due);
@@ -283,7 +283,7 @@ private:
         if (ec) {
             if (ec == asio::error::operation_aborted || deadline_.expired())
                 fail(c, ec);
-            c.refused_more = true; // what has come before is read yet
+            c.refused_more = true; // what has arrived before is still read
             c.failure = is_end(ec) ? c.how_it_ended() : ec;
             co_return;
         }
@@ -292,7 +292,7 @@ private:
         c.refused_more = received_.head_done();
     }
 
-    // What the caller does meanwhile is no time of the server's.
+    // The time that the caller takes meanwhile does not count as the server's.
     void pause(call& c)
     {
         if (received_.done())
@@ -301,7 +301,7 @@ private:
             deadline_.set(never, c.due);
     }
 
-    // False where the server has gone: it may have said why before.
+    // False if the server has closed: it may have sent the reason before.
     bool wrote(call& c, const error_code& ec, std::size_t n)
     {
         c.answer.seen.bytes_sent += n;
@@ -324,7 +324,7 @@ private:
         return enough;
     }
 
-    // How many bytes the reader of a body has now.
+    // The number of bytes that the reader of a body now has.
     std::size_t came(call& c, const error_code& ec, std::size_t n)
     {
         auto& seen = c.answer.seen;
@@ -344,14 +344,14 @@ private:
         return 0;
     }
 
-    // TLS that ends without a good-bye may have been cut off (RFC 9112, 9.8).
+    // TLS that ends without a close_notify may have been truncated (RFC 9112, 9.8).
     static bool is_end(const error_code& ec) noexcept
     {
         return ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
     }
 
-    // The response is complete. What came with it and belongs to nothing makes the next one
-    // suspect.
+    // The response is complete. Data that came with it and does not belong to it makes the next
+    // response suspect.
     void end(call& c)
     {
         if (std::exchange(c.done, true))
@@ -374,7 +374,7 @@ private:
     }
 
     transport transport_;
-    lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it goes first
+    lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it is destroyed first
     receiver received_;
     std::string out_;
     std::optional<std::uint64_t> left_to_write_;

@@ -22,8 +22,8 @@
 
 namespace loopsafe::http::detail {
 
-// Makes the connections to one origin. Each step has a deadline of its own. Without an origin they
-// are connections to nothing.
+// Makes the connections to one origin. Each step has its own deadline. Without an origin, they are
+// connections to nothing.
 template <class Timer>
 class connector {
 public:
@@ -145,7 +145,7 @@ private:
             s.addresses.push_back(each.endpoint());
     }
 
-    // A look-up cannot be interrupted, so whoever does not want to wait any longer leaves it.
+    // A look-up cannot be interrupted, so a caller that stops waiting abandons it.
     struct lookup {
         explicit lookup(const asio::any_io_executor& executor)
             : resolver(executor), answered(executor, Timer::time_point::max())
@@ -158,8 +158,8 @@ private:
         asio::ip::tcp::resolver::results_type found;
     };
 
-    // One address after the other, each with its share of the time: one that swallows what is sent
-    // to it does not use up what the next would need.
+    // Tries one address after the other, each with its share of the time: an unresponsive address
+    // does not use up the time of the next.
     static asio::awaitable<void> reach(steps& s)
     {
         const auto limit = s.of->options->timeouts.connect;
@@ -208,7 +208,7 @@ private:
         const auto [ec] = co_await socket.async_connect(
             asio::local::stream_protocol::endpoint(of->options->unix_socket),
             asio::as_tuple(asio::use_awaitable));
-        error_code not_connected = ec; // Asio takes a full queue (EAGAIN) for a connect under way
+        error_code not_connected = ec; // Asio takes a full queue (EAGAIN) for a pending connect
         if (!ec)
             socket.remote_endpoint(not_connected);
         if (not_connected)

@@ -11,12 +11,12 @@
 
 namespace loopsafe::http::detail {
 
-// Lets a context run out of work although a timer waits on it, as libuv's uv_unref does: run()
-// must not go on for half a minute because an idle connection has a deadline that nobody needs.
+// Lets a context run out of work although a timer waits on it, like libuv's uv_unref: run() must
+// not continue for half a minute because an idle connection has a deadline that nobody needs.
 //
-// A wait counts as work until its handler has been called. So after it has begun it is taken off
-// the count, and the handler puts it back first. A handler that is destroyed was not counted. That
-// holds for the executor of an io_context only, since any other adds work of its own: there each
+// A wait counts as work until its handler has been called. So it is taken off the count once it has
+// begun, and the handler first puts it back. A handler that is destroyed was not counted. That
+// holds only for the executor of an io_context, since any other adds work of its own: there, each
 // wait is cancelled instead.
 #if defined(BOOST_ASIO_NO_TS_EXECUTORS)
 class idle_wait {

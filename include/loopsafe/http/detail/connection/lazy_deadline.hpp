@@ -21,10 +21,10 @@
 
 namespace loopsafe::http::detail {
 
-// The deadlines of one connection, one at a time. Setting one is seldom more than a store: the
-// timer, once it waits, looks when it fires how far the deadline has moved.
+// The deadlines of one connection, one at a time. Setting one is usually just a store: when the
+// timer fires, it checks how far the deadline has moved.
 //
-// Where a deadline passes, the descriptor is shut down, so that what waits for it ends. That needs
+// When a deadline passes, the descriptor is shut down, so that operations on it end. That needs
 // neither the connection's thread nor its strand.
 template <class Timer>
 class lazy_deadline {
@@ -46,7 +46,7 @@ public:
         shared_->owner = nullptr;
     }
 
-    // So long from now, but no later than `latest`, of the same clock.
+    // This long from now, but no later than `latest`, of the same clock.
     void set(std::chrono::milliseconds from_now, std::optional<std::chrono::nanoseconds> latest)
     {
         auto due = latest ? time_point(*latest) : time_point::max();
@@ -64,7 +64,7 @@ public:
 
     void clear() noexcept
     {
-        if (!is_set_) // a lock and a line of memory less
+        if (!is_set_) // saves a lock and a cache line
             return;
         is_set_ = false;
         const std::lock_guard lock(shared_->mutex);
@@ -89,7 +89,7 @@ private:
 
     void wait() // under the lock
     {
-        waits_until_ = time_point::max(); // what cannot be begun for want of memory does not wait
+        waits_until_ = time_point::max(); // if memory runs out, the wait does not begin
         timer_.expires_at(shared_->due);
         timer_.async_wait([state = shared_, work = work_](const boost::system::error_code& ec) {
             work.resume();
@@ -114,7 +114,7 @@ private:
         }
         shared_->expired.store(true, std::memory_order_relaxed);
         if (forks_ != loopsafe::detail::fork_generation.load(std::memory_order_relaxed))
-            return; // the parent's connection goes on
+            return; // the parent's connection continues
         ::shutdown(shared_->descriptor, SHUT_RDWR);
     }
 

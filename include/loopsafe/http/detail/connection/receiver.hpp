@@ -17,8 +17,8 @@
 
 namespace loopsafe::http::detail {
 
-// What has come on a connection, and what it means to the request under way. It says where the next
-// bytes should go, and is told how many came; it reads nothing itself.
+// The bytes that have arrived on a connection, interpreted for the request in progress. It tells
+// its caller where the next bytes should go, and gets their number; it reads nothing itself.
 class receiver {
 public:
     void begin(call& c)
@@ -35,10 +35,10 @@ public:
     bool keeps_alive() const noexcept { return decoder_->keeps_alive(); }
     bool has_keep_alive_field() const noexcept { return decoder_->has_keep_alive_field(); }
 
-    // Nothing has come that is not used up.
+    // Everything that has arrived is used up.
     bool empty() const noexcept { return in_.empty(); }
 
-    // Makes what it can of what has come. True: there is no more to read for now.
+    // Processes as much as it can of what has arrived. True: there is no more to read for now.
     bool advance(call& c, error_code& ec)
     {
         while (!in_.empty() && !is_enough(c)) {
@@ -54,12 +54,12 @@ public:
             if (ec)
                 return true;
             if (in_head && !head_done())
-                return false; // it wants the rest of a head
+                return false; // it needs the rest of a head
         }
         return is_enough(c);
     }
 
-    // Where the next read goes: straight into the body where that is large, else into the buffer.
+    // Where the next read goes: straight into the body if that is large, else into the buffer.
     boost::asio::mutable_buffer room(call& c, error_code& ec)
     {
         const auto left = decoder_->plain_left();
@@ -80,7 +80,7 @@ public:
         return boost::asio::buffer(body.data() + filled_, body.size() - filled_);
     }
 
-    // The same for a reader of the body, who has room of his own.
+    // The same for a reader of the body, which has its own buffer.
     boost::asio::mutable_buffer room(boost::asio::mutable_buffer to)
     {
         const auto left = decoder_->plain_left();
@@ -91,14 +91,14 @@ public:
             to, static_cast<std::size_t>(std::min<std::uint64_t>(left, to.size())));
     }
 
-    // The buffer, for who only listens.
+    // The buffer, for callers that only listen.
     boost::asio::mutable_buffer room()
     {
         direct_ = false;
         return in_.prepare();
     }
 
-    // So many bytes have gone there. Returns how many of them the reader has now.
+    // This many bytes have arrived there. Returns how many of them the reader now has.
     std::size_t came(call& c, std::size_t n)
     {
         c.answer.seen.bytes_received += n;
@@ -124,7 +124,7 @@ public:
         return part.body.size();
     }
 
-    // Drops the rest of a body, where it is here already.
+    // Drops the rest of a body that has already arrived.
     void drain()
     {
         error_code ec;
@@ -132,7 +132,7 @@ public:
             in_.consume(decoder_->put(in_.data(), ec).used);
     }
 
-    // The body may have been made larger than what came.
+    // The body may have been made larger than what arrived.
     void end(call& c)
     {
         if (c.streamed)
@@ -142,8 +142,8 @@ public:
     }
 
 private:
-    // Of a body whose length was announced. What a read is given has just been filled with zeros,
-    // so it should fit into a cache.
+    // For a body with an announced length. The target of a read has just been filled with zeros, so
+    // it should fit into a cache.
     static constexpr std::uint64_t most_at_once = 256 * 1024;
     static constexpr std::uint64_t most_on_trust = 8 * 1024 * 1024;
 
@@ -164,7 +164,7 @@ private:
     buffer in_;
     std::optional<response_decoder> decoder_;
     std::size_t filled_ = 0; // of the body
-    bool direct_ = false;    // the read under way goes past the buffer
+    bool direct_ = false;    // the read in progress bypasses the buffer
 };
 
 } // namespace loopsafe::http::detail

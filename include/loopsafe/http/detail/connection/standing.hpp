@@ -10,15 +10,15 @@
 
 namespace loopsafe::http::detail {
 
-// What is known of a connection between two exchanges. It goes with it to the next context.
+// The state of a connection between two exchanges. It moves with it to the next context.
 template <class Timer>
 class standing {
     using clock = typename Timer::clock_type;
     using time_point = typename Timer::time_point;
 
 public:
-    // An exchange has ended well. `hinted`: there is a field Keep-Alive. `timed`: somebody wants to
-    // know how long it then was idle.
+    // An exchange has succeeded. `hinted`: there is a Keep-Alive field. `timed`: the time that it
+    // is then idle will be needed.
     void exchange_ended(const call& c, bool hinted, bool timed)
     {
         const auto hint = hinted ? keep_alive_hint(c.answer.headers) : std::nullopt;
@@ -26,14 +26,14 @@ public:
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
         used_ = true;
-        // A body that must not be there may follow.
+        // A body that must not exist may follow.
         suspect_ = std::string_view(c.asked.method) == "HEAD";
     }
 
     bool is_used() const noexcept { return used_; }
     bool is_suspect() const noexcept { return suspect_; }
 
-    // As far as the server has said.
+    // As far as the server has announced.
     bool takes_another() const noexcept { return ended_ < welcome_until_; }
     bool is_welcome() const noexcept { return clock::now() < welcome_until_; }
 

@@ -27,7 +27,7 @@ namespace loopsafe::http::detail {
 
 namespace asio = boost::asio;
 
-// What carries the bytes: a socket of any kind, or TLS on one.
+// Carries the bytes: a socket of any kind, or TLS on one.
 class transport {
 public:
     using socket = asio::generic::stream_protocol::socket;
@@ -74,7 +74,7 @@ public:
             token, this, from);
     }
 
-    // Both without waiting. False: only waiting can tell.
+    // Both without waiting. False: the result is only known after a wait.
     bool try_write_some(asio::const_buffer from, error_code& ec, std::size_t& n) noexcept
     {
         return !secure_ && moved(::send(plain_.native_handle(), from.data(), from.size(),
@@ -91,21 +91,21 @@ public:
         return true;
     }
 
-    // What the operating system has taken, where that is not what was written.
+    // The bytes that the operating system has accepted, if they are not the bytes written.
     std::uint64_t encrypted_bytes_sent() const noexcept
     {
         return secure_ ? secure_->engine.bytes_sent() : 0;
     }
     bool is_secure() const noexcept { return secure_ != nullptr; }
 
-    // Nothing is on its way in, be it the end.
+    // Nothing has arrived, not even the end.
     bool is_silent() noexcept
     {
         return loopsafe::detail::seems_alive(native_handle()) ||
                (secure_ && secure_->engine.is_quiet() && secure_->engine.takes_only_housekeeping());
     }
 
-    // Nothing is left in memory that came before.
+    // Nothing that arrived before is left in memory.
     bool is_drained() const noexcept { return !secure_ || secure_->engine.is_quiet(); }
 
     // In a forked child.
@@ -116,7 +116,7 @@ public:
         loopsafe::detail::mute_descriptor(native_handle());
     }
 
-    // What is left outside of any context.
+    // The transport outside of any context.
     using parked =
         std::variant<loopsafe::detail::parked_socket<socket>, loopsafe::detail::parked_tls>;
 

@@ -15,15 +15,14 @@
 
 namespace loopsafe::http::detail {
 
-// A part of what was given to a decoder: how much of it is used up, and the bytes of the body in
-// it.
+// A part of a decoder's input: how much of it is used up, and the bytes of the body in it.
 struct decoded {
     std::size_t used = 0;
     std::string_view body = {};
 };
 
 // The chunked coding, to the letter (RFC 9112, 7.1). Trailer fields are kept apart from the head's,
-// since nothing that comes after the body may change what was decided before it.
+// since nothing after the body may change decisions made before it.
 class chunked_decoder {
 public:
     chunked_decoder(const limits& most, fields& trailers) noexcept
@@ -121,7 +120,7 @@ private:
         return errc();
     }
 
-    // False also where the size is too long for a number, be it by leading zeros.
+    // False also if the size overflows, or has too many leading zeros.
     bool digit(char c) noexcept
     {
         const char l = lower(c);

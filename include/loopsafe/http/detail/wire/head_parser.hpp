@@ -18,8 +18,8 @@ namespace loopsafe::http::detail {
 
 namespace beast_http = boost::beast::http;
 
-// Reads one status line and its fields by Beast's parser, and refuses what that lets pass. It never
-// sees a body: how far that goes is decided here and found elsewhere.
+// Reads one status line and its fields with Beast's parser, and rejects what that parser accepts
+// wrongly. It never sees a body: its length is decided here, and its end is found elsewhere.
 class head_parser final : public beast_http::basic_parser<false> {
 public:
     head_parser(const limits& most, response_head& into) : most_(most), into_(into)
@@ -30,8 +30,8 @@ public:
             std::min<std::size_t>(most.head_bytes, std::numeric_limits<std::uint32_t>::max())));
     }
 
-    // Takes the whole head from the front of `in`, or nothing of what is left of it and asks for
-    // more. Returns how much was used.
+    // Consumes the whole head from the front of `in`, or nothing of the last part and needs more.
+    // Returns how much was used.
     std::size_t put_head(std::string_view in, error_code& ec)
     {
         ec = {};
@@ -57,8 +57,8 @@ public:
     bool has_keep_alive_field() const noexcept { return has_keep_alive_field_; }
 
 private:
-    // What Beast unfolds, as user agents once had to, others read as a field of its own. It gives a
-    // copy then, or has skipped a line end before the value.
+    // Beast unfolds such fields, as user agents once had to; other parsers read a field of their
+    // own. In that case Beast passes a copy, or has skipped a line end before the value.
     bool is_folded(std::string_view name, std::string_view value) const noexcept
     {
         const std::less<> before;
@@ -128,7 +128,7 @@ private:
     void on_header_impl(error_code&) override {}
     void on_finish_impl(error_code&) override {}
 
-    // Not for a parser that skips bodies; the last came with Boost 1.90.
+    // Not called for a parser that skips bodies; the last overload came with Boost 1.90.
     void on_request_impl(beast_http::verb, boost::beast::string_view, boost::beast::string_view,
                          int, error_code&) override
     {
@@ -149,7 +149,7 @@ private:
 
     const limits& most_;
     response_head& into_;
-    std::string_view given_;   // to the parser, at present
+    std::string_view given_;   // the parser's input, at present
     std::size_t given_at_ = 0; // in the text of the fields
     bool coded_ = false;
     bool has_keep_alive_field_ = false;

@@ -12,8 +12,8 @@
 
 namespace loopsafe::http::detail {
 
-// How long the server will keep the connection, where it says so in a field
-// "Keep-Alive: timeout=N", less two seconds for what is on its way then.
+// How long the server will keep the connection, if it announces that in a "Keep-Alive: timeout=N"
+// field, less two seconds for data in transit.
 inline std::optional<std::chrono::seconds> keep_alive_hint(const fields& headers)
 {
     std::optional<std::chrono::seconds> hint;

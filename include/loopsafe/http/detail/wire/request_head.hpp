@@ -22,8 +22,8 @@ inline bool is_idempotent(std::string_view method) noexcept
     return false;
 }
 
-// Fields that say where a message ends, or whether the connection does, are written here only: two
-// opinions on that are how requests are smuggled.
+// Fields that determine where a message ends, or whether the connection does, are written here
+// only: two differing values are how requests are smuggled.
 inline void check_fields(const fields& headers)
 {
     using namespace std::string_view_literals;
@@ -34,7 +34,7 @@ inline void check_fields(const fields& headers)
     }
 }
 
-// What comes after a body comes too late to say whom it is for or where it ends (RFC 9110, 6.5.1).
+// A field after the body is too late to determine the recipient or the end (RFC 9110, 6.5.1).
 inline void check_trailers(const fields& trailers)
 {
     check_fields(trailers);
@@ -56,8 +56,7 @@ inline void check_request(const request& r)
     if (!is_token(method))
         refuse(errc::bad_method, "method " + printable(method));
     if (method == "CONNECT")
-        refuse(errc::bad_method, "method CONNECT: it asks a proxy for a tunnel, which is not done "
-                                 "here");
+        refuse(errc::bad_method, "method CONNECT: tunnels through a proxy are not supported");
     if (r.headers.empty())
         return;
     check_fields(r.headers);

@@ -13,9 +13,9 @@
 
 namespace loopsafe::http::detail {
 
-// The response to one request, from the first byte of its first interim response to the last of its
-// trailers. It reads nothing and waits for nothing: bytes are put in, and how they are cut does not
-// matter.
+// Decodes the response to one request, from the first byte of its first interim response to the
+// last of its trailers. It reads nothing and waits for nothing: the caller passes bytes in, cut
+// anywhere.
 class response_decoder {
 public:
     response_decoder(const limits& most, bool to_head, response_head& head, fields& trailers)
@@ -29,18 +29,18 @@ public:
     bool head_done() const noexcept { return !parser_.has_value(); }
     bool done() const noexcept { return done_; }
 
-    // What is left of a body whose length was announced: it may be read past the decoder, which is
-    // then told by skip().
+    // The rest of a body with an announced length: it may be read without the decoder, which must
+    // then be notified by skip().
     std::uint64_t plain_left() const noexcept { return framing_ == framing::length ? left_ : 0; }
     void skip(std::uint64_t bytes) noexcept
     {
         left_ -= bytes;
         done_ = left_ == 0;
     }
-    // Announced, where it was; for a reader who wants to know how far it is.
+    // The announced length, if any, for a reader that shows its progress.
     std::optional<std::uint64_t> length() const noexcept { return length_; }
 
-    // Takes what it can from the front of `in`.
+    // Consumes what it can from the front of `in`.
     decoded put(std::string_view in, error_code& ec)
     {
         ec = {};
@@ -72,8 +72,8 @@ public:
             ec = errc::incomplete;
     }
 
-    // Whether the server can be asked again on this connection. Where it says that there is a body
-    // that must not be there, that body may still be on its way.
+    // Whether the connection can be reused. If the head announces a body that must not exist, that
+    // body may still be on its way.
     bool keeps_alive() const noexcept { return done_ && keep_alive_; }
 
     // Whether the head has a field Keep-Alive.
@@ -105,7 +105,8 @@ private:
         return used;
     }
 
-    // RFC 9112, 9.3: it goes before keep-alive, which Beast looks for alone in HTTP/1.0.
+    // RFC 9112, 9.3: close has priority over keep-alive; in HTTP/1.0, Beast only looks for the
+    // latter.
     static bool says_close(const fields& headers)
     {
         bool close = false;
