@@ -103,7 +103,7 @@ TEST_CASE("an error of another category meets no condition, whatever its number"
 
 TEST_CASE("a second copy of the category, in another shared library, compares equal")
 {
-    const loopsafe::detail::errc_category_type copy;
+    const loopsafe::detail::category_of<loopsafe::detail::errc_table> copy;
     const error_code from_there(static_cast<int>(errc::queue_full), copy);
     CHECK(from_there == error_code(errc::queue_full));
     CHECK(from_there == condition::overloaded);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <loopsafe/context/pin.hpp>
 #include <loopsafe/context/residents.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
