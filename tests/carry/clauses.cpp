@@ -7,17 +7,17 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <support/scripted.hpp>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-#include <unit/scripted.hpp>
 #include <utility>
 
 // What stands between a connection and the next context, and an echo does not come by.
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::pool_event;
 
 struct hooks {

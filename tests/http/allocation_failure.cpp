@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has an operator new of its own.
+//
 // Each allocation of a request fails once. Nothing may be lost by it: the client has one connection
 // and one permit, and the next request needs both.
 

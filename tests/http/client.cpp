@@ -47,7 +47,7 @@ std::string first_seen(asio::io_context& context, const std::string& where)
     return "context #" + number_of(context) + ", first seen at " + where + ", alive";
 }
 
-TEST_CASE("http row 1: a client refuses another living context, says why, and still works at home")
+TEST_CASE("a client refuses another living context, says why, and still works at home (http row 1)")
 {
     http_peer peer(http_peer::always(answer("ok")));
     two_contexts contexts;
@@ -72,7 +72,7 @@ TEST_CASE("http row 1: a client refuses another living context, says why, and st
     CHECK(client.stats().connects == 1);
 }
 
-TEST_CASE("http row 2: a client refuses the successor of its dead home, at the same address")
+TEST_CASE("a client refuses the successor of its dead home, at the same address (http row 2)")
 {
     http_peer peer(http_peer::always(answer("ok")));
     mortal_context context;
@@ -96,7 +96,7 @@ TEST_CASE("http row 2: a client refuses the successor of its dead home, at the s
     CHECK(client.stats().idle == 0);
 }
 
-TEST_CASE("http row 3: a body is not read on another context, nor written")
+TEST_CASE("a body is not read on another context, nor written (http row 3)")
 {
     http_peer peer([](http_peer::caller& c) {
         for (auto text = c.read_request(); !text.empty(); text = c.read_request())
@@ -134,7 +134,7 @@ TEST_CASE("http row 3: a body is not read on another context, nor written")
     CHECK(peer.connections() == 1);
 }
 
-TEST_CASE("http row 4: a client wants a context for a home")
+TEST_CASE("a client wants a context for a home (http row 4)")
 {
     const auto refused = thrown_by<context_error>(
         [] { http::client client{asio::any_io_executor(asio::system_executor())}; });
@@ -391,7 +391,7 @@ TEST_CASE("http: a deadline that moved on is not the old one, and a shorter one 
     CHECK(other.end().ec == errc::timed_out);
 }
 
-TEST_CASE("http row 7: a deadline that passes in a forked child leaves the parent's request alone")
+TEST_CASE("a deadline that passes in a forked child leaves the parent's request alone (http row 7)")
 {
     timed t([](http_peer::caller& c) {
         c.read_request();

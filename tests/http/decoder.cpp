@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // The bytes that a server may send: what is taken, what is refused, and after what the connection
 // may be used again. Each whole, byte by byte, and cut in two at every place.
 
@@ -155,7 +157,7 @@ TEST_CASE("responses after which the connection is closed are still responses")
     taken("HTTP/1.0 200 OK\r\n\r\nold", "old", false, {.ends = true});
 }
 
-TEST_CASE("gaps 1 to 4: a Transfer-Encoding other than chunked in HTTP/1.1 is refused")
+TEST_CASE("a Transfer-Encoding other than chunked in HTTP/1.1 is refused (gaps 1 to 4)")
 {
     refused(ok + "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
             errc::transfer_coding);
@@ -170,7 +172,7 @@ TEST_CASE("gaps 1 to 4: a Transfer-Encoding other than chunked in HTTP/1.1 is re
             errc::transfer_coding_1_0);
 }
 
-TEST_CASE("gap 5: after a body that must not be there the connection is not used again")
+TEST_CASE("after a body that must not be there the connection is not used again (gap 5)")
 {
     taken("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "", false);
     taken("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", "", false);
@@ -180,7 +182,7 @@ TEST_CASE("gap 5: after a body that must not be there the connection is not used
     taken(ok + "Content-Length: 5\r\n\r\nhello", "", false, {.to_head = true});
 }
 
-TEST_CASE("gap 6: after bytes that follow a response the connection is not used again")
+TEST_CASE("after bytes that follow a response the connection is not used again (gap 6)")
 {
     const auto v = decode(ok + "Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n\r\n");
     CHECK(v.done);
@@ -191,7 +193,7 @@ TEST_CASE("gap 6: after bytes that follow a response the connection is not used 
     taken(ok + "Content-Length: 0\r\n\r\n\r\n", "", false);
 }
 
-TEST_CASE("gap 7: trailers are kept apart, and change nothing")
+TEST_CASE("trailers are kept apart, and change nothing (gap 7)")
 {
     const auto v = decode(chunked("1\r\nx\r\n0\r\nX-T: a\r\nConnection: close\r\nx-t:b \r\n"
                                   "Content-Length: 7\r\n\r\n"));
@@ -200,7 +202,7 @@ TEST_CASE("gap 7: trailers are kept apart, and change nothing")
     CHECK(v.kept);
 }
 
-TEST_CASE("gap 8: trailers, chunk extensions and leading zeros are bounded")
+TEST_CASE("trailers, chunk extensions and leading zeros are bounded (gap 8)")
 {
     std::string many = "0\r\n";
     for (int i = 0; i != 129; ++i)
@@ -217,7 +219,7 @@ TEST_CASE("gap 8: trailers, chunk extensions and leading zeros are bounded")
     taken(chunked(std::string(15, '0') + "1\r\nx\r\n0\r\n\r\n"), "x", true);
 }
 
-TEST_CASE("gap 9: the fields of a head are counted")
+TEST_CASE("the fields of a head are counted (gap 9)")
 {
     std::string many = ok;
     for (int i = 0; i != 128; ++i)
@@ -228,7 +230,7 @@ TEST_CASE("gap 9: the fields of a head are counted")
     taken(many + "\r\n", "", false, {.ends = true});
 }
 
-TEST_CASE("gap 10: a field on several lines is refused, wherever it is folded")
+TEST_CASE("a field on several lines is refused, wherever it is folded (gap 10)")
 {
     refused(ok + "A: b\r\n c\r\nContent-Length: 0\r\n\r\n", errc::folded_field);
     refused(ok + "A: b\r\n\tc\r\nContent-Length: 0\r\n\r\n", errc::folded_field);
@@ -240,7 +242,7 @@ TEST_CASE("gap 10: a field on several lines is refused, wherever it is folded")
     taken(ok + "A: \t \r\nContent-Length: 0\r\n\r\n", "", true);
 }
 
-TEST_CASE("gap 11: a status is a number from 100 to 599")
+TEST_CASE("a status is a number from 100 to 599 (gap 11)")
 {
     for (const std::string status :
          {"099", "000", "600", "999", "1000", "20", "2 0", "abc", "-200"}) {
@@ -254,7 +256,7 @@ TEST_CASE("gap 11: a status is a number from 100 to 599")
     taken("HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", "", true);
 }
 
-TEST_CASE("gap 12: interim responses are passed over, and counted")
+TEST_CASE("interim responses are passed over, and counted (gap 12)")
 {
     const std::string final = ok + "Content-Length: 1\r\n\r\nx";
     const std::string interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
@@ -278,7 +280,7 @@ TEST_CASE("gap 12: interim responses are passed over, and counted")
     CHECK(answer.headers["content-length"] == "1");
 }
 
-TEST_CASE("gap 13: an upgrade that nobody asked for is refused")
+TEST_CASE("an upgrade that nobody asked for is refused (gap 13)")
 {
     refused("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             errc::unasked_upgrade);

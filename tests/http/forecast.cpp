@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/http/detail/connection/answer_forecast.hpp>
 
 #include <doctest/doctest.h>

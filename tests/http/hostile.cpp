@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it is about bytes.
+//
 // Servers that break the protocol, on purpose or not, in the clear and over TLS, in one piece and a
 // byte at a time. None hangs the client, none has its connection used again, and after each of them
 // the client works. The decoder alone: decoder.cpp.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // Where the bytes of a large body go, and how much is set aside for them before they come.
 
 #include <loopsafe/http/detail/connection/receiver.hpp>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it is about certificates.
+//
 // The TLS of another program, which the client believes or refuses. The same servers without HTTP:
 // unit/tls_s_server.cpp.
 

@@ -175,17 +175,6 @@ private:
     std::shared_ptr<int> frame_ = std::make_shared<int>();
 };
 
-inline error_code code_of(const std::exception_ptr& error)
-{
-    try {
-        if (error != nullptr)
-            std::rethrow_exception(error);
-    } catch (const boost::system::system_error& e) {
-        return e.code();
-    }
-    return {};
-}
-
 /// Calls `f(situation)` for each kind of client and each errand.
 template <class F>
 void for_each_situation(F f)

@@ -16,14 +16,15 @@
 #include <optional>
 #include <string>
 #include <support/http_peer.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 #include <thread>
-#include <unit/support.hpp>
 #include <utility>
 
 /// The clients in all their combinations, behind one face: what holds for one must hold for all.
 namespace http_test {
 
-using namespace unit;
+using namespace support;
 namespace http = loopsafe::http;
 using http::condition;
 using http::errc;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // What is checked before a byte is sent: URLs, fields, and what becomes of them.
 
 #include <loopsafe/http/detail/wire/keep_alive_hint.hpp>
@@ -9,13 +11,14 @@
 #include <doctest/doctest.h>
 
 #include <string>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 #include <utility>
 #include <vector>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using namespace loopsafe::http;
 
 std::string why_not(std::string_view text)

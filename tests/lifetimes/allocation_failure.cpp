@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has an operator new of its own.
 #include "gated.hpp"
 
 #include <loopsafe/offloaded_connection_pool.hpp>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include "gated.hpp"
 
 #include <loopsafe/tcp.hpp>
@@ -19,6 +20,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <support/texts.hpp>
 #include <vector>
 
 namespace {
@@ -27,6 +29,7 @@ using namespace lifetimes;
 using namespace std::chrono_literals;
 using asio::cancellation_type;
 using loopsafe::testing::manual_clock;
+using support::code_of;
 
 using strict = loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>;
 using shelves = loopsafe::basic_per_context_pool<loopsafe::pool_mutex, manual_clock>;
@@ -77,17 +80,6 @@ enum class form { coroutine, token, token_on_context };
 std::string to_string(form how)
 {
     return how == form::coroutine ? "coroutine" : how == form::token ? "token" : "token on context";
-}
-
-error_code code_of(const std::exception_ptr& error)
-{
-    try {
-        if (error != nullptr)
-            std::rethrow_exception(error);
-    } catch (const boost::system::system_error& e) {
-        return e.code();
-    }
-    return {};
 }
 
 // One context, one pool and one operation, moved forward a handler at a time.

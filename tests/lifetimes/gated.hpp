@@ -11,22 +11,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <cstddef>
-#include <filesystem>
-#include <iterator>
 #include <memory>
+#include <support/descriptors.hpp>
 #include <utility>
 
 namespace lifetimes {
 
 namespace asio = boost::asio;
 using loopsafe::error_code;
-
-/// Descriptors that the process has open.
-inline std::ptrdiff_t open_descriptors()
-{
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-}
 
 /// Where connections wait when they are made or reset, until the test lets them through.
 class gate {

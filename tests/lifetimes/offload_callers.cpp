@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Row 17: an offloaded call outlives its caller.
-#include "offload_support.hpp"
+#include "offloading.hpp"
 
 namespace {
 
@@ -26,7 +26,7 @@ struct traveller {
     counted mark;
 };
 
-TEST_CASE("row 17: function and arguments live on the worker, and are destroyed there, once")
+TEST_CASE("function and arguments live on the worker, and are destroyed there, once (row 17)")
 {
     traveller::log functions;
     traveller::log arguments;
@@ -54,7 +54,7 @@ TEST_CASE("row 17: function and arguments live on the worker, and are destroyed 
     CHECK(arguments.all.alive() == 0);
 }
 
-TEST_CASE("row 17: a function goes on with what is its own when its caller is destroyed")
+TEST_CASE("a function goes on with what is its own when its caller is destroyed (row 17)")
 {
     gate held;
     census arguments;
@@ -86,7 +86,7 @@ TEST_CASE("row 17: a function goes on with what is its own when its caller is de
     CHECK(workers.stats().abandoned == 1);
 }
 
-TEST_CASE("row 17: a call that never ran keeps nothing, though somebody could still cancel it")
+TEST_CASE("a call that never ran keeps nothing, though somebody could still cancel it (row 17)")
 {
     gate held;
     census arguments;
@@ -122,7 +122,7 @@ struct counted_error : std::runtime_error {
     counted mark;
 };
 
-TEST_CASE("row 17: what nobody takes, a result or an exception, is destroyed")
+TEST_CASE("what nobody takes, a result or an exception, is destroyed (row 17)")
 {
     census results;
     for (const bool throws : {false, true}) {
@@ -164,7 +164,8 @@ struct uncopyable_twice {
     int copies_left = 1;
 };
 
-TEST_CASE("row 17: where an argument cannot be copied the function does not run, and nothing stays")
+TEST_CASE(
+    "where an argument cannot be copied the function does not run, and nothing stays (row 17)")
 {
     census arguments;
     std::atomic<bool> ran{false};
@@ -185,7 +186,7 @@ TEST_CASE("row 17: where an argument cannot be copied the function does not run,
 }
 
 TEST_CASE(
-    "row 17: a function that takes a stop_token is asked to stop when its caller is destroyed")
+    "a function that takes a stop_token is asked to stop when its caller is destroyed (row 17)")
 {
     for (const auto cancelled : {on_cancel::wait, on_cancel::abandon}) {
         const auto seen = std::make_shared<until_stopped::view>();
@@ -207,7 +208,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("row 17: a caller that goes on by itself does not ask its function to stop")
+TEST_CASE("a caller that goes on by itself does not ask its function to stop (row 17)")
 {
     worker_threads workers;
     asio::io_context context(1);
@@ -217,7 +218,7 @@ TEST_CASE("row 17: a caller that goes on by itself does not ask its function to 
     CHECK(!kept.stop_requested());
 }
 
-TEST_CASE("row 17: what is lent belongs to the caller, who waits")
+TEST_CASE("what is lent belongs to the caller, who waits (row 17)")
 {
     worker_threads workers;
     asio::io_context context(1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Row 19: an offloaded call is cancelled.
-#include "offload_support.hpp"
+#include "offloading.hpp"
 
 namespace {
 
@@ -18,7 +18,7 @@ struct cancellable {
 constexpr std::array every_type{cancellation_type::terminal, cancellation_type::partial,
                                 cancellation_type::total};
 
-TEST_CASE("row 19: with on_cancel::wait the caller gets the result, and its next co_await throws")
+TEST_CASE("with on_cancel::wait the caller gets the result, and its next co_await throws (row 19)")
 {
     gate held;
     worker_threads workers;
@@ -54,7 +54,7 @@ TEST_CASE("row 19: with on_cancel::wait the caller gets the result, and its next
     CHECK(workers.stats().abandoned == 0);
 }
 
-TEST_CASE("row 19: with on_cancel::abandon the caller goes on at once, and the thread stays taken")
+TEST_CASE("with on_cancel::abandon the caller goes on at once, and the thread stays taken (row 19)")
 {
     for (const auto type : {cancellation_type::terminal, cancellation_type::partial}) {
         gate held;
@@ -93,7 +93,7 @@ TEST_CASE("row 19: with on_cancel::abandon the caller goes on at once, and the t
             CHECK(second.times == 0);
             CHECK(third.code == errc::queue_full);
         }
-        unit::run_until(context, [&] { return second.times == 1; });
+        support::run_until(context, [&] { return second.times == 1; });
         CHECK(second.value == 2);
         CHECK(functions.alive() == 0);
         CHECK(first.told.times == 1);
@@ -103,7 +103,7 @@ TEST_CASE("row 19: with on_cancel::abandon the caller goes on at once, and the t
     }
 }
 
-TEST_CASE("row 19: total cancellation leaves a function that runs alone")
+TEST_CASE("total cancellation leaves a function that runs alone (row 19)")
 {
     for (const auto cancelled : {on_cancel::wait, on_cancel::abandon}) {
         gate held;
@@ -133,7 +133,7 @@ TEST_CASE("row 19: total cancellation leaves a function that runs alone")
     }
 }
 
-TEST_CASE("row 19: a function that is asked to stop gives the caller what it has")
+TEST_CASE("a function that is asked to stop gives the caller what it has (row 19)")
 {
     for (const auto type : {cancellation_type::terminal, cancellation_type::partial}) {
         const auto seen = std::make_shared<until_stopped::view>();
@@ -157,7 +157,7 @@ TEST_CASE("row 19: a function that is asked to stop gives the caller what it has
     }
 }
 
-TEST_CASE("row 19: a function that is abandoned is asked to stop too")
+TEST_CASE("a function that is abandoned is asked to stop too (row 19)")
 {
     gate held;
     std::stop_token token;
@@ -186,7 +186,7 @@ TEST_CASE("row 19: a function that is abandoned is asked to stop too")
     CHECK(workers.stats().abandoned == 1);
 }
 
-TEST_CASE("row 19: a call that waits for a thread is withdrawn by every cancellation")
+TEST_CASE("a call that waits for a thread is withdrawn by every cancellation (row 19)")
 {
     for (const auto cancelled : {on_cancel::wait, on_cancel::abandon}) {
         gate busy;
@@ -235,7 +235,7 @@ TEST_CASE("row 19: a call that waits for a thread is withdrawn by every cancella
 }
 
 TEST_CASE(
-    "row 19: a coroutine's call is withdrawn, and the coroutine told, by what it lets through")
+    "a coroutine's call is withdrawn, and the coroutine told, by what it lets through (row 19)")
 {
     gate busy;
     worker_threads workers({.max_threads = 1});
@@ -277,7 +277,7 @@ TEST_CASE(
     CHECK(first.value == 1);
 }
 
-TEST_CASE("row 19: a cancellation that comes when the result is there changes nothing")
+TEST_CASE("a cancellation that comes when the result is there changes nothing (row 19)")
 {
     for (const auto cancelled : {on_cancel::wait, on_cancel::abandon}) {
         gate held;
@@ -313,7 +313,7 @@ struct direct_slot {
     asio::cancellation_slot slot;
 };
 
-TEST_CASE("row 19: a signal that outlives the caller and its context reaches nobody")
+TEST_CASE("a signal that outlives the caller and its context reaches nobody (row 19)")
 {
     for (const auto cancelled : {on_cancel::wait, on_cancel::abandon}) {
         gate held;
@@ -347,7 +347,8 @@ TEST_CASE("row 19: a signal that outlives the caller and its context reaches nob
     }
 }
 
-TEST_CASE("row 19: where a cancellation and a thread meet, the call is withdrawn or has its result")
+TEST_CASE(
+    "where a cancellation and a thread meet, the call is withdrawn or has its result (row 19)")
 {
     worker_threads workers({.max_threads = 1});
     int withdrawn = 0;
@@ -392,7 +393,7 @@ TEST_CASE("row 19: where a cancellation and a thread meet, the call is withdrawn
     CHECK(workers.stats().abandoned == 0);
 }
 
-TEST_CASE("row 19: where a cancellation and the end of a function meet, one of them is told")
+TEST_CASE("where a cancellation and the end of a function meet, one of them is told (row 19)")
 {
     worker_threads workers({.max_threads = 2});
     census results;
@@ -433,7 +434,7 @@ TEST_CASE("row 19: where a cancellation and the end of a function meet, one of t
     CHECK(workers.stats().abandoned <= static_cast<unsigned>(aborted));
 }
 
-TEST_CASE("row 19: several threads may wait for the end of the functions that were abandoned")
+TEST_CASE("several threads may wait for the end of the functions that were abandoned (row 19)")
 {
     gate held;
     worker_threads workers({.max_threads = 2});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Row 18: an offloaded call outlives its context.
-#include "offload_support.hpp"
+#include "offloading.hpp"
 
 namespace {
 
@@ -123,7 +123,7 @@ void check_still_working(worker_threads& workers)
     CHECK(workers.stats().threads + workers.stats().queued + workers.stats().running == 0);
 }
 
-TEST_CASE_TEMPLATE("row 18: the context dies before the call begins", Kind, polled, pooled)
+TEST_CASE_TEMPLATE("the context dies before the call begins (row 18)", Kind, polled, pooled)
 {
     books all;
     worker_threads workers;
@@ -146,7 +146,7 @@ TEST_CASE_TEMPLATE("row 18: the context dies before the call begins", Kind, poll
     check_still_working(workers);
 }
 
-TEST_CASE_TEMPLATE("row 18: the context dies while its call waits for a thread", Kind, polled,
+TEST_CASE_TEMPLATE("the context dies while its call waits for a thread (row 18)", Kind, polled,
                    pooled)
 {
     books all;
@@ -180,7 +180,7 @@ TEST_CASE_TEMPLATE("row 18: the context dies while its call waits for a thread",
     CHECK(workers.stats().abandoned == 0);
 }
 
-TEST_CASE_TEMPLATE("row 18: the context dies while its function runs", Kind, polled, pooled)
+TEST_CASE_TEMPLATE("the context dies while its function runs (row 18)", Kind, polled, pooled)
 {
     books all;
     worker_threads workers({.max_threads = 1});
@@ -207,7 +207,8 @@ TEST_CASE_TEMPLATE("row 18: the context dies while its function runs", Kind, pol
     check_still_working(workers);
 }
 
-TEST_CASE_TEMPLATE("row 18: the context dies between the wake and the caller", Kind, polled, pooled)
+TEST_CASE_TEMPLATE("the context dies between the wake and the caller (row 18)", Kind, polled,
+                   pooled)
 {
     books all;
     worker_threads workers({.max_threads = 1});
@@ -235,14 +236,14 @@ TEST_CASE_TEMPLATE("row 18: the context dies between the wake and the caller", K
     check_still_working(workers);
 }
 
-TEST_CASE("row 18: the context dies after the caller has gone on")
+TEST_CASE("the context dies after the caller has gone on (row 18)")
 {
     books all;
     worker_threads workers;
     for (int i = 0; i != 1000; ++i) {
         auto context = std::make_unique<asio::io_context>(1);
         call(*context, all, workers, form_of(i));
-        unit::run_until(*context, [&] { return all.resumed == i + 1; });
+        support::run_until(*context, [&] { return all.resumed == i + 1; });
         REQUIRE(all.frames.alive() == (form_of(i) == form::coroutine ? 1 : 0));
         destroy(context, i);
         REQUIRE(all.frames.alive() == 0);
@@ -254,7 +255,7 @@ TEST_CASE("row 18: the context dies after the caller has gone on")
     check_still_working(workers);
 }
 
-TEST_CASE_TEMPLATE("row 18: the context dies at the moment at which its functions end", Kind,
+TEST_CASE_TEMPLATE("the context dies at the moment at which its functions end (row 18)", Kind,
                    polled, pooled)
 {
     books all;
@@ -280,7 +281,7 @@ TEST_CASE_TEMPLATE("row 18: the context dies at the moment at which its function
     CHECK(workers.stats().completed >= static_cast<unsigned>(3 * Kind::times));
 }
 
-TEST_CASE("row 18: contexts of several threads die while their functions begin and end")
+TEST_CASE("contexts of several threads die while their functions begin and end (row 18)")
 {
     books all;
     worker_threads first({.max_threads = 2});
@@ -316,7 +317,7 @@ asio::awaitable<void> call_often(books& all, worker_threads& workers, int times)
     }
 }
 
-TEST_CASE("row 18: callers of a context that two threads run get every wake-up")
+TEST_CASE("callers of a context that two threads run get every wake-up (row 18)")
 {
     books all;
     worker_threads workers({.max_threads = 2});
@@ -331,7 +332,7 @@ TEST_CASE("row 18: callers of a context that two threads run get every wake-up")
     check_still_working(workers);
 }
 
-TEST_CASE("row 18: a thread_pool is stopped and dies while its coroutines make calls")
+TEST_CASE("a thread_pool is stopped and dies while its coroutines make calls (row 18)")
 {
     books all;
     worker_threads workers({.max_threads = 2});
@@ -376,7 +377,7 @@ void destroy_threads(bool context_first)
             REQUIRE(all.functions.alive() == 1);
             open.now();
         } else {
-            unit::run_until(*context, [&] { return told[1].times + told[2].times == 2; });
+            support::run_until(*context, [&] { return told[1].times + told[2].times == 2; });
             REQUIRE(told[1].code == errc::workers_closed);
             REQUIRE(told[2].code == errc::workers_closed);
             REQUIRE(told[0].times == 0);
@@ -391,17 +392,17 @@ void destroy_threads(bool context_first)
     CHECK(all.functions.made >= 900);
 }
 
-TEST_CASE("row 18: the threads are destroyed while calls run and wait, and every caller is told")
+TEST_CASE("the threads are destroyed while calls run and wait, and every caller is told (row 18)")
 {
     destroy_threads(false);
 }
 
-TEST_CASE("row 18: the threads are destroyed while calls run and wait, and then the context")
+TEST_CASE("the threads are destroyed while calls run and wait, and then the context (row 18)")
 {
     destroy_threads(true);
 }
 
-TEST_CASE("row 18: threads are destroyed and contexts die at the same moment")
+TEST_CASE("threads are destroyed and contexts die at the same moment (row 18)")
 {
     books all;
     for (int i = 0; i != 300; ++i) {
@@ -424,7 +425,7 @@ TEST_CASE("row 18: threads are destroyed and contexts die at the same moment")
     CHECK(all.frames.made >= 1200);
 }
 
-TEST_CASE("row 18: a function may destroy the threads that it runs on")
+TEST_CASE("a function may destroy the threads that it runs on (row 18)")
 {
     auto workers = std::make_unique<worker_threads>(worker_options{.max_threads = 1});
     asio::io_context context(1);
@@ -449,7 +450,7 @@ TEST_CASE("row 18: a function may destroy the threads that it runs on")
     CHECK(workers == nullptr);
 }
 
-TEST_CASE("row 18: a function may destroy the context of its caller")
+TEST_CASE("a function may destroy the context of its caller (row 18)")
 {
     books all;
     worker_threads workers({.max_threads = 1});
@@ -481,7 +482,7 @@ TEST_CASE("row 18: a function may destroy the context of its caller")
     check_still_working(workers);
 }
 
-TEST_CASE("row 18: what dies with a context may close the threads, and no caller is resumed")
+TEST_CASE("what dies with a context may close the threads, and no caller is resumed (row 18)")
 {
     books all;
     worker_threads workers({.max_threads = 1});
@@ -506,7 +507,7 @@ TEST_CASE("row 18: what dies with a context may close the threads, and no caller
     all.check_none_alive();
 }
 
-TEST_CASE("row 18: a dying caller whose function makes calls of its own when asked to stop")
+TEST_CASE("a dying caller whose function makes calls of its own when asked to stop (row 18)")
 {
     worker_threads workers({.max_threads = 2});
     asio::io_context other(1);

@@ -18,7 +18,7 @@
 #include <utility>
 
 /// Processes that are forked, frozen and thawed.
-namespace row {
+namespace lifetimes {
 
 /// A forked child that runs `body`. Its status is what `body` returns; 0 is good.
 class child {
@@ -109,6 +109,6 @@ inline void hang_up(boost::asio::ip::tcp::socket& peer)
     peer.close();
 }
 
-} // namespace row
+} // namespace lifetimes
 
 #endif

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // A thousand invocations, each on a context of its own, as the server's log counts them.
 
 #include <loopsafe/connection_pool.hpp>

@@ -4,14 +4,14 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <support/pool_contract.hpp>
 #include <unistd.h>
-#include <unit/pool_contract.hpp>
 
 // Not unnamed: GCC warns of members without linkage in what the headers make of them.
 namespace postgres_worlds {
 
 namespace pg = loopsafe::postgres;
-using namespace unit;
+using namespace support;
 
 std::string server(const std::string& more)
 {
@@ -109,4 +109,4 @@ TYPE_TO_STRING(null_postgres_offloaded);
     keep_alive_postgres, null_postgres, per_context_postgres, carry_over_postgres,                 \
         keep_alive_postgres_offloaded, null_postgres_offloaded
 
-#include <unit/pool_contract_cases.hpp>
+#include <support/pool_contract_cases.hpp>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <boost/system/system_error.hpp>
 
 #include <optional>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::pool_event;
 using loopsafe::pool_stats;
 using loopsafe::testing::mortal_context;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/pool/clock.hpp>
 
 #include <doctest/doctest.h>
 
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::clock_reading;
 using loopsafe::pool_clock;
 

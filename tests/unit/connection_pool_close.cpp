@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 
@@ -7,11 +8,11 @@
 #include <doctest/doctest.h>
 
 #include <optional>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::error_code;
 
 // An async_close under way.

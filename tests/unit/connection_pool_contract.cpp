@@ -4,13 +4,13 @@
 
 #include <boost/asio/write.hpp>
 
-#include <unit/pool_contract.hpp>
-#include <unit/tcp_peer.hpp>
+#include <support/pool_contract.hpp>
+#include <support/tcp_peer.hpp>
 
 // Not unnamed: GCC warns of members without linkage in what the headers make of them.
 namespace unit_worlds {
 
-using namespace unit;
+using namespace support;
 using loopsafe::tcp_connector;
 
 struct scripted_world {
@@ -87,4 +87,4 @@ TYPE_TO_STRING(null_tcp_offloaded);
         keep_alive_tcp, null_tcp, per_context_tcp, keep_alive_scripted_offloaded,                  \
         null_scripted_offloaded, keep_alive_tcp_offloaded, null_tcp_offloaded
 
-#include <unit/pool_contract_cases.hpp>
+#include <support/pool_contract_cases.hpp>

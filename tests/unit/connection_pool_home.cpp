@@ -13,11 +13,11 @@
 #include <doctest/doctest.h>
 
 #include <optional>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::connection_pool;
 using loopsafe::context_of;
 using loopsafe::testing::mortal_context;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 
 #include <doctest/doctest.h>
 
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 
 struct counting_clock : manual_clock {
     static std::chrono::nanoseconds cheap() noexcept

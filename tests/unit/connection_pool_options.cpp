@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 
 #include <doctest/doctest.h>
 
 #include <limits>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 
 // What the refusal of these options says; empty where they are accepted.
 template <class Policy>

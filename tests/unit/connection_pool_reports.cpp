@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
@@ -7,11 +8,11 @@
 
 #include <doctest/doctest.h>
 
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_error;
 using loopsafe::name_context;
 using loopsafe::pool_error;

@@ -16,11 +16,11 @@
 #include <future>
 #include <memory_resource>
 #include <optional>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_error;
 using loopsafe::context_of;
 using loopsafe::error_code;

@@ -10,12 +10,13 @@
 
 #include <doctest/doctest.h>
 
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 #include <type_traits>
-#include <unit/support.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_id;
 using loopsafe::context_of;
 using loopsafe::context_ref;

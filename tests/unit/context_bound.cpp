@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/context_bound.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
@@ -9,11 +10,13 @@
 #include <doctest/doctest.h>
 
 #include <optional>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/spies.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_bound;
 using loopsafe::context_error;
 using loopsafe::context_of;

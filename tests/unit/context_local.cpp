@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/context_local.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
@@ -8,11 +9,13 @@
 
 #include <doctest/doctest.h>
 
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/spies.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_local;
 using loopsafe::testing::mortal_context;
 using loopsafe::testing::two_contexts;

@@ -5,11 +5,12 @@
 
 #include <doctest/doctest.h>
 
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::condition;
 using loopsafe::context_info;
 using loopsafe::context_origin;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/pool/lease.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
@@ -6,12 +7,12 @@
 
 #include <doctest/doctest.h>
 
+#include <support/scripted.hpp>
 #include <type_traits>
-#include <unit/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_error;
 using loopsafe::context_of;
 using loopsafe::testing::mortal_context;

@@ -20,13 +20,14 @@
 #include <optional>
 #include <pthread.h>
 #include <semaphore>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 #include <thread>
-#include <unit/support.hpp>
 #include <vector>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::errc;
 using loopsafe::offload;
 using loopsafe::offload_error;

@@ -10,12 +10,12 @@
 
 #include <optional>
 #include <semaphore>
+#include <support/scripted.hpp>
 #include <thread>
-#include <unit/scripted.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using boost::system::system_error;
 using loopsafe::error_code;
 using loopsafe::on_cancel;

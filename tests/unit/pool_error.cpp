@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/pool/error.hpp>
 
 #include <doctest/doctest.h>
 
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::errc;
 using loopsafe::pool_error;
 using loopsafe::pool_report;

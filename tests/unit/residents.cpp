@@ -8,11 +8,12 @@
 #include <doctest/doctest.h>
 
 #include <functional>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/spies.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_of;
 using loopsafe::context_pin;
 using loopsafe::residents;

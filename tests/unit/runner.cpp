@@ -8,11 +8,13 @@
 
 #include <memory>
 #include <optional>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/spies.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using boost::system::system_error;
 using loopsafe::context_ref;
 using loopsafe::errc;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/runner.hpp>
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/run/spawn.hpp>
+#include <loopsafe/runner.hpp>
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -10,12 +11,14 @@
 
 #include <memory>
 #include <new>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/spies.hpp>
+#include <support/texts.hpp>
 #include <utility>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using boost::system::system_error;
 using loopsafe::spawn;
 

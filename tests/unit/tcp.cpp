@@ -18,12 +18,13 @@
 
 #include <future>
 #include <optional>
-#include <unit/support.hpp>
-#include <unit/tcp_peer.hpp>
+#include <support/run_until.hpp>
+#include <support/tcp_peer.hpp>
+#include <support/texts.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_of;
 using loopsafe::errc;
 using loopsafe::error_code;

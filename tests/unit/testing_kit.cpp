@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/testing/manual_clock.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
@@ -8,11 +9,11 @@
 #include <doctest/doctest.h>
 
 #include <optional>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::testing::connect_script;
 using loopsafe::testing::manual_clock;
 using loopsafe::testing::mortal_context;

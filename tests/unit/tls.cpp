@@ -22,12 +22,13 @@
 #include <optional>
 #include <string>
 #include <support/descriptors.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 #include <support/tls_peer.hpp>
-#include <unit/support.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::errc;
 using loopsafe::error_code;
 using loopsafe::tls_connector;
@@ -467,7 +468,8 @@ TEST_CASE("a stream that is destroyed says good-bye, and one that is abandoned d
     }
 }
 
-TEST_CASE("an idle stream is alive with tickets or new keys to read, and not with anything else")
+TEST_CASE(
+    "an idle stream is alive with tickets or new keys to read, and not with anything else (rule 4)")
 {
     struct {
         bool alive;
@@ -504,7 +506,7 @@ TEST_CASE("an idle stream is alive with tickets or new keys to read, and not wit
     }
 }
 
-TEST_CASE("what came and was not read is not clean")
+TEST_CASE("what came and was not read is not clean (rule 4)")
 {
     linked f;
     const auto half = [&]() -> asio::awaitable<void> {
@@ -617,7 +619,7 @@ TEST_CASE("what is no TLS is refused")
     CHECK(thrown_by<tls_error>([&] { connect(mine, connector); }).verify_result() == X509_V_OK);
 }
 
-TEST_CASE("writing to a peer that has gone is an error, not a signal")
+TEST_CASE("writing to a peer that has gone is an error, not a signal (rule 4)")
 {
     // Not a reset, which would be the first write's own error: the second finds a broken pipe.
     std::promise<void> closed;

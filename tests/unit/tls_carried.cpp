@@ -10,12 +10,12 @@
 #include <future>
 #include <poll.h>
 #include <semaphore>
+#include <support/run_until.hpp>
 #include <support/tls_peer.hpp>
-#include <unit/support.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::close_reason;
 using pool_type = loopsafe::connection_pool<loopsafe::tls_connector, loopsafe::carry_over_pool>;
 

@@ -3,13 +3,13 @@
 
 #include <boost/asio/write.hpp>
 
+#include <support/pool_contract.hpp>
 #include <support/tls_peer.hpp>
-#include <unit/pool_contract.hpp>
 
 // Not unnamed: GCC warns of members without linkage in what the headers make of them.
 namespace unit_tls_worlds {
 
-using namespace unit;
+using namespace support;
 
 struct tls_world {
     using connector_type = loopsafe::tls_connector;
@@ -55,4 +55,4 @@ TYPE_TO_STRING(null_tls_offloaded);
     keep_alive_tls, null_tls, per_context_tls, carry_over_tls, keep_alive_tls_offloaded,           \
         null_tls_offloaded
 
-#include <unit/pool_contract_cases.hpp>
+#include <support/pool_contract_cases.hpp>

@@ -12,13 +12,14 @@
 #include <boost/asio/write.hpp>
 
 #include <string>
+#include <support/run_until.hpp>
 #include <support/s_server.hpp>
-#include <unit/support.hpp>
+#include <support/texts.hpp>
 
 // The TLS of another program: openssl s_server, with certificates as they go wrong in life.
 namespace {
 
-using namespace unit;
+using namespace support;
 using namespace s_server_test;
 using loopsafe::error_code;
 using loopsafe::tls_error;

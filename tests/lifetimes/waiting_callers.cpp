@@ -162,10 +162,9 @@ void make_and_destroy_contexts(scene<Policy>& s, outcomes& seen, std::minstd_ran
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 3");
-
-TEST_CASE_TEMPLATE("contexts die with acquirers queued and granted, and every place comes back",
-                   Policy, loopsafe::null_pool, loopsafe::per_context_pool)
+TEST_CASE_TEMPLATE(
+    "contexts die with acquirers queued and granted, and every place comes back (rule 3)", Policy,
+    loopsafe::null_pool, loopsafe::per_context_pool)
 {
     scene<Policy> s(2);
     outcomes seen;
@@ -224,7 +223,7 @@ struct leftovers {
 
 } // namespace
 
-TEST_CASE("another thread closes a pool while contexts with acquirers in its queue die")
+TEST_CASE("another thread closes a pool while contexts with acquirers in its queue die (rule 3)")
 {
     null_scene s(4);
     leftovers left;
@@ -250,7 +249,8 @@ TEST_CASE("another thread closes a pool while contexts with acquirers in its que
     CHECK(got[0] + got[1] > 0);
 }
 
-TEST_CASE("a context dies that waits for a pool to drain, while the last leases end elsewhere")
+TEST_CASE(
+    "a context dies that waits for a pool to drain, while the last leases end elsewhere (rule 3)")
 {
     null_scene s(race::owners * race::contexts::size);
     leftovers left;
@@ -316,8 +316,8 @@ private:
 
 } // namespace
 
-TEST_CASE(
-    "the last lease ends on another thread while a context dies that waits for the pool to drain")
+TEST_CASE("the last lease ends on another thread while a context dies that waits for the pool to "
+          "drain (rule 3)")
 {
     null_scene s(1);
     asio::io_context holder;
@@ -372,7 +372,8 @@ struct two_wait {
 
 } // namespace
 
-TEST_CASE("a place granted to an acquirer whose context dies before it notices goes to the next")
+TEST_CASE(
+    "a place granted to an acquirer whose context dies before it notices goes to the next (rule 3)")
 {
     two_wait t;
     REQUIRE(t.s.connections->stats().waiting == 2);
@@ -384,7 +385,8 @@ TEST_CASE("a place granted to an acquirer whose context dies before it notices g
     CHECK(t.s.script->open() == 1);
 }
 
-TEST_CASE("a connection granted to an acquirer whose context dies before it notices dies as well")
+TEST_CASE("a connection granted to an acquirer whose context dies before it notices dies as well "
+          "(rule 3)")
 {
     per_context_scene s(1);
     int got = 0;
@@ -401,7 +403,7 @@ TEST_CASE("a connection granted to an acquirer whose context dies before it noti
     s.check_all_back();
 }
 
-TEST_CASE("an acquirer whose context dies leaves the queue to those behind it")
+TEST_CASE("an acquirer whose context dies leaves the queue to those behind it (rule 3)")
 {
     two_wait t;
     t.dying.reset();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "rule_1_kinds.hpp"
+// Not compiled for ThreadSanitizer: it has one thread.
+#include "dying_context_kinds.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
@@ -7,7 +8,7 @@
 
 namespace {
 
-using namespace rule_1;
+using namespace dying_context;
 namespace beast = boost::beast;
 namespace websocket = boost::beast::websocket;
 
@@ -39,9 +40,7 @@ struct web_socket {
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 1");
-
-TEST_CASE_TEMPLATE("a dying context leaves a leased websocket to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a leased websocket to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<web_socket, Death>() == promised<Death>());

@@ -118,9 +118,7 @@ struct pool_scene {
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 2");
-
-TEST_CASE("another thread closes idle connections while their contexts die")
+TEST_CASE("another thread closes idle connections while their contexts die (rule 2)")
 {
     pool_scene s;
     const auto fill = [&](std::size_t owner, race::contexts& on) {
@@ -147,7 +145,7 @@ TEST_CASE("another thread closes idle connections while their contexts die")
     s.check();
 }
 
-TEST_CASE("leases end on another thread while their contexts die")
+TEST_CASE("leases end on another thread while their contexts die (rule 2)")
 {
     pool_scene s;
     const auto fill = [&](std::size_t owner, race::contexts& on) { s.acquire(owner, on); };
@@ -190,7 +188,7 @@ TEST_CASE("leases end on another thread while their contexts die")
     s.check();
 }
 
-TEST_CASE("a context_bound is destroyed on another thread while its context dies")
+TEST_CASE("a context_bound is destroyed on another thread while its context dies (rule 2)")
 {
     using bound = loopsafe::context_bound<socket_connection>;
     std::array<std::vector<bound>, race::owners> handles;
@@ -277,7 +275,7 @@ void die_while_another_thread_destroys(overlap& at, Make make)
 
 } // namespace
 
-TEST_CASE("a dying context waits for the thread that destroys a connection of its own")
+TEST_CASE("a dying context waits for the thread that destroys a connection of its own (rule 2)")
 {
     using lingering_pool =
         loopsafe::connection_pool<lingering_connector, loopsafe::per_context_pool>;
@@ -321,7 +319,7 @@ TEST_CASE("a dying context waits for the thread that destroys a connection of it
     }
 }
 
-TEST_CASE("a dying context waits for the thread that destroys a context_bound of its own")
+TEST_CASE("a dying context waits for the thread that destroys a context_bound of its own (rule 2)")
 {
     overlap at;
     loopsafe::context_bound<lingering> bound;
@@ -363,7 +361,8 @@ void die_doing(loopsafe::testing::mortal_context& context,
 
 } // namespace
 
-TEST_CASE("a context first asked for by a dying frame is dead afterwards, also at a reused address")
+TEST_CASE("a context first asked for by a dying frame is dead afterwards, also at a reused address "
+          "(rule 2)")
 {
     loopsafe::testing::mortal_context context;
     loopsafe::context_ref first;
@@ -377,7 +376,8 @@ TEST_CASE("a context first asked for by a dying frame is dead afterwards, also a
     CHECK(first.id() != loopsafe::context_of(*context).id());
 }
 
-TEST_CASE("a pool first asked by a dying frame serves the next context at the same address")
+TEST_CASE(
+    "a pool first asked by a dying frame serves the next context at the same address (rule 2)")
 {
     loopsafe::testing::mortal_context context;
     std::atomic<int> open{0};
@@ -396,7 +396,7 @@ TEST_CASE("a pool first asked by a dying frame serves the next context at the sa
     CHECK(mine.home().is(*context));
 }
 
-TEST_CASE("a context_bound made by a dying frame holds nothing afterwards")
+TEST_CASE("a context_bound made by a dying frame holds nothing afterwards (rule 2)")
 {
     loopsafe::testing::mortal_context context;
     loopsafe::context_bound<asio::steady_timer> bound;
@@ -408,7 +408,8 @@ TEST_CASE("a context_bound made by a dying frame holds nothing afterwards")
     CHECK_THROWS_AS(bound.get(context->get_executor()), loopsafe::context_error);
 }
 
-TEST_CASE("a service that Asio makes and drops, when two threads meet a context, does not end it")
+TEST_CASE("a service that Asio makes and drops, when two threads meet a context, does not end it "
+          "(rule 2)")
 {
     asio::io_context context;
     const auto home = loopsafe::context_of(context);
@@ -424,7 +425,7 @@ TEST_CASE("a service that Asio makes and drops, when two threads meet a context,
     CHECK(loopsafe::testing::run_on(context, connections.acquire()).home() == home);
 }
 
-TEST_CASE("two threads that meet a context at the same time find it alive")
+TEST_CASE("two threads that meet a context at the same time find it alive (rule 2)")
 {
     std::optional<asio::io_context> context;
     std::barrier gate(2);

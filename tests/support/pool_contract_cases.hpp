@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // Included once in a program, after `LOOPSAFE_TESTS_POOLS` was defined: a list of
-// `unit::contract`s.
-#ifndef LOOPSAFE_TESTS_UNIT_POOL_CONTRACT_CASES_HPP
-#define LOOPSAFE_TESTS_UNIT_POOL_CONTRACT_CASES_HPP
+// `support::contract`s.
+#ifndef LOOPSAFE_TESTS_SUPPORT_POOL_CONTRACT_CASES_HPP
+#define LOOPSAFE_TESTS_SUPPORT_POOL_CONTRACT_CASES_HPP
 
-#include <unit/pool_contract.hpp>
+#include <support/pool_contract.hpp>
 
 namespace {
 
-using namespace unit;
+using namespace support;
 using loopsafe::context_error;
 using loopsafe::context_of;
 

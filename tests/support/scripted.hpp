@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_UNIT_SCRIPTED_HPP
-#define LOOPSAFE_TESTS_UNIT_SCRIPTED_HPP
+#ifndef LOOPSAFE_TESTS_SUPPORT_SCRIPTED_HPP
+#define LOOPSAFE_TESTS_SUPPORT_SCRIPTED_HPP
 
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/testing/manual_clock.hpp>
@@ -13,9 +13,10 @@
 
 #include <memory>
 #include <mutex>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
+#include <support/texts.hpp>
 
-namespace unit {
+namespace support {
 
 using loopsafe::close_reason;
 using loopsafe::errc;
@@ -157,6 +158,6 @@ int number(const Lease& lease)
     return lease->number();
 }
 
-} // namespace unit
+} // namespace support
 
 #endif

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // Rows 1, 2, 4, 12 and 24: used from another context, after the home, at its address, without one.
 
 #include <future>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 
 template <class Pool>
 error_code async_acquire(Pool& pool, asio::io_context& context)
@@ -28,7 +30,7 @@ error_code answer_to_nobody(Begin begin)
     return future.get();
 }
 
-TEST_CASE("row 1: a pool refuses another living context and still serves its home")
+TEST_CASE("a pool refuses another living context and still serves its home (row 1)")
 {
     two_contexts contexts;
     const auto script = std::make_shared<connect_script>();
@@ -53,7 +55,7 @@ TEST_CASE("row 1: a pool refuses another living context and still serves its hom
     CHECK(script->open() == 1);
 }
 
-TEST_CASE("row 1: a tcp_stream refuses another living context before it sends a byte")
+TEST_CASE("a tcp_stream refuses another living context before it sends a byte (row 1)")
 {
     tcp_peer server;
     two_contexts contexts;
@@ -83,7 +85,7 @@ TEST_CASE("row 1: a tcp_stream refuses another living context before it sends a 
     CHECK(pool.stats().reused == 1);
 }
 
-TEST_CASE("row 1: a context_bound value is refused to another living context")
+TEST_CASE("a context_bound value is refused to another living context (row 1)")
 {
     two_contexts contexts;
     const context_bound<asio::steady_timer> timer(contexts.a, contexts.a);
@@ -91,7 +93,7 @@ TEST_CASE("row 1: a context_bound value is refused to another living context")
     CHECK(failure([&] { timer.get(contexts.a.get_executor()); }) == error_code());
 }
 
-TEST_CASE("row 2: what is used after its home has died says so")
+TEST_CASE("what is used after its home has died says so (row 2)")
 {
     tcp_peer server;
     std::optional<asio::io_context> home(std::in_place, 1);
@@ -122,7 +124,7 @@ TEST_CASE("row 2: what is used after its home has died says so")
     pool.close();
 }
 
-TEST_CASE("row 4: a new context at the address of a dead one is another context")
+TEST_CASE("a new context at the address of a dead one is another context (row 4)")
 {
     mortal_context context;
     const auto* const address = &*context;
@@ -193,7 +195,7 @@ private:
     std::unique_ptr<late_asker> late_;
 };
 
-TEST_CASE("row 4: a tag that a dying context was first asked for is dead at the next one")
+TEST_CASE("a tag that a dying context was first asked for is dead at the next one (row 4)")
 {
     mortal_context context;
     loopsafe::context_ref from_frame;
@@ -252,7 +254,7 @@ void suspend_on_another_context(bool home_dies_first)
     (home_dies_first ? other : home).reset();
 }
 
-TEST_CASE("row 12: a coroutine is refused before it waits on what belongs to another context")
+TEST_CASE("a coroutine is refused before it waits on what belongs to another context (row 12)")
 {
     suspend_on_another_context(true);
     suspend_on_another_context(false);
@@ -268,7 +270,7 @@ struct bare_executor {
     bool operator==(const bare_executor&) const noexcept = default;
 };
 
-TEST_CASE("row 24: an empty executor and one without a context are refused by name")
+TEST_CASE("an empty executor and one without a context are refused by name (row 24)")
 {
     const asio::any_io_executor empty;
     const asio::any_io_executor system{asio::system_executor()};

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <lifetimes/processes.hpp>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 #include <semaphore>
 #include <sys/wait.h>
 #include <thread>
@@ -24,7 +24,7 @@
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 using namespace std::chrono_literals;
 using loopsafe::clock_reading;
 using loopsafe::never;
@@ -110,7 +110,7 @@ struct parent {
     told result;
 };
 
-TEST_CASE("row 7: a forked child makes connections of its own and leaves its parent's alone")
+TEST_CASE("a forked child makes connections of its own and leaves its parent's alone (row 7)")
 {
     parent p;
     p.context->notify_fork(asio::execution_context::fork_prepare);
@@ -136,7 +136,8 @@ TEST_CASE("row 7: a forked child makes connections of its own and leaves its par
     p.check();
 }
 
-TEST_CASE("row 7: a forked child may destroy what it inherited in any order and uses a new context")
+TEST_CASE(
+    "a forked child may destroy what it inherited in any order and uses a new context (row 7)")
 {
     for (const bool context_first : {true, false}) {
         parent p;
@@ -161,7 +162,7 @@ TEST_CASE("row 7: a forked child may destroy what it inherited in any order and 
     }
 }
 
-TEST_CASE("row 7: a forked child has none of the worker threads, and starts its own")
+TEST_CASE("a forked child has none of the worker threads, and starts its own (row 7)")
 {
     loopsafe::worker_threads workers({.max_threads = 1});
     const auto call = [&](asio::io_context& context) {
@@ -216,7 +217,7 @@ TEST_CASE("row 7: a forked child has none of the worker threads, and starts its 
     CHECK(served == 2);
 }
 
-TEST_CASE("row 7: a function that forks where the call is made leaves the figures of both right")
+TEST_CASE("a function that forks where the call is made leaves the figures of both right (row 7)")
 {
     loopsafe::worker_threads none({.max_threads = 0});
     asio::io_context context(1);
@@ -250,7 +251,7 @@ loopsafe::pool_stats thawed_after(const clock_reading& frozen,
     return pool.stats();
 }
 
-TEST_CASE("row 8: each of three clocks alone can tell how long a machine was frozen")
+TEST_CASE("each of three clocks alone can tell how long a machine was frozen (row 8)")
 {
     // The wall clock is the one that is always looked at: it goes on a second, or is set back.
     const std::array<clock_reading, 5> freezes{
@@ -277,7 +278,7 @@ TEST_CASE("row 8: each of three clocks alone can tell how long a machine was fro
     }
 }
 
-TEST_CASE("row 8: a connection whose peer left during a freeze is not used after the thaw")
+TEST_CASE("a connection whose peer left during a freeze is not used after the thaw (row 8)")
 {
     tcp_peer server;
     const cue idle;
@@ -307,7 +308,7 @@ TEST_CASE("row 8: a connection whose peer left during a freeze is not used after
     CHECK(read(next, 3) == "new");
 }
 
-TEST_CASE("row 8: a connection that outlived a freeze passes its probe and is used again")
+TEST_CASE("a connection that outlived a freeze passes its probe and is used again (row 8)")
 {
     const auto script = std::make_shared<connect_script>();
     asio::io_context context(1);
@@ -405,7 +406,7 @@ int exit_with_statics(bool context_ends_first, bool system_context_ends_first)
     std::exit(0);
 }
 
-TEST_CASE("row 20: statics of every kind are destroyed at exit in every order")
+TEST_CASE("statics of every kind are destroyed at exit in every order (row 20)")
 {
     for (const bool context_ends_first : {true, false}) {
         for (const bool system_context_ends_first : {true, false}) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/tcp.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
@@ -202,9 +203,7 @@ asio::awaitable<void> suspend(std::shared_ptr<void>& handler)
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 5");
-
-TEST_CASE("a connection whose exchange was completed serves the next")
+TEST_CASE("a connection whose exchange was completed serves the next (rule 5)")
 {
     scene s;
     CHECK(s.next() == "h1b1");
@@ -212,7 +211,7 @@ TEST_CASE("a connection whose exchange was completed serves the next")
     CHECK(s.remote.accepted() == 1);
 }
 
-TEST_CASE("an exception in mid-exchange closes the connection")
+TEST_CASE("an exception in mid-exchange closes the connection (rule 5)")
 {
     scene s;
     const auto client = [&]() -> asio::awaitable<void> {
@@ -225,7 +224,8 @@ TEST_CASE("an exception in mid-exchange closes the connection")
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("an exception in mid-exchange closes the connection of a lease that was handed on")
+TEST_CASE(
+    "an exception in mid-exchange closes the connection of a lease that was handed on (rule 5)")
 {
     scene s;
     const auto client = [&]() -> asio::awaitable<void> {
@@ -236,7 +236,7 @@ TEST_CASE("an exception in mid-exchange closes the connection of a lease that wa
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("an exception that leaves a completion handler closes the connection it holds")
+TEST_CASE("an exception that leaves a completion handler closes the connection it holds (rule 5)")
 {
     scene s;
     scene::lease lease;
@@ -253,7 +253,7 @@ TEST_CASE("an exception that leaves a completion handler closes the connection i
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("an exception that is caught within the exchange does not cost the connection")
+TEST_CASE("an exception that is caught within the exchange does not cost the connection (rule 5)")
 {
     scene s;
     const auto client = [&]() -> asio::awaitable<void> {
@@ -269,7 +269,7 @@ TEST_CASE("an exception that is caught within the exchange does not cost the con
     CHECK(s.next() == "h1b1");
 }
 
-TEST_CASE("a cancellation in mid-exchange closes the connection")
+TEST_CASE("a cancellation in mid-exchange closes the connection (rule 5)")
 {
     scene s;
     asio::cancellation_signal signal;
@@ -289,7 +289,8 @@ TEST_CASE("a cancellation in mid-exchange closes the connection")
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("an operation that failed closes the connection, although its error was dealt with")
+TEST_CASE(
+    "an operation that failed closes the connection, although its error was dealt with (rule 5)")
 {
     scene s;
     error_code failure;
@@ -322,7 +323,7 @@ TEST_CASE("an operation that failed closes the connection, although its error wa
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("a lease that ends while an operation is pending closes the connection")
+TEST_CASE("a lease that ends while an operation is pending closes the connection (rule 5)")
 {
     scene s;
     error_code failure;
@@ -340,8 +341,8 @@ TEST_CASE("a lease that ends while an operation is pending closes the connection
     CHECK(reply == "    ");
 }
 
-TEST_CASE(
-    "a lease that ends between two messages of one reply is closed by a connector that counts")
+TEST_CASE("a lease that ends between two messages of one reply is closed by a connector that "
+          "counts (rule 5)")
 {
     counting_scene s;
     const auto client = [&]() -> asio::awaitable<void> {
@@ -355,7 +356,7 @@ TEST_CASE(
     CHECK(s.next() == "h2b2");
 }
 
-TEST_CASE("a frame destroyed in mid-exchange closes the connection")
+TEST_CASE("a frame destroyed in mid-exchange closes the connection (rule 5)")
 {
     counting_scene s;
     std::shared_ptr<void> handler;
@@ -405,7 +406,8 @@ struct callback {
 
 } // namespace
 
-TEST_CASE("a callback destroyed with its context in mid-exchange leaves its connection to nobody")
+TEST_CASE("a callback destroyed with its context in mid-exchange leaves its connection to nobody "
+          "(rule 5)")
 {
     scene s;
     bool got_one = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_UNIT_POOL_CONTRACT_HPP
-#define LOOPSAFE_TESTS_UNIT_POOL_CONTRACT_HPP
+#ifndef LOOPSAFE_TESTS_SUPPORT_POOL_CONTRACT_HPP
+#define LOOPSAFE_TESTS_SUPPORT_POOL_CONTRACT_HPP
 
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/offloaded_connection_pool.hpp>
@@ -10,11 +10,11 @@
 
 #include <concepts>
 #include <optional>
-#include <unit/scripted.hpp>
+#include <support/scripted.hpp>
 
 /// What every pool promises, whatever its policies and its connector. The cases stand in
 /// pool_contract_cases.hpp.
-namespace unit {
+namespace support {
 
 /// A pool and what surrounds it. World: `connector()`; `refuse_once()` and `refused_once()` around
 /// a connect that fails; `require_closed(n)`: so many connections were closed; `use(connection)`.
@@ -65,6 +65,6 @@ struct contract {
     std::optional<pool_type> pool;
 };
 
-} // namespace unit
+} // namespace support
 
 #endif

@@ -5,12 +5,12 @@
 #include <loopsafe/tls.hpp>
 
 #include <lifetimes/processes.hpp>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 #include <support/tls_peer.hpp>
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 using namespace std::chrono_literals;
 using loopsafe::carry_over_pool;
 using loopsafe::clock_reading;
@@ -44,7 +44,7 @@ asio::awaitable<std::string> say(Stream& stream, std::string text)
     co_return text;
 }
 
-TEST_CASE("row 7: a forked child says nothing on its parent's parked connections")
+TEST_CASE("a forked child says nothing on its parent's parked connections (row 7)")
 {
     tls_peer server;
     server.serve();
@@ -72,7 +72,7 @@ TEST_CASE("row 7: a forked child says nothing on its parent's parked connections
     CHECK(pool.stats().adopted == 1);
 }
 
-TEST_CASE("row 7: a forked child that never asks drops what was parked without a word")
+TEST_CASE("a forked child that never asks drops what was parked without a word (row 7)")
 {
     void (carried_tls::*drop)() noexcept = nullptr;
     SUBCASE("close")
@@ -104,7 +104,7 @@ TEST_CASE("row 7: a forked child that never asks drops what was parked without a
     CHECK(pool->stats().connects == 1);
 }
 
-TEST_CASE("row 7: a context of the parent that dies in a forked child carries nothing over")
+TEST_CASE("a context of the parent that dies in a forked child carries nothing over (row 7)")
 {
     tcp_peer server;
     std::optional<asio::io_context> context(std::in_place, 1);
@@ -124,12 +124,12 @@ TEST_CASE("row 7: a context of the parent that dies in a forked child carries no
     lease->async_read_some(asio::buffer(&byte, 1), result.handler());
     asio::write(peer, asio::buffer("!", 1)); // the reactor has kept its registration
     run_on(*context, say(*lease, ""));
-    unit::run_until(*context, [&] { return result.times == 1; });
+    support::run_until(*context, [&] { return result.times == 1; });
     CHECK(byte == '!');
     CHECK(pool.stats().connects == 1);
 }
 
-TEST_CASE("row 7: a forked child that closes an adopted connection leaves its parent the events")
+TEST_CASE("a forked child that closes an adopted connection leaves its parent the events (row 7)")
 {
     tcp_peer server;
     std::optional<carried_tcp> pool(loopsafe::tcp_connector(server.endpoint()));
@@ -150,12 +150,12 @@ TEST_CASE("row 7: a forked child that closes an adopted connection leaves its pa
     });
     REQUIRE(forked.wait() == 0);
     asio::write(peer, asio::buffer("!", 1));
-    unit::run_until(*context, [&] { return result.times == 1; });
+    support::run_until(*context, [&] { return result.times == 1; });
     CHECK(result.code == error_code());
     CHECK(byte == '!');
 }
 
-TEST_CASE("row 8: each of three clocks alone can tell how long a connection was parked")
+TEST_CASE("each of three clocks alone can tell how long a connection was parked (row 8)")
 {
     using pool_type = loopsafe::connection_pool<
         scripted_connector, loopsafe::basic_carry_over_pool<loopsafe::pool_mutex, manual_clock>>;
@@ -173,7 +173,7 @@ TEST_CASE("row 8: each of three clocks alone can tell how long a connection was 
     }
 }
 
-TEST_CASE("row 8: a parked connection whose peer left during a freeze is not used after the thaw")
+TEST_CASE("a parked connection whose peer left during a freeze is not used after the thaw (row 8)")
 {
     tcp_peer server;
     const cue parked;
@@ -203,7 +203,7 @@ TEST_CASE("row 8: a parked connection whose peer left during a freeze is not use
     CHECK(read(next, 3) == "new");
 }
 
-TEST_CASE("row 8: a parked connection that outlived a freeze is adopted")
+TEST_CASE("a parked connection that outlived a freeze is adopted (row 8)")
 {
     tcp_peer server;
     const cue parked;
@@ -229,7 +229,7 @@ TEST_CASE("row 8: a parked connection that outlived a freeze is adopted")
     CHECK(read(peer, 4) == "same");
 }
 
-TEST_CASE("row 9: after drop_parked the copies of a process share no connection")
+TEST_CASE("after drop_parked the copies of a process share no connection (row 9)")
 {
     tcp_peer server;
     carried_tcp pool{loopsafe::tcp_connector(server.endpoint())};
@@ -237,7 +237,7 @@ TEST_CASE("row 9: after drop_parked the copies of a process share no connection"
     auto before = server.accept();
     pool.drop_parked();
     CHECK(pool.stats().closed(close_reason::parked_dropped) == 1);
-    CHECK(unit::read_to_end(before).empty());
+    CHECK(support::read_to_end(before).empty());
     for (const std::string name : {"first", "second"}) {
         // As a snapshot that is restored, and unlike fork(), this tells nobody.
         const auto copy = ::_Fork();
@@ -251,11 +251,11 @@ TEST_CASE("row 9: after drop_parked the copies of a process share no connection"
         REQUIRE(::waitpid(copy, &status, 0) == copy);
         CHECK(status == 0);
         auto own = server.accept();
-        CHECK(unit::read_to_end(own) == name);
+        CHECK(support::read_to_end(own) == name);
     }
 }
 
-TEST_CASE("row 11: a connection that something waits for is not carried over")
+TEST_CASE("a connection that something waits for is not carried over (row 11)")
 {
     tcp_peer server;
     carried_tcp pool{loopsafe::tcp_connector(server.endpoint())};
@@ -294,10 +294,10 @@ TEST_CASE("row 11: a connection that something waits for is not carried over")
     CHECK(pool.stats().parked == 0);
     CHECK(pool.stats().closed() == 1);
     auto peer = server.accept();
-    CHECK(unit::read_to_end(peer).empty());
+    CHECK(support::read_to_end(peer).empty());
 }
 
-TEST_CASE("row 13: a lease that outlives its pool leaves nothing parked")
+TEST_CASE("a lease that outlives its pool leaves nothing parked (row 13)")
 {
     tcp_peer server;
     const auto descriptors = open_descriptors();
@@ -309,7 +309,7 @@ TEST_CASE("row 13: a lease that outlives its pool leaves nothing parked")
         idle.release();
         pool.reset();
         auto first = server.accept();
-        CHECK(unit::read_to_end(first).empty());
+        CHECK(support::read_to_end(first).empty());
         auto second = server.accept();
         SUBCASE("and ends before the context")
         {
@@ -324,7 +324,7 @@ TEST_CASE("row 13: a lease that outlives its pool leaves nothing parked")
     CHECK(open_descriptors() == descriptors);
 }
 
-TEST_CASE("row 14: a pool outlives its contexts, and its connection goes from one to the next")
+TEST_CASE("a pool outlives its contexts, and its connection goes from one to the next (row 14)")
 {
     tls_peer server;
     server.serve();
@@ -344,7 +344,7 @@ TEST_CASE("row 14: a pool outlives its contexts, and its connection goes from on
     server.await_ended(1);
 }
 
-TEST_CASE("row 21: a connection of another context that lies on a shelf is not carried over")
+TEST_CASE("a connection of another context that lies on a shelf is not carried over (row 21)")
 {
     tcp_peer server;
     carried_tcp pool{loopsafe::tcp_connector(server.endpoint())};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_RULE_1_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_RULE_1_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_HPP
 
 #include <loopsafe/connection_pool.hpp>
 
@@ -30,7 +30,7 @@
 //   static awaitable<void> serve(tcp::socket);   the peer's side of it
 //   static awaitable<void> operate(stream&);     never completes by itself
 //   static void touch(stream&);                  what a guard in a frame may do to it
-namespace rule_1 {
+namespace dying_context {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -53,8 +53,9 @@ using survivor_older = death<holder::survivor, services::older>;
 using survivor_younger = death<holder::survivor, services::younger>;
 
 #define LOOPSAFE_EVERY_DEATH                                                                       \
-    rule_1::guarded_older, rule_1::guarded_younger, rule_1::frame_older, rule_1::frame_younger,    \
-        rule_1::survivor_older, rule_1::survivor_younger
+    dying_context::guarded_older, dying_context::guarded_younger, dying_context::frame_older,      \
+        dying_context::frame_younger, dying_context::survivor_older,                               \
+        dying_context::survivor_younger
 
 // Counts itself, and keeps its stream on the heap, where a sanitizer sees a late touch.
 template <class Stream>
@@ -289,13 +290,13 @@ aftermath context_dies()
             .lease_says = Death::held_by == holder::survivor ? use(outside) : "nothing"};
 }
 
-} // namespace rule_1
+} // namespace dying_context
 
-TYPE_TO_STRING_AS("guarded frame/older services", rule_1::guarded_older);
-TYPE_TO_STRING_AS("guarded frame/younger services", rule_1::guarded_younger);
-TYPE_TO_STRING_AS("frame/older services", rule_1::frame_older);
-TYPE_TO_STRING_AS("frame/younger services", rule_1::frame_younger);
-TYPE_TO_STRING_AS("outliving lease/older services", rule_1::survivor_older);
-TYPE_TO_STRING_AS("outliving lease/younger services", rule_1::survivor_younger);
+TYPE_TO_STRING_AS("guarded frame/older services", dying_context::guarded_older);
+TYPE_TO_STRING_AS("guarded frame/younger services", dying_context::guarded_younger);
+TYPE_TO_STRING_AS("frame/older services", dying_context::frame_older);
+TYPE_TO_STRING_AS("frame/younger services", dying_context::frame_younger);
+TYPE_TO_STRING_AS("outliving lease/older services", dying_context::survivor_older);
+TYPE_TO_STRING_AS("outliving lease/younger services", dying_context::survivor_younger);
 
 #endif

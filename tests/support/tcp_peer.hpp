@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_UNIT_TCP_PEER_HPP
-#define LOOPSAFE_TESTS_UNIT_TCP_PEER_HPP
+#ifndef LOOPSAFE_TESTS_SUPPORT_TCP_PEER_HPP
+#define LOOPSAFE_TESTS_SUPPORT_TCP_PEER_HPP
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -8,11 +8,13 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include <doctest/doctest.h>
+
 #include <optional>
 #include <string>
-#include <unit/support.hpp>
+#include <support/run_until.hpp>
 
-namespace unit {
+namespace support {
 
 /// A listening socket of the loopback, and its ends of the connections, all blocking. The kernel
 /// completes a connect before anybody accepts it, so one thread is enough for both ends.
@@ -51,6 +53,6 @@ inline std::string read_to_end(asio::ip::tcp::socket& socket)
     return all;
 }
 
-} // namespace unit
+} // namespace support
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "rule_1_kinds.hpp"
-#include "rule_1_tls.hpp"
+// Not compiled for ThreadSanitizer: it has one thread.
+#include "dying_context_kinds.hpp"
+#include "dying_context_tls.hpp"
 
 #include <boost/asio/write.hpp>
 
@@ -8,7 +9,7 @@
 
 namespace {
 
-using namespace rule_1;
+using namespace dying_context;
 
 struct tls_reading : tls_over<tcp_socket> {
     static asio::awaitable<void> operate(stream& connected)
@@ -28,16 +29,14 @@ struct tls_writing : tls_over<tcp_socket> {
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 1");
-
-TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is read to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is read to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<tls_reading, Death>() == promised<Death>());
 }
 
-TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is written to its lease", Death,
-                   LOOPSAFE_EVERY_DEATH)
+TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is written to its lease (rule 1)",
+                   Death, LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<tls_writing, Death>() == promised<Death>());
 }

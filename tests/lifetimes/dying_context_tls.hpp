@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_RULE_1_TLS_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_RULE_1_TLS_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_TLS_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_TLS_HPP
 
-#include "rule_1.hpp"
+#include "dying_context.hpp"
 
 #include <boost/asio/ssl.hpp>
 
 #include <memory>
 #include <support/certificates.hpp>
 
-namespace rule_1 {
+namespace dying_context {
 
 namespace ssl = boost::asio::ssl;
 
@@ -56,6 +56,6 @@ struct tls_over {
     }
 };
 
-} // namespace rule_1
+} // namespace dying_context
 
 #endif

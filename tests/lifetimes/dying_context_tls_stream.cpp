@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "rule_1_kinds.hpp"
-#include "rule_1_tls.hpp"
+// Not compiled for ThreadSanitizer: it has one thread.
+#include "dying_context_kinds.hpp"
+#include "dying_context_tls.hpp"
 
 #include <loopsafe/tls.hpp>
 
@@ -10,7 +11,7 @@
 
 namespace {
 
-using namespace rule_1;
+using namespace dying_context;
 
 // Our own TLS stream, made by its connector.
 struct own_tls {
@@ -53,16 +54,14 @@ struct own_tls_writing : own_tls {
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 1");
-
-TEST_CASE_TEMPLATE("a dying context leaves a tls_stream that is read to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a tls_stream that is read to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<own_tls_reading, Death>() == promised<Death>());
 }
 
-TEST_CASE_TEMPLATE("a dying context leaves a tls_stream that is written to its lease", Death,
-                   LOOPSAFE_EVERY_DEATH)
+TEST_CASE_TEMPLATE("a dying context leaves a tls_stream that is written to its lease (rule 1)",
+                   Death, LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<own_tls_writing, Death>() == promised<Death>());
 }

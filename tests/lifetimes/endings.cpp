@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // Rows 3, 11, 13, 14, 15, 16 and 23: what ends before what, and what keeps nothing going.
 
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 using outcome = connect_script::outcome;
 
 // Counts how often a value of it was destroyed.
@@ -19,7 +21,7 @@ private:
     int& destroyed_;
 };
 
-TEST_CASE("row 3: connections end with their context and their handles may end at any time later")
+TEST_CASE("connections end with their context and their handles may end at any time later (row 3)")
 {
     for (const bool pool_ends_first : {true, false}) {
         tcp_peer server;
@@ -41,7 +43,7 @@ TEST_CASE("row 3: connections end with their context and their handles may end a
     }
 }
 
-TEST_CASE("row 3: a timer or socket or strand or work guard ends with its context not its handle")
+TEST_CASE("a timer or socket or strand or work guard ends with its context not its handle (row 3)")
 {
     const auto descriptors = open_descriptors();
     int destroyed = 0;
@@ -69,7 +71,7 @@ struct nest {
     context_bound<asio::steady_timer> timer;
 };
 
-TEST_CASE("row 3: a context_bound value may hold another")
+TEST_CASE("a context_bound value may hold another (row 3)")
 {
     std::optional<asio::io_context> context(std::in_place, 1);
     const context_bound<nest> outer(*context, context->get_executor());
@@ -78,7 +80,7 @@ TEST_CASE("row 3: a context_bound value may hold another")
     CHECK(!outer.home().alive());
 }
 
-TEST_CASE("row 11: a context that dies in the middle of everything takes every connection along")
+TEST_CASE("a context that dies in the middle of everything takes every connection along (row 11)")
 {
     const auto script = std::make_shared<connect_script>();
     shelves_pool pool{scripted_connector(script), {.max_size = 2, .probe_after = loopsafe::never}};
@@ -122,7 +124,7 @@ TEST_CASE("row 11: a context that dies in the middle of everything takes every c
     CHECK(pool.stats().leased == 2);
 }
 
-TEST_CASE("row 11: an operation that outlives its lease is told and touches nothing of it")
+TEST_CASE("an operation that outlives its lease is told and touches nothing of it (row 11)")
 {
     tcp_peer server;
     asio::io_context context(1);
@@ -146,7 +148,7 @@ TEST_CASE("row 11: an operation that outlives its lease is told and touches noth
     CHECK(other->is_clean());
 }
 
-TEST_CASE("row 13: a lease outlives its pool")
+TEST_CASE("a lease outlives its pool (row 13)")
 {
     for (const bool context_ends_first : {true, false}) {
         tcp_peer server;
@@ -179,7 +181,7 @@ TEST_CASE("row 13: a lease outlives its pool")
     }
 }
 
-TEST_CASE("row 14: a pool outlives its contexts and serves the next as its policy says")
+TEST_CASE("a pool outlives its contexts and serves the next as its policy says (row 14)")
 {
     const auto script = std::make_shared<connect_script>();
     std::optional<asio::io_context> context(std::in_place, 1);
@@ -205,7 +207,7 @@ TEST_CASE("row 14: a pool outlives its contexts and serves the next as its polic
     CHECK(fleeting.stats().connects == 2);
 }
 
-TEST_CASE("row 15: a context outlives its pools")
+TEST_CASE("a context outlives its pools (row 15)")
 {
     const auto script = std::make_shared<connect_script>();
     std::optional<asio::io_context> context(std::in_place, 1);
@@ -230,7 +232,7 @@ TEST_CASE("row 15: a context outlives its pools")
     longer.release();
 }
 
-TEST_CASE("row 16: once its leases are back a pool gives its context nothing to do")
+TEST_CASE("once its leases are back a pool gives its context nothing to do (row 16)")
 {
     const auto script = std::make_shared<connect_script>();
     asio::io_context context(1);
@@ -246,7 +248,7 @@ TEST_CASE("row 16: once its leases are back a pool gives its context nothing to 
     CHECK(script->resets == 2);
 }
 
-TEST_CASE("row 23: neither a pool nor what it keeps holds a context at work")
+TEST_CASE("neither a pool nor what it keeps holds a context at work (row 23)")
 {
     const auto script = std::make_shared<connect_script>();
     std::optional<asio::io_context> context(std::in_place, 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_RULE_1_BEAST_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_RULE_1_BEAST_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_BEAST_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_BEAST_HPP
 
-#include "rule_1_kinds.hpp"
+#include "dying_context_kinds.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -11,7 +11,7 @@
 
 #include <chrono>
 
-namespace rule_1 {
+namespace dying_context {
 
 namespace beast = boost::beast;
 
@@ -59,6 +59,6 @@ struct http_over_beast : beast_tcp_stream {
     }
 };
 
-} // namespace rule_1
+} // namespace dying_context
 
 #endif

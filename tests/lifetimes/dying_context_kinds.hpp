@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_RULE_1_KINDS_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_RULE_1_KINDS_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_KINDS_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_DYING_CONTEXT_KINDS_HPP
 
-#include "rule_1.hpp"
+#include "dying_context.hpp"
 
 #include <array>
 
-namespace rule_1 {
+namespace dying_context {
 
 // Waits for bytes that never come.
 template <class Stream>
@@ -39,6 +39,6 @@ struct tcp_socket {
     }
 };
 
-} // namespace rule_1
+} // namespace dying_context
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_OFFLOAD_SUPPORT_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_OFFLOAD_SUPPORT_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_OFFLOADING_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_OFFLOADING_HPP
 
 #include <loopsafe/thread_offload.hpp>
 
@@ -8,7 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <latch>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 #include <lifetimes/when_dying.hpp>
 #include <mutex>
 #include <semaphore>
@@ -22,7 +22,7 @@
 /// What the rows of offloaded calls share.
 namespace offloading {
 
-using namespace row;
+using namespace lifetimes;
 using asio::cancellation_type;
 using loopsafe::async_offload;
 using loopsafe::offload;
@@ -112,10 +112,7 @@ struct answer {
         return [this](const std::exception_ptr& error, int result) {
             ++times;
             value = result;
-            code = failure([&] {
-                if (error != nullptr)
-                    std::rethrow_exception(error);
-            });
+            code = support::code_of(error);
         };
     }
 };

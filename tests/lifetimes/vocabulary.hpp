@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_TESTS_LIFETIMES_ROW_SUPPORT_HPP
-#define LOOPSAFE_TESTS_LIFETIMES_ROW_SUPPORT_HPP
+#ifndef LOOPSAFE_TESTS_LIFETIMES_VOCABULARY_HPP
+#define LOOPSAFE_TESTS_LIFETIMES_VOCABULARY_HPP
 
 #include <loopsafe.hpp>
 #include <loopsafe/tcp.hpp>
@@ -12,17 +12,17 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
-#include <filesystem>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unit/support.hpp>
-#include <unit/tcp_peer.hpp>
+#include <support/descriptors.hpp>
+#include <support/run_until.hpp>
+#include <support/tcp_peer.hpp>
+#include <support/texts.hpp>
 #include <utility>
 
-/// The ways in which something that is bound to a loop goes wrong, row by row.
-namespace row {
+/// The words in which the tests of this folder are written.
+namespace lifetimes {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -37,9 +37,9 @@ using loopsafe::testing::mortal_context;
 using loopsafe::testing::run_on;
 using loopsafe::testing::scripted_connector;
 using loopsafe::testing::two_contexts;
-using unit::run_ready;
-using unit::tcp_peer;
-using unit::thrown_by;
+using support::run_ready;
+using support::tcp_peer;
+using support::thrown_by;
 
 using strict_pool = loopsafe::connection_pool<scripted_connector>;
 using shelves_pool = loopsafe::connection_pool<scripted_connector, loopsafe::per_context_pool>;
@@ -82,11 +82,6 @@ struct told {
     }
 };
 
-inline std::ptrdiff_t open_descriptors()
-{
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-}
-
 /// Runs `f` when it is destroyed.
 template <class F>
 class at_exit {
@@ -108,6 +103,6 @@ inline std::string read(tcp::socket& peer, std::size_t size)
     return text;
 }
 
-} // namespace row
+} // namespace lifetimes
 
 #endif

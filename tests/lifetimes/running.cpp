@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+//
 // Rows 5, 22, 25 and 26: contexts that stop, end themselves, lose an error or ignore cancellation.
 
 #include <array>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 #include <stdexcept>
 #include <tuple>
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 using asio::cancellation_type;
 using loopsafe::run;
 using loopsafe::runner;
@@ -40,7 +42,7 @@ std::string words(F f)
     return thrown_by<std::runtime_error>(std::move(f)).what();
 }
 
-TEST_CASE("row 5: a pool closes without its context being run")
+TEST_CASE("a pool closes without its context being run (row 5)")
 {
     const auto script = std::make_shared<connect_script>();
     asio::io_context context(1);
@@ -59,7 +61,7 @@ TEST_CASE("row 5: a pool closes without its context being run")
     CHECK(context.stopped());
 }
 
-TEST_CASE("row 5: a runner starts its context again for every call")
+TEST_CASE("a runner starts its context again for every call (row 5)")
 {
     runner loop;
     const auto script = std::make_shared<connect_script>();
@@ -75,7 +77,7 @@ TEST_CASE("row 5: a runner starts its context again for every call")
     CHECK(pool.stats().connects == 1);
 }
 
-TEST_CASE("row 22: a runner may be destroyed by what it runs")
+TEST_CASE("a runner may be destroyed by what it runs (row 22)")
 {
     auto loop = std::make_unique<runner>();
     const auto script = std::make_shared<connect_script>();
@@ -95,7 +97,7 @@ TEST_CASE("row 22: a runner may be destroyed by what it runs")
     CHECK(script->open() == 0);
 }
 
-TEST_CASE("row 22: run inside run is refused")
+TEST_CASE("run inside run is refused (row 22)")
 {
     runner outer;
     runner other;
@@ -114,7 +116,7 @@ TEST_CASE("row 22: run inside run is refused")
     CHECK(refused == 8);
 }
 
-TEST_CASE("row 25: what main throws comes before what its tasks throw")
+TEST_CASE("what main throws comes before what its tasks throw (row 25)")
 {
     const auto main = []() -> asio::awaitable<void> {
         const auto here = co_await asio::this_coro::executor;
@@ -125,7 +127,7 @@ TEST_CASE("row 25: what main throws comes before what its tasks throw")
     CHECK(words([&] { run(main); }) == "main");
 }
 
-TEST_CASE("row 25: the first error of a task is rethrown at the end")
+TEST_CASE("the first error of a task is rethrown at the end (row 25)")
 {
     bool cleaned_up = false;
     const auto main = [&]() -> asio::awaitable<int> {
@@ -149,7 +151,7 @@ TEST_CASE("row 25: the first error of a task is rethrown at the end")
     loop.close();
 }
 
-TEST_CASE("row 25: a straggler that ends by its cancellation is no error")
+TEST_CASE("a straggler that ends by its cancellation is no error (row 25)")
 {
     const auto main = []() -> asio::awaitable<void> {
         loopsafe::spawn(co_await asio::this_coro::executor, until_cancelled());
@@ -216,7 +218,7 @@ struct cancelled_acquire {
     told result;
 };
 
-TEST_CASE("row 26: async_acquire ends at every kind of cancellation wherever it is")
+TEST_CASE("async_acquire ends at every kind of cancellation wherever it is (row 26)")
 {
     for (const auto at : stages) {
         for (const auto type : cancellations) {
@@ -243,7 +245,7 @@ asio::awaitable<void> filtered(slow_pool& pool, Filter filter)
     co_await pool.acquire();
 }
 
-TEST_CASE("row 26: a coroutine acquire ends at what the coroutine lets through and at no more")
+TEST_CASE("a coroutine acquire ends at what the coroutine lets through and at no more (row 26)")
 {
     for (const auto at : stages) {
         for (const auto type : cancellations) {

@@ -4,13 +4,13 @@
 #include <atomic>
 #include <exception>
 #include <latch>
-#include <lifetimes/row_support.hpp>
+#include <lifetimes/vocabulary.hpp>
 #include <lifetimes/when_dying.hpp>
 #include <thread>
 
 namespace {
 
-using namespace row;
+using namespace lifetimes;
 
 template <class Pool>
 asio::awaitable<void> borrow_often(Pool& pool, int times)
@@ -42,7 +42,7 @@ void run_by_two(asio::io_context& context, Pool& pool)
     second.join();
 }
 
-TEST_CASE("row 6: a pool serves a context that two threads run")
+TEST_CASE("a pool serves a context that two threads run (row 6)")
 {
     const auto script = std::make_shared<connect_script>();
     asio::io_context context(2);
@@ -60,7 +60,7 @@ TEST_CASE("row 6: a pool serves a context that two threads run")
     CHECK(strict.stats().leased + fleeting.stats().leased == 0);
 }
 
-TEST_CASE("row 6: a pool whose home is a thread_pool may be closed by main while it is used")
+TEST_CASE("a pool whose home is a thread_pool may be closed by main while it is used (row 6)")
 {
     const auto script = std::make_shared<connect_script>();
     asio::thread_pool threads(2);
@@ -79,7 +79,7 @@ TEST_CASE("row 6: a pool whose home is a thread_pool may be closed by main while
     CHECK(pool.stats().leased == 0);
 }
 
-TEST_CASE("row 6: contexts that run on their own threads share a pool without sharing connections")
+TEST_CASE("contexts that run on their own threads share a pool without sharing connections (row 6)")
 {
     const auto script = std::make_shared<connect_script>();
     shelves_pool shelves{scripted_connector(script), {.max_size = 1}};
@@ -102,7 +102,7 @@ TEST_CASE("row 6: contexts that run on their own threads share a pool without sh
     CHECK(script->open() == 0);
 }
 
-TEST_CASE("row 10: what comes back is not granted to a waiter whose context is dying")
+TEST_CASE("what comes back is not granted to a waiter whose context is dying (row 10)")
 {
     const auto script = std::make_shared<connect_script>();
     fleeting_pool pool{scripted_connector(script), {.max_size = 1}};
@@ -133,7 +133,7 @@ TEST_CASE("row 10: what comes back is not granted to a waiter whose context is d
     CHECK(served.code == error_code());
 }
 
-TEST_CASE("row 10: the completion of an acquire dies with its context and loses no connection")
+TEST_CASE("the completion of an acquire dies with its context and loses no connection (row 10)")
 {
     const auto script = std::make_shared<connect_script>();
     shelves_pool pool{scripted_connector(script), {.max_size = 1}};
@@ -153,7 +153,7 @@ TEST_CASE("row 10: the completion of an acquire dies with its context and loses 
     CHECK(pool.stats().connects == 2);
 }
 
-TEST_CASE("row 10: contexts die while other threads hand connections on")
+TEST_CASE("contexts die while other threads hand connections on (row 10)")
 {
     const auto script = std::make_shared<connect_script>();
     fleeting_pool pool{scripted_connector(script), {.max_size = 1}};
@@ -182,7 +182,7 @@ TEST_CASE("row 10: contexts die while other threads hand connections on")
     run_on(context, borrow(pool));
 }
 
-TEST_CASE("row 21: what is move assigned has the home of its source")
+TEST_CASE("what is move assigned has the home of its source (row 21)")
 {
     tcp_peer server;
     two_contexts contexts;
@@ -213,7 +213,7 @@ TEST_CASE("row 21: what is move assigned has the home of its source")
     CHECK(failure([&] { timer.get(contexts.a.get_executor()); }) == errc::wrong_context);
 }
 
-TEST_CASE("row 21: a lease that ends with the connection of another context does not give it back")
+TEST_CASE("a lease that ends with the connection of another context does not give it back (row 21)")
 {
     tcp_peer server;
     asio::io_context context(1);
@@ -254,12 +254,12 @@ void end_leases_off_their_context(bool thawed)
     CHECK(script->open() == 1);
 }
 
-TEST_CASE("row 21: a lease may end on a thread that does not run its context")
+TEST_CASE("a lease may end on a thread that does not run its context (row 21)")
 {
     end_leases_off_their_context(false);
 }
 
-TEST_CASE("row 21: a lease of before a thaw may end on a thread that does not run its context")
+TEST_CASE("a lease of before a thaw may end on a thread that does not run its context (row 21)")
 {
     end_leases_off_their_context(true);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "rule_1_kinds.hpp"
+// Not compiled for ThreadSanitizer: it has one thread.
+#include "dying_context_kinds.hpp"
 
 #include <unistd.h>
 
 namespace {
 
-using namespace rule_1;
+using namespace dying_context;
 
 struct timer {
     using stream = asio::steady_timer;
@@ -66,21 +67,19 @@ struct posix_descriptor : tcp_socket {
 
 } // namespace
 
-TEST_SUITE_BEGIN("rule 1");
-
-TEST_CASE_TEMPLATE("a dying context leaves a leased TCP socket to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a leased TCP socket to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<tcp_socket, Death>() == promised<Death>());
 }
 
-TEST_CASE_TEMPLATE("a dying context leaves a leased timer to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a leased timer to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<timer, Death>() == promised<Death>());
 }
 
-TEST_CASE_TEMPLATE("a dying context leaves a leased POSIX descriptor to its lease", Death,
+TEST_CASE_TEMPLATE("a dying context leaves a leased POSIX descriptor to its lease (rule 1)", Death,
                    LOOPSAFE_EVERY_DEATH)
 {
     CHECK(context_dies<posix_descriptor, Death>() == promised<Death>());
