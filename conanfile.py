@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 import re
+from io import StringIO
 
 from conan import ConanFile
 from conan.tools.build import check_min_cppstd
@@ -49,9 +50,14 @@ class LoopsafeConan(ConanFile):
         copy(self, self.http_source, f"{self.source_folder}/include", f"{self.package_folder}/include")
 
     def package_info(self):
-        # What the profile's platform_requires takes from the system is no package to depend on.
+        # What the profile's platform_requires takes from the system is no package to depend on: it is
+        # linked by name.
         def packages(*components):
             return [c for c in components if c.split("::")[0] in self.dependencies]
+
+        def from_system(component, package, *libraries):
+            if package not in self.dependencies:
+                component.system_libs.extend(libraries)
 
         self.cpp_info.set_property("cmake_file_name", "loopsafe")
         core = self.cpp_info.components["core"]
@@ -64,6 +70,7 @@ class LoopsafeConan(ConanFile):
             tls = self.cpp_info.components["tls"]
             tls.set_property("cmake_target_name", "loopsafe::tls")
             tls.requires = ["core", *packages("openssl::ssl")]
+            from_system(tls, "openssl", "ssl", "crypto")
             tls.bindirs = tls.libdirs = []
             http = self.cpp_info.components["http"]
             http.set_property("cmake_target_name", "loopsafe::http")
@@ -75,3 +82,8 @@ class LoopsafeConan(ConanFile):
             postgres.set_property("cmake_target_name", "loopsafe::postgres")
             postgres.requires = ["core", *packages("libpq::pq")]
             postgres.bindirs = postgres.libdirs = []
+            from_system(postgres, "libpq", "pq")
+            if "libpq" not in self.dependencies:
+                found = StringIO()
+                self.run("pg_config --includedir", stdout=found)
+                postgres.includedirs.append(found.getvalue().strip())

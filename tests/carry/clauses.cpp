@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <utility>
 
+namespace clauses_tests {
+
 // What stands between a connection and the next context, and an echo does not come by.
 
 namespace {
@@ -169,3 +171,5 @@ TEST_CASE("what is invalidated while another connection is looked at is not used
     CHECK(f.pool.stats().closed(close_reason::not_attached) == 1);
     CHECK(f.pool.stats().closed(close_reason::invalidated) == 2);
 }
+
+} // namespace clauses_tests

@@ -32,6 +32,8 @@
 #include <utility>
 #include <vector>
 
+namespace echo_tests {
+
 namespace {
 
 namespace asio = boost::asio;
@@ -460,3 +462,5 @@ TEST_CASE("an echo over TLS 1.2 survives any number of deaths without a wrong by
 {
     run_all<tls_world<TLS1_2_VERSION>>(1, 10);
 }
+
+} // namespace echo_tests

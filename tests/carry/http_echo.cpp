@@ -25,6 +25,8 @@
 #include <string>
 #include <utility>
 
+namespace http_echo_tests {
+
 namespace {
 
 namespace asio = boost::asio;
@@ -308,3 +310,5 @@ TEST_CASE("an echo over HTTPS survives any number of deaths without a wrong byte
     check_leaves_nothing(invocations(2, 10),
                          [](std::uint64_t many) { run_many(many, TLS1_3_VERSION); });
 }
+
+} // namespace http_echo_tests

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <http/stepped.hpp>
 
+namespace cancelled_tests {
+
 namespace {
 
 using namespace http_test;
@@ -163,3 +165,5 @@ TEST_CASE("http: a request whose coroutine goes on when it is cancelled is cance
 }
 
 } // namespace
+
+} // namespace cancelled_tests

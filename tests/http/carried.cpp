@@ -9,6 +9,8 @@
 
 #include <http/support.hpp>
 
+namespace carried_tests {
+
 namespace {
 
 using namespace http_test;
@@ -195,3 +197,5 @@ TEST_CASE("http carried: a hook that hears of what is dropped may ask its client
     client->close();
     CHECK(std::exchange(parked, 99) == 0);
 }
+
+} // namespace carried_tests

@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace client_tests {
+
 namespace {
 
 using namespace http_test;
@@ -730,3 +732,5 @@ TEST_CASE("http: options that make no sense are refused by name")
 }
 
 } // namespace
+
+} // namespace client_tests

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace closing_tests {
+
 namespace {
 
 using namespace http_test;
@@ -207,3 +209,5 @@ TEST_CASE("http: at exit OpenSSL ends after a client in static storage")
 }
 
 } // namespace
+
+} // namespace closing_tests

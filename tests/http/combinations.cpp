@@ -9,6 +9,8 @@
 
 #include <http/support.hpp>
 
+namespace combinations_tests {
+
 namespace http_test {
 namespace {
 
@@ -76,3 +78,5 @@ std::unique_ptr<any_client> make_client(combination what, asio::io_context& home
 }
 
 } // namespace http_test
+
+} // namespace combinations_tests

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+namespace decoder_tests {
+
 namespace {
 
 using namespace loopsafe::http;
@@ -372,3 +374,5 @@ TEST_CASE("a head has a size, however it comes")
 }
 
 } // namespace
+
+} // namespace decoder_tests

@@ -4,6 +4,8 @@
 
 #include <http/stepped.hpp>
 
+namespace dying_tests {
+
 namespace {
 
 using namespace http_test;
@@ -68,3 +70,5 @@ TEST_CASE("http: the context dies wherever a request waits, and the client says 
 }
 
 } // namespace
+
+} // namespace dying_tests

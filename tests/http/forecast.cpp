@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace forecast_tests {
+
 namespace {
 
 using loopsafe::http::detail::answer_forecast;
@@ -53,3 +55,5 @@ TEST_CASE("http: one that is early again after many that were late is expected f
 }
 
 } // namespace
+
+} // namespace forecast_tests

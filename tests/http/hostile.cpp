@@ -9,6 +9,8 @@
 #include <http/support.hpp>
 #include <sstream>
 
+namespace hostile_tests {
+
 namespace {
 
 using namespace http_test;
@@ -307,3 +309,5 @@ TEST_CASE("http hostile: a server that does not accept, or does not read")
         client->close();
     }
 }
+
+} // namespace hostile_tests

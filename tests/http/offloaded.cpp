@@ -6,6 +6,8 @@
 #include <http/stepped.hpp>
 #include <latch>
 
+namespace offloaded_tests {
+
 namespace {
 
 using namespace http_test;
@@ -113,3 +115,5 @@ TEST_CASE("http: the caller goes while its worker is in the middle, and nothing 
 }
 
 } // namespace
+
+} // namespace offloaded_tests

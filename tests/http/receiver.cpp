@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+namespace receiver_tests {
+
 namespace {
 
 using namespace loopsafe::http;
@@ -121,3 +123,5 @@ TEST_CASE("http: a body that is announced larger than the limit is not begun")
 }
 
 } // namespace
+
+} // namespace receiver_tests

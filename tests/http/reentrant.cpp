@@ -7,6 +7,8 @@
 #include <atomic>
 #include <http/stepped.hpp>
 
+namespace reentrant_tests {
+
 namespace {
 
 using namespace http_test;
@@ -188,3 +190,5 @@ TEST_CASE("http: whatever ends a request, the hook is told once that it has let 
 }
 
 } // namespace
+
+} // namespace reentrant_tests

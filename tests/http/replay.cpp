@@ -6,6 +6,8 @@
 #include <http/support.hpp>
 #include <sstream>
 
+namespace replay_tests {
+
 namespace {
 
 using namespace http_test;
@@ -332,3 +334,5 @@ TEST_CASE("http replay: the connections that are as old are closed with the one 
     CHECK(l.client->stats().idle == 1);
     CHECK(l.peer.connections() == 4);
 }
+
+} // namespace replay_tests

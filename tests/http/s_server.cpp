@@ -9,6 +9,8 @@
 #include <http/support.hpp>
 #include <support/s_server.hpp>
 
+namespace s_server_tests {
+
 namespace {
 
 using namespace http_test;
@@ -197,3 +199,5 @@ TEST_CASE("http: openssl s_server is killed: what has a length is whole, what en
 }
 
 } // namespace
+
+} // namespace s_server_tests

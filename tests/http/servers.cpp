@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+namespace servers_tests {
+
 namespace {
 
 using namespace http_test;
@@ -332,3 +334,5 @@ SERVER_TESTS("apache")
 SERVER_TESTS("haproxy")
 SERVER_TESTS("node")
 SERVER_TESTS("python")
+
+} // namespace servers_tests

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+namespace text_tests {
+
 namespace {
 
 using namespace support;
@@ -277,3 +279,5 @@ TEST_CASE("an error says how far the request had come")
 }
 
 } // namespace
+
+} // namespace text_tests

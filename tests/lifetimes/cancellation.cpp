@@ -23,6 +23,8 @@
 #include <support/texts.hpp>
 #include <vector>
 
+namespace cancellation_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -520,3 +522,5 @@ TEST_CASE_TEMPLATE("cancelling a TCP connect loses no descriptor and no place", 
                                                    }});
     MESSAGE("moments: ", moments);
 }
+
+} // namespace cancellation_tests

@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+namespace dying_context_asio_tests {
+
 namespace {
 
 using namespace dying_context;
@@ -84,3 +86,5 @@ TEST_CASE_TEMPLATE("a dying context leaves a leased POSIX descriptor to its leas
 {
     CHECK(context_dies<posix_descriptor, Death>() == promised<Death>());
 }
+
+} // namespace dying_context_asio_tests

@@ -7,6 +7,8 @@
 
 #include <vector>
 
+namespace dying_context_ssl_tests {
+
 namespace {
 
 using namespace dying_context;
@@ -40,3 +42,5 @@ TEST_CASE_TEMPLATE("a dying context leaves a TLS stream that is written to its l
 {
     CHECK(context_dies<tls_writing, Death>() == promised<Death>());
 }
+
+} // namespace dying_context_ssl_tests

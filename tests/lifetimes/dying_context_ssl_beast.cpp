@@ -3,6 +3,8 @@
 #include "dying_context_beast.hpp"
 #include "dying_context_tls.hpp"
 
+namespace dying_context_ssl_beast_tests {
+
 namespace {
 
 using namespace dying_context;
@@ -32,3 +34,5 @@ TEST_CASE_TEMPLATE("a dying context leaves a leased TLS stream over Beast to its
 {
     CHECK(context_dies<tls_over_beast, Death>() == promised<Death>());
 }
+
+} // namespace dying_context_ssl_beast_tests

@@ -9,6 +9,8 @@
 
 #include <vector>
 
+namespace dying_context_tls_stream_tests {
+
 namespace {
 
 using namespace dying_context;
@@ -65,3 +67,5 @@ TEST_CASE_TEMPLATE("a dying context leaves a tls_stream that is written to its l
 {
     CHECK(context_dies<own_tls_writing, Death>() == promised<Death>());
 }
+
+} // namespace dying_context_tls_stream_tests

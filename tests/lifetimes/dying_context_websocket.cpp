@@ -6,6 +6,8 @@
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
+namespace dying_context_websocket_tests {
+
 namespace {
 
 using namespace dying_context;
@@ -45,3 +47,5 @@ TEST_CASE_TEMPLATE("a dying context leaves a leased websocket to its lease (rule
 {
     CHECK(context_dies<web_socket, Death>() == promised<Death>());
 }
+
+} // namespace dying_context_websocket_tests

@@ -5,6 +5,8 @@
 
 #include <lifetimes/vocabulary.hpp>
 
+namespace endings_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -273,3 +275,5 @@ TEST_CASE("neither a pool nor what it keeps holds a context at work (row 23)")
 }
 
 } // namespace
+
+} // namespace endings_tests

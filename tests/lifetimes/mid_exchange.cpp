@@ -21,6 +21,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace mid_exchange_tests {
+
 namespace {
 
 namespace asio = boost::asio;
@@ -428,3 +430,5 @@ TEST_CASE("a callback destroyed with its context in mid-exchange leaves its conn
     s.context.reborn();
     CHECK(s.next() == "h2b2");
 }
+
+} // namespace mid_exchange_tests

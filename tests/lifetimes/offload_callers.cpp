@@ -2,6 +2,8 @@
 // Row 17: an offloaded call outlives its caller.
 #include "offloading.hpp"
 
+namespace offload_callers_tests {
+
 namespace {
 
 using namespace offloading;
@@ -236,3 +238,5 @@ TEST_CASE("what is lent belongs to the caller, who waits (row 17)")
 }
 
 } // namespace
+
+} // namespace offload_callers_tests

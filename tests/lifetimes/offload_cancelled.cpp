@@ -2,6 +2,8 @@
 // Row 19: an offloaded call is cancelled.
 #include "offloading.hpp"
 
+namespace offload_cancelled_tests {
+
 namespace {
 
 using namespace offloading;
@@ -468,3 +470,5 @@ TEST_CASE("several threads may wait for the end of the functions that were aband
 }
 
 } // namespace
+
+} // namespace offload_cancelled_tests

@@ -2,6 +2,8 @@
 // Row 18: an offloaded call outlives its context.
 #include "offloading.hpp"
 
+namespace offload_contexts_tests {
+
 namespace {
 
 using namespace offloading;
@@ -538,3 +540,5 @@ TEST_CASE("a dying caller whose function makes calls of its own when asked to st
 }
 
 } // namespace
+
+} // namespace offload_contexts_tests

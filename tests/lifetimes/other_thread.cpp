@@ -27,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+namespace other_thread_tests {
+
 // A context is run and destroyed by one thread, while another one touches objects that live on it
 // through the pool, a lease or a context_bound.
 
@@ -448,3 +450,5 @@ TEST_CASE("two threads that meet a context at the same time find it alive (rule 
     CHECK(alive[0] == race::rounds);
     CHECK(alive[1] == race::rounds);
 }
+
+} // namespace other_thread_tests

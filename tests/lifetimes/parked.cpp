@@ -8,6 +8,8 @@
 #include <lifetimes/vocabulary.hpp>
 #include <support/tls_peer.hpp>
 
+namespace parked_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -362,3 +364,5 @@ TEST_CASE("a connection of another context that lies on a shelf is not carried o
 }
 
 } // namespace
+
+} // namespace parked_tests

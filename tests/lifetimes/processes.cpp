@@ -14,6 +14,8 @@
 #include <thread>
 #include <unistd.h>
 
+namespace processes_tests {
+
 #if defined(__SANITIZE_THREAD__)
 #define LOOPSAFE_TESTS_THREAD_SANITIZER
 #elif defined(__has_feature)
@@ -426,3 +428,5 @@ TEST_CASE("statics of every kind are destroyed at exit in every order (row 20)")
 }
 
 } // namespace
+
+} // namespace processes_tests

@@ -6,6 +6,8 @@
 #include <future>
 #include <lifetimes/vocabulary.hpp>
 
+namespace refusals_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -305,3 +307,5 @@ TEST_CASE("an empty executor and one without a context are refused by name (row 
 }
 
 } // namespace
+
+} // namespace refusals_tests

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <tuple>
 
+namespace running_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -284,3 +286,5 @@ TEST_CASE("a coroutine acquire ends at what the coroutine lets through and at no
 }
 
 } // namespace
+
+} // namespace running_tests

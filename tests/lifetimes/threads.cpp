@@ -8,6 +8,8 @@
 #include <lifetimes/when_dying.hpp>
 #include <thread>
 
+namespace threads_tests {
+
 namespace {
 
 using namespace lifetimes;
@@ -265,3 +267,5 @@ TEST_CASE("a lease of before a thaw may end on a thread that does not run its co
 }
 
 } // namespace
+
+} // namespace threads_tests

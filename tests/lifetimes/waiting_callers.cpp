@@ -27,6 +27,8 @@
 #include <thread>
 #include <vector>
 
+namespace waiting_callers_tests {
+
 // Contexts die while coroutines of theirs wait in the queue of a pool, or have been granted a
 // connection and do not know it yet, and other threads go on using the pool.
 
@@ -411,3 +413,5 @@ TEST_CASE("an acquirer whose context dies leaves the queue to those behind it (r
     t.lease.release();
     t.check_that_the_second_had_it();
 }
+
+} // namespace waiting_callers_tests

@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+namespace carried_tests {
+
 namespace {
 
 constexpr int invocations = 1000;
@@ -221,3 +223,5 @@ TEST_CASE("carried: a parked session is closed when it is dropped, whoever still
 }
 
 } // namespace
+
+} // namespace carried_tests

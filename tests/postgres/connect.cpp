@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+namespace connect_tests {
+
 namespace {
 
 bool is_errno(const pg::error& e, int number)
@@ -251,3 +253,5 @@ TEST_CASE("a UNIX socket needs no look-up and no address")
 }
 
 TEST_SUITE_END();
+
+} // namespace connect_tests

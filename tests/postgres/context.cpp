@@ -4,6 +4,8 @@
 #include <memory>
 #include <thread>
 
+namespace context_tests {
+
 namespace {
 
 using loopsafe::context_error;
@@ -171,3 +173,5 @@ TEST_CASE("a result outlives its connection and its context")
 }
 
 TEST_SUITE_END();
+
+} // namespace context_tests

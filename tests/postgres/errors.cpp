@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <vector>
 
+namespace errors_tests {
+
 namespace {
 
 std::string what_of(const std::exception& e)
@@ -200,3 +202,5 @@ TEST_CASE("a statement that takes too long is an error like any other")
 }
 
 TEST_SUITE_END();
+
+} // namespace errors_tests

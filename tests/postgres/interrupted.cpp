@@ -5,6 +5,8 @@
 
 #include <functional>
 
+namespace interrupted_tests {
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -253,3 +255,5 @@ TEST_CASE("a cancelled query is broken off where the server is not asked, or doe
 }
 
 TEST_SUITE_END();
+
+} // namespace interrupted_tests

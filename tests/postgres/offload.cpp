@@ -6,6 +6,8 @@
 
 #include <memory>
 
+namespace offload_tests {
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -177,3 +179,5 @@ TEST_CASE("a session that was killed is replaced, and the caller of the lost one
 TEST_SUITE_END();
 
 } // namespace
+
+} // namespace offload_tests

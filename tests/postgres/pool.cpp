@@ -6,6 +6,8 @@
 
 #include <set>
 
+namespace pool_tests {
+
 namespace {
 
 using pool = loopsafe::connection_pool<pg::connector>;
@@ -185,3 +187,5 @@ TEST_CASE("a server that accepts and is silent: connect_timeout, and no place is
 }
 
 TEST_SUITE_END();
+
+} // namespace pool_tests

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+namespace pooler_tests {
+
 namespace {
 
 // PgBouncer in transaction mode with two connections to the server, which take turns. What a
@@ -119,3 +121,5 @@ TEST_CASE("behind a pooler that was not thought of, a transaction that fails say
 }
 
 TEST_SUITE_END();
+
+} // namespace pooler_tests

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+namespace prepared_tests {
+
 namespace {
 
 // How many statements the session has on its server, by the server's own account.
@@ -366,3 +368,5 @@ TEST_CASE("cancelled while it is prepared, a statement leaves nothing for long")
 }
 
 TEST_SUITE_END();
+
+} // namespace prepared_tests

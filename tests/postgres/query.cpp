@@ -5,6 +5,8 @@
 
 #include <future>
 
+namespace query_tests {
+
 TEST_SUITE_BEGIN("query");
 
 TEST_CASE("a parameter goes out typed and its answer comes back typed")
@@ -198,3 +200,5 @@ TEST_CASE("COPY is refused, and what it leaves behind cannot be used")
 }
 
 TEST_SUITE_END();
+
+} // namespace query_tests

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace session_tests {
+
 namespace {
 
 asio::awaitable<std::string> ask(pg::connection& conn, std::string sql)
@@ -256,3 +258,5 @@ TEST_CASE("a forked child lets go of a connection and its parent goes on with it
 }
 
 TEST_SUITE_END();
+
+} // namespace session_tests

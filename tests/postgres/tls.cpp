@@ -7,6 +7,8 @@
 #include <memory>
 #include <support/certificates.hpp>
 
+namespace tls_tests {
+
 namespace {
 
 using context_ptr = std::unique_ptr<SSL_CTX, loopsafe::detail::c_deleter<&SSL_CTX_free>>;
@@ -128,3 +130,5 @@ TEST_CASE("an answer is complete although libpq leaves the end of a long record 
 }
 
 TEST_SUITE_END();
+
+} // namespace tls_tests

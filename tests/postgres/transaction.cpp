@@ -4,6 +4,8 @@
 
 #include <memory>
 
+namespace transaction_tests {
+
 namespace {
 
 asio::awaitable<int> count(pg::connection& conn)
@@ -215,3 +217,5 @@ TEST_CASE("a body that is cancelled ends with the cancellation, and the connecti
 }
 
 TEST_SUITE_END();
+
+} // namespace transaction_tests

@@ -10,6 +10,8 @@
 #include <support/tls_peer.hpp>
 #include <thread>
 
+namespace carry_over_tests {
+
 namespace {
 
 using namespace threads;
@@ -126,3 +128,5 @@ TEST_CASE("eight threads carry TLS connections from one's context to another's")
     pool.drop_parked();
     each_was_adopted_or_closed_once(pool.stats());
 }
+
+} // namespace carry_over_tests

@@ -3,6 +3,8 @@
 
 #include <thread>
 
+namespace many_contexts_tests {
+
 namespace {
 
 using namespace threads;
@@ -65,3 +67,5 @@ TEST_CASE_TEMPLATE("a pool that threads with contexts of their own share account
     nothing_is_left(pool, *script, seen);
     CHECK(pool.stats().acquired >= seen.given);
 }
+
+} // namespace many_contexts_tests

@@ -5,6 +5,8 @@
 #include <thread>
 #include <threads/support.hpp>
 
+namespace offload_tests {
+
 namespace {
 
 using namespace threads;
@@ -187,3 +189,5 @@ TEST_CASE("10,000 calls through four threads, with throws, cancellations and con
 }
 
 } // namespace
+
+} // namespace offload_tests

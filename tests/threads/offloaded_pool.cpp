@@ -7,6 +7,8 @@
 #include <thread>
 #include <threads/support.hpp>
 
+namespace offloaded_pool_tests {
+
 namespace {
 
 using namespace threads;
@@ -121,3 +123,5 @@ TEST_CASE("contexts on four threads share a pool of worker threads, and die in t
 }
 
 } // namespace
+
+} // namespace offloaded_pool_tests

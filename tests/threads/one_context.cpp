@@ -7,6 +7,8 @@
 #include <optional>
 #include <thread>
 
+namespace one_context_tests {
+
 namespace {
 
 using namespace threads;
@@ -163,3 +165,5 @@ TEST_CASE("the deadline of a connect comes on one thread while it steps on anoth
     CHECK(pool.stats().connect_failures == users * 50);
     CHECK(pool.stats().connecting == 0);
 }
+
+} // namespace one_context_tests

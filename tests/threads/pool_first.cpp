@@ -5,6 +5,8 @@
 #include <optional>
 #include <thread>
 
+namespace pool_first_tests {
+
 namespace {
 
 using namespace threads;
@@ -133,3 +135,5 @@ TEST_CASE_TEMPLATE("a pool may be destroyed while other threads end leases and d
     MESSAGE("seed ", seed(), ": ", script->opened.load(), " connections opened, ",
             script->closed.load(), " closed");
 }
+
+} // namespace pool_first_tests

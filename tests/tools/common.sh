@@ -180,16 +180,20 @@ need() {
     done
 }
 
-# configure DIRECTORY PRESET [CMAKE ARGUMENT...]
+# configure DIRECTORY PRESET [CMAKE ARGUMENT...]. Compiles through ccache where that is installed.
 configure() {
-    local version known fresh=()
+    local version known fresh=() launcher=
+    if command -v ccache >/dev/null; then
+        launcher=ccache
+        export CCACHE_SLOPPINESS=pch_defines,time_macros # else it caches nothing that uses a precompiled header
+    fi
     version=$(cmake --version | sed -n 's/^cmake version //p')
     version_at_least "$version" 3.25 || die "CMake 3.25 or newer is needed; this is $version"
     known=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$root/build/$1/CMakeCache.txt" 2>/dev/null || true)
     # With another compiler CMake would start over without what the preset sets.
     [[ $(command -v "${known:-none}") == $(command -v "$(compiler)") ]] || fresh=(--fresh)
     guarded cmake --preset "$2" "${fresh[@]}" --log-level=WARNING -S "$root" -B "$root/build/$1" \
-        -DCMAKE_CXX_COMPILER="$(compiler)" \
+        -DCMAKE_CXX_COMPILER="$(compiler)" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" \
         -DLOOPSAFE_BOOST_INCLUDE_DIR="${LOOPSAFE_BOOST_INCLUDE_DIR:-}" "${@:3}" >&2
 }
 

@@ -6,6 +6,7 @@ import pathlib
 import shlex
 import subprocess
 
+LAUNCHER = "ccache "  # as configure() in common.sh sets it
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -26,7 +27,7 @@ def command(build, source, tree=ROOT):
     else:
         raise SystemExit(f"{build} does not compile {source}")
     kept = []
-    words = iter(shlex.split(entry["command"]))
+    words = iter(shlex.split(entry["command"].removeprefix(LAUNCHER)))
     for word in words:
         if word in ("-o", "-MF", "-MT"):
             next(words)

@@ -5,6 +5,8 @@
 #include <optional>
 #include <support/scripted.hpp>
 
+namespace carry_over_pool_tests {
+
 namespace {
 
 using namespace support;
@@ -456,3 +458,5 @@ TEST_CASE("an option that makes no sense is refused: max_parked")
 }
 
 } // namespace
+
+} // namespace carry_over_pool_tests

@@ -6,6 +6,8 @@
 
 #include <support/run_until.hpp>
 
+namespace clock_tests {
+
 namespace {
 
 using namespace support;
@@ -41,3 +43,5 @@ TEST_CASE("the machine's clocks go forward, and a reading holds the cheap one")
 }
 
 } // namespace
+
+} // namespace clock_tests

@@ -10,6 +10,8 @@
 #include <optional>
 #include <support/scripted.hpp>
 
+namespace connection_pool_close_tests {
+
 namespace {
 
 using namespace support;
@@ -325,3 +327,5 @@ TEST_CASE("a pool that is assigned away takes the other's place, what was there 
 }
 
 } // namespace
+
+} // namespace connection_pool_close_tests

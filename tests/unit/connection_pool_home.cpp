@@ -15,6 +15,8 @@
 #include <optional>
 #include <support/scripted.hpp>
 
+namespace connection_pool_home_tests {
+
 namespace {
 
 using namespace support;
@@ -237,3 +239,5 @@ TEST_CASE("a connector of bare Asio objects is a connector")
 }
 
 } // namespace
+
+} // namespace connection_pool_home_tests

@@ -7,6 +7,8 @@
 
 #include <support/scripted.hpp>
 
+namespace connection_pool_limits_tests {
+
 namespace {
 
 using namespace support;
@@ -259,3 +261,5 @@ TEST_CASE("null_pool connects concurrently")
 }
 
 } // namespace
+
+} // namespace connection_pool_limits_tests

@@ -8,6 +8,8 @@
 #include <limits>
 #include <support/scripted.hpp>
 
+namespace connection_pool_options_tests {
+
 namespace {
 
 using namespace support;
@@ -96,3 +98,5 @@ TEST_CASE("a pool whose options are refused leaves nothing behind")
 }
 
 } // namespace
+
+} // namespace connection_pool_options_tests

@@ -7,6 +7,8 @@
 
 #include <support/scripted.hpp>
 
+namespace connection_pool_queue_tests {
+
 namespace {
 
 using namespace support;
@@ -266,3 +268,5 @@ TEST_CASE("a second connect does not wait for the first")
 }
 
 } // namespace
+
+} // namespace connection_pool_queue_tests

@@ -10,6 +10,8 @@
 
 #include <support/scripted.hpp>
 
+namespace connection_pool_reports_tests {
+
 namespace {
 
 using namespace support;
@@ -402,3 +404,5 @@ TEST_CASE("hooks: on_event is not called while a context is destroyed, in a fork
 }
 
 } // namespace
+
+} // namespace connection_pool_reports_tests

@@ -7,6 +7,8 @@
 
 #include <support/scripted.hpp>
 
+namespace connection_pool_reuse_tests {
+
 namespace {
 
 using namespace support;
@@ -325,3 +327,5 @@ TEST_CASE("try_acquire gives nothing to another context, nor to none")
 }
 
 } // namespace
+
+} // namespace connection_pool_reuse_tests

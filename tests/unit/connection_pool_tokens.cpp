@@ -18,6 +18,8 @@
 #include <optional>
 #include <support/scripted.hpp>
 
+namespace connection_pool_tokens_tests {
+
 namespace {
 
 using namespace support;
@@ -468,3 +470,5 @@ TEST_CASE("a handler that is never called, since its context dies, gives back wh
 }
 
 } // namespace
+
+} // namespace connection_pool_tokens_tests

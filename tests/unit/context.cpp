@@ -14,6 +14,8 @@
 #include <support/texts.hpp>
 #include <type_traits>
 
+namespace context_tests {
+
 namespace {
 
 using namespace support;
@@ -178,3 +180,5 @@ TEST_CASE("an id is a value without an executor or an I/O object in it")
 }
 
 } // namespace
+
+} // namespace context_tests

@@ -14,6 +14,8 @@
 #include <support/spies.hpp>
 #include <support/texts.hpp>
 
+namespace context_bound_tests {
+
 namespace {
 
 using namespace support;
@@ -222,3 +224,5 @@ TEST_CASE("a value whose constructor throws leaves nothing behind")
 }
 
 } // namespace
+
+} // namespace context_bound_tests

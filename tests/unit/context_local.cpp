@@ -13,6 +13,8 @@
 #include <support/spies.hpp>
 #include <support/texts.hpp>
 
+namespace context_local_tests {
+
 namespace {
 
 using namespace support;
@@ -104,3 +106,5 @@ TEST_CASE("a T whose constructor throws is tried again at the next call")
 }
 
 } // namespace
+
+} // namespace context_local_tests

@@ -8,6 +8,8 @@
 #include <support/run_until.hpp>
 #include <support/texts.hpp>
 
+namespace error_tests {
+
 namespace {
 
 using namespace support;
@@ -185,3 +187,5 @@ TEST_CASE("copies of a context_error share one report")
 }
 
 } // namespace
+
+} // namespace error_tests

@@ -10,6 +10,8 @@
 #include <support/scripted.hpp>
 #include <type_traits>
 
+namespace lease_tests {
+
 namespace {
 
 using namespace support;
@@ -179,3 +181,5 @@ TEST_CASE("a lease may outlive its pool")
 }
 
 } // namespace
+
+} // namespace lease_tests

@@ -25,6 +25,8 @@
 #include <thread>
 #include <vector>
 
+namespace offload_tests {
+
 namespace {
 
 using namespace support;
@@ -573,3 +575,5 @@ TEST_CASE("workers leave the signals to the program's own threads, but for those
 }
 
 } // namespace
+
+} // namespace offload_tests

@@ -13,6 +13,8 @@
 #include <support/scripted.hpp>
 #include <thread>
 
+namespace offloaded_connection_pool_tests {
+
 namespace {
 
 using namespace support;
@@ -310,3 +312,5 @@ TEST_CASE("a connect that takes too long is told so at its deadline, and is stop
 }
 
 } // namespace
+
+} // namespace offloaded_connection_pool_tests

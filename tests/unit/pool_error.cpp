@@ -7,6 +7,8 @@
 #include <support/run_until.hpp>
 #include <support/texts.hpp>
 
+namespace pool_error_tests {
+
 namespace {
 
 using namespace support;
@@ -100,3 +102,5 @@ TEST_CASE("the closed connections of all reasons add up")
 }
 
 } // namespace
+
+} // namespace pool_error_tests

@@ -11,6 +11,8 @@
 #include <support/run_until.hpp>
 #include <support/spies.hpp>
 
+namespace residents_tests {
+
 namespace {
 
 using namespace support;
@@ -193,3 +195,5 @@ TEST_CASE("the thread that destroys a context may touch its objects until the fr
 }
 
 } // namespace
+
+} // namespace residents_tests

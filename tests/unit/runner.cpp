@@ -12,6 +12,8 @@
 #include <support/spies.hpp>
 #include <support/texts.hpp>
 
+namespace runner_tests {
+
 namespace {
 
 using namespace support;
@@ -287,3 +289,5 @@ TEST_CASE("a main that does not heed its cancellation is waited for")
 }
 
 } // namespace
+
+} // namespace runner_tests

@@ -16,6 +16,8 @@
 #include <support/texts.hpp>
 #include <utility>
 
+namespace spawn_tests {
+
 namespace {
 
 using namespace support;
@@ -303,3 +305,5 @@ TEST_CASE("a task that could not be started is not awaited, either")
 }
 
 } // namespace
+
+} // namespace spawn_tests

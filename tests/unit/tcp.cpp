@@ -22,6 +22,8 @@
 #include <support/tcp_peer.hpp>
 #include <support/texts.hpp>
 
+namespace tcp_tests {
+
 namespace {
 
 using namespace support;
@@ -337,3 +339,5 @@ TEST_CASE("a connection is not made without a context")
 }
 
 } // namespace
+
+} // namespace tcp_tests

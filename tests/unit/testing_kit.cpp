@@ -11,6 +11,8 @@
 #include <optional>
 #include <support/run_until.hpp>
 
+namespace testing_kit_tests {
+
 namespace {
 
 using namespace support;
@@ -175,3 +177,5 @@ TEST_CASE("a mortal context is born again at its old address")
 }
 
 } // namespace
+
+} // namespace testing_kit_tests

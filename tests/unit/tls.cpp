@@ -26,6 +26,8 @@
 #include <support/texts.hpp>
 #include <support/tls_peer.hpp>
 
+namespace tls_tests {
+
 namespace {
 
 using namespace support;
@@ -639,3 +641,5 @@ TEST_CASE("writing to a peer that has gone is an error, not a signal (rule 4)")
 }
 
 TEST_SUITE_END();
+
+} // namespace tls_tests

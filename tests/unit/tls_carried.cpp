@@ -13,6 +13,8 @@
 #include <support/run_until.hpp>
 #include <support/tls_peer.hpp>
 
+namespace tls_carried_tests {
+
 namespace {
 
 using namespace support;
@@ -235,3 +237,5 @@ TEST_CASE("parked TLS: the server hears a good-bye of what is dropped")
 }
 
 TEST_SUITE_END();
+
+} // namespace tls_carried_tests

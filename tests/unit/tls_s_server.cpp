@@ -16,6 +16,8 @@
 #include <support/s_server.hpp>
 #include <support/texts.hpp>
 
+namespace tls_s_server_tests {
+
 // The TLS of another program: openssl s_server, with certificates as they go wrong in life.
 namespace {
 
@@ -129,3 +131,5 @@ TEST_CASE("openssl s_server that is killed has not said good-bye")
 }
 
 TEST_SUITE_END();
+
+} // namespace tls_s_server_tests

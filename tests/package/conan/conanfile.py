@@ -28,5 +28,5 @@ class Consumer(ConanFile):
 
     def test(self):
         if can_run(self):
-            for program in ("consumer", "http_compiled"):
+            for program in ("consumer", "tls", "http", "http_compiled", "postgres"):
                 self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")
