@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/pool/carry_over_pool.hpp>
 #include <loopsafe/connection_pool.hpp>
+#include <loopsafe/pool/carry_over_pool.hpp>
 #include <loopsafe/tcp.hpp>
 #include <loopsafe/tls.hpp>
 

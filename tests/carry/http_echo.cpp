@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <loopsafe/pool/carry_over_pool.hpp>
 #include <loopsafe/http.hpp>
+#include <loopsafe/pool/carry_over_pool.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
