@@ -3,6 +3,7 @@
 #include "../support/heap.hpp"
 #include "measure.hpp"
 
+#include <loopsafe/context/pin.hpp>
 #include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/bind_executor.hpp>
