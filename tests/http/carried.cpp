@@ -4,6 +4,7 @@
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/tls.hpp>
 
+#include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 

@@ -3,9 +3,12 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <http/stepped.hpp>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,8 +102,9 @@ TEST_CASE("http: who waits for a permit or a connection is cancelled, and none o
         loopsafe::worker_threads workers;
         for (int round = 0; round != 10; ++round) {
             CAPTURE(round);
-            stepped w({what, false, errand::get}, peer, &workers,
-                      [&](http::single_use_client_options& o) { o.max_total = 1 + round % 2; });
+            stepped w(
+                {what, false, errand::get}, peer, &workers,
+                [&](http::single_use_client_options& o) { o.max_total = round % 2 == 0 ? 1 : 2; });
             constexpr int requests = 12;
             std::array<asio::cancellation_signal, requests> signals;
             std::array<bool, requests> ended{};
@@ -135,13 +139,22 @@ TEST_CASE("http: who waits for a permit or a connection is cancelled, and none o
     }
 }
 
+// Returns when the client only has to look.
+void answer_and_see_it_arrive(http_peer::caller& c)
+{
+    c.write(answer("no"));
+    int on_its_way = 1;
+    while (::ioctl(c.socket().native_handle(), SIOCOUTQ, &on_its_way) == 0 && on_its_way != 0)
+        std::this_thread::yield();
+}
+
 TEST_CASE("http: a server that has answered in the middle of a body is sent nothing more")
 {
     for (const auto what : all_combinations) {
         INFO(std::string(name_of(what)));
         linked l(what, false, [](http_peer::caller& c) {
             c.read_until("first");
-            c.write(answer("no"));
+            answer_and_see_it_arrive(c);
             c.peer().note("answered");
             c.peer().note(c.await_end() ? "nothing more" : "more");
         });
@@ -151,6 +164,44 @@ TEST_CASE("http: a server that has answered in the middle of a body is sent noth
             CHECK(!co_await out.write("second"));
         };
         CHECK(l.send({"POST", "/", http::request_body::streamed(maker)}).answer.body == "no");
+        l.client.reset();
+        l.peer.await_ended(1);
+        CHECK(l.peer.notes().back() == "nothing more");
+    }
+}
+
+TEST_CASE("http: a server that has answered in the middle of a write is sent nothing more")
+{
+    constexpr std::size_t size = 50'000'000; // of which sockets hold a small part
+    for (const auto what : all_combinations) {
+        INFO(std::string(name_of(what)));
+        const auto script = [](http_peer::caller& c) {
+            const auto read = [&c](std::size_t most) {
+                std::array<char, 65536> some;
+                std::size_t all = 0;
+                for (error_code ec; all < most && !ec;)
+                    all += c.socket().read_some(asio::buffer(some), ec);
+                return all;
+            };
+            c.socket().set_option(asio::socket_base::receive_buffer_size(64 * 1024));
+            c.read_until("\r\n\r\n");
+            answer_and_see_it_arrive(c);
+            auto all = read(size / 2); // when the client goes on after that, it hears the answer
+            c.peer().await_note("heard");
+            all += read(size);
+            c.peer().note(all < size / 4 * 3 ? "nothing more" : "more");
+        };
+        http_peer* peer = nullptr;
+        linked l(what, false, script, [&peer](http::single_use_client_options& o) {
+            o.on_event = [&peer](const http::event& e) {
+                if (e.what == http::event::kind::first_byte)
+                    peer->note("heard");
+            };
+        });
+        peer = &l.peer;
+        const auto s = l.send({"POST", "/", std::string(size, 'x')});
+        CHECK(s.answer.body == "no");
+        CHECK(s.evidence.bytes_sent < size);
         l.client.reset();
         l.peer.await_ended(1);
         CHECK(l.peer.notes().back() == "nothing more");

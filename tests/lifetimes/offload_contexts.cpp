@@ -283,6 +283,63 @@ TEST_CASE_TEMPLATE("the context dies at the moment at which its functions end (r
     CHECK(workers.stats().completed >= static_cast<unsigned>(3 * Kind::times));
 }
 
+// Says so to another thread, and orders nothing else: what both do around it races as it would if
+// neither knew of the other, so that the thread sanitizer sees it.
+class sign {
+public:
+    void give() noexcept { given_.store(true, std::memory_order_relaxed); }
+    void await() const
+    {
+        spin_until([this] { return given_.load(std::memory_order_relaxed); });
+    }
+
+private:
+    std::atomic<bool> given_{false};
+};
+
+TEST_CASE("a function ends while its caller's reactor gives its timers up (row 18)")
+{
+    for (const auto how : {form::coroutine, form::token}) {
+        CAPTURE(static_cast<int>(how));
+        books all;
+        worker_threads workers({.max_threads = 1});
+        std::latch running{1};
+        sign given_up;
+        sign counted_as_ended;
+        const auto function = [&all, &running, &given_up] {
+            running.count_down();
+            given_up.await();
+            return counted(all.results);
+        };
+        auto context = std::make_unique<asio::io_context>(1);
+        if (how == form::coroutine)
+            asio::co_spawn(*context, offload({.workers = &workers}, function), asio::detached);
+        else
+            async_offload(context->get_executor(), function, asio::detached, {.workers = &workers});
+        context->poll();
+        running.wait();
+
+        // The reactor destroys the handler of the youngest timer first, when it has taken the
+        // timers off its list without a lock. The timer itself goes last: it would take that lock.
+        auto youngest = std::make_unique<asio::steady_timer>(*context, for_ever);
+        std::shared_ptr<void> at_its_end(nullptr, [&given_up, &counted_as_ended](void*) {
+            given_up.give();
+            counted_as_ended.await();
+        });
+        youngest->async_wait([held = std::move(at_its_end)](error_code) {});
+        asio::post(*context, [last = std::move(youngest)] {});
+        std::thread dies([&context] { context.reset(); });
+        // The call is counted when nothing can keep its caller from being woken any more.
+        spin_until([&workers] { return workers.stats().completed == 1; });
+        counted_as_ended.give();
+        dies.join();
+        check_still_working(workers);
+        CHECK(workers.stats().abandoned == 0); // its caller was still there
+        CHECK(all.results.made > 0);
+        all.check_none_alive();
+    }
+}
+
 TEST_CASE("contexts of several threads die while their functions begin and end (row 18)")
 {
     books all;

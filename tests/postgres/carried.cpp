@@ -5,11 +5,27 @@
 
 #include <loopsafe/connection_pool.hpp>
 
+#include <fcntl.h>
 #include <fstream>
 #include <optional>
 #include <postgres/support.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
+
+// UBSan looks at an object through a pipe, and without one says that it is none. It gets its pipe
+// in spite of the limit that a test has set; nothing else here asks for one.
+extern "C" int pipe(int ends[2]) noexcept
+{
+    if (::pipe2(ends, 0) == 0)
+        return 0;
+    ::rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const ::rlimit lifted{limit.rlim_max, limit.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &lifted);
+    const int result = ::pipe2(ends, 0);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    return result;
+}
 
 namespace carried_tests {
 
@@ -85,27 +101,6 @@ TEST_CASE("carried: a thousand contexts over TLS make one handshake, or a thousa
     one_or_a_thousand("carried_tls", "require");
 }
 
-// UBSan, which comes with ASan here, looks at objects through a pipe, for which it has no
-// descriptor then. What it would see is in "what cannot be adopted is closed and counted".
-#if !defined(__SANITIZE_ADDRESS__)
-// No further descriptors for as long as it lives.
-class descriptors_exhausted {
-public:
-    descriptors_exhausted()
-    {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        const int next = ::dup(0);
-        ::close(next);
-        const ::rlimit none{static_cast<::rlim_t>(next), before_.rlim_max};
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-    }
-    descriptors_exhausted(const descriptors_exhausted&) = delete;
-    ~descriptors_exhausted() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    ::rlimit before_{};
-};
-
 TEST_CASE("carried: a session that finds no descriptor in the next context is closed and counted")
 {
     using loopsafe::close_reason;
@@ -134,7 +129,6 @@ TEST_CASE("carried: a session that finds no descriptor in the next context is cl
     CHECK(pool.stats().connects == 2);
     CHECK(open_descriptors() == before);
 }
-#endif
 
 TEST_CASE("carried: what a session has set for itself does not reach its next user")
 {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 // Replaces the heap of the program that includes it, in one file: counts what a thread takes while
 // it is watched, and fails one of it.
@@ -15,16 +16,34 @@ inline thread_local long allocations = 0;
 inline thread_local long failing = -1;
 inline thread_local long alive = 0; // of operator new
 
-inline bool fails() noexcept
+// Of the last allocations while it is watched.
+inline thread_local std::size_t size_before = 0;
+inline thread_local std::size_t size_asked = 0;
+inline thread_local void* latest = nullptr; // that did not fail
+
+// Two sizes: an allocation of the second does not fail directly after one of the first.
+struct neighbours {
+    std::size_t first = 0;
+    std::size_t second = 0;
+};
+inline neighbours spared;
+
+inline bool fails(std::size_t size) noexcept
 {
-    return watched && allocations++ == failing;
+    if (!watched)
+        return false;
+    size_before = std::exchange(size_asked, size);
+    return allocations++ == failing &&
+           (size_before != spared.first || size != spared.second || spared.first == 0);
 }
 
 inline void* take(std::size_t size, std::size_t alignment) noexcept
 {
     void* place = nullptr;
-    if (fails() || ::posix_memalign(&place, std::max(alignment, sizeof(void*)), size) != 0)
+    if (fails(size) || ::posix_memalign(&place, std::max(alignment, sizeof(void*)), size) != 0)
         return nullptr;
+    if (watched)
+        latest = place;
     return place;
 }
 
@@ -51,10 +70,15 @@ public:
     {
         allocations = 0;
         failing = which;
+        size_before = size_asked = 0;
         watched = true;
     }
     watch(const watch&) = delete;
-    ~watch() { watched = false; }
+    ~watch()
+    {
+        watched = false;
+        latest = nullptr; // which would keep a leak from being seen
+    }
 };
 
 template <class F>

@@ -118,7 +118,8 @@ TEST_CASE("eight threads carry TLS connections from one's context to another's")
     const auto live = [&](unsigned owner) {
         for (int life = 0; life != lives; ++life) {
             asio::io_context context(1);
-            asio::co_spawn(context, exchange(std::to_string(1000 * owner + life)), asio::detached);
+            asio::co_spawn(context, exchange(std::to_string(1000 * static_cast<int>(owner) + life)),
+                           asio::detached);
             context.run();
         }
     };

@@ -456,17 +456,32 @@ TEST_CASE("shut_down waits for the peer's good-bye, no longer than it may")
 
 TEST_CASE("a stream that is destroyed says good-bye, and one that is abandoned does not")
 {
-    for (const bool abandoned : {false, true}) {
-        CAPTURE(abandoned);
-        std::promise<int> seen;
-        linked f([&](tls_peer::caller& c) {
-            CHECK(c.read().empty());
-            seen.set_value(c.why());
-        });
-        if (abandoned)
-            f.connector.abandon(*f.stream);
-        f.stream.reset();
-        CHECK((seen.get_future().get() == SSL_ERROR_ZERO_RETURN) != abandoned);
+    enum class way { alone, without_descriptors, parked };
+    for (const auto how : {way::alone, way::without_descriptors, way::parked}) {
+        for (const bool abandoned : {false, true}) {
+            CAPTURE(static_cast<int>(how));
+            CAPTURE(abandoned);
+            std::promise<int> seen;
+            linked f([&](tls_peer::caller& c) {
+                CHECK(c.read().empty());
+                seen.set_value(c.why());
+            });
+            if (how == way::parked) {
+                auto handle = f.connector.detach(*f.stream);
+                REQUIRE(handle);
+                if (abandoned)
+                    f.connector.abandon(*handle);
+            } else if (abandoned) {
+                // Another descriptor in its place keeps a stream silent as well, where there is
+                // one.
+                std::optional<descriptors_exhausted> none;
+                if (how == way::without_descriptors)
+                    none.emplace();
+                f.connector.abandon(*f.stream);
+            }
+            f.stream.reset();
+            CHECK((seen.get_future().get() == SSL_ERROR_ZERO_RETURN) != abandoned);
+        }
     }
 }
 
