@@ -9,8 +9,6 @@
 
 #include <http/support.hpp>
 
-namespace combinations_tests {
-
 namespace http_test {
 namespace {
 
@@ -78,5 +76,3 @@ std::unique_ptr<any_client> make_client(combination what, asio::io_context& home
 }
 
 } // namespace http_test
-
-} // namespace combinations_tests
