@@ -97,8 +97,9 @@ inline std::vector<double> spread(std::vector<double> wanted)
     std::vector<std::size_t> order(wanted.size());
     for (std::size_t i = 0; i != order.size(); ++i)
         order[i] = i;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return wanted[a] < wanted[b]; });
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return std::pair(wanted[a], a) < std::pair(wanted[b], b);
+    });
     // Neighbours that are too close become one group around their middle.
     struct group {
         double middle;
