@@ -153,9 +153,7 @@ public:
             co_await listen(c);
         if (!c.refused_more)
             co_await transact(c, part, false);
-        if (c.refused_more)
-            out_.clear(); // writing to a closed connection could lose the server's response
-        else if (!left_to_write_)
+        if (!left_to_write_)
             out_.append("\r\n"); // goes with the next
         co_return !c.refused_more;
     }
