@@ -55,7 +55,7 @@ def includes(header):
 
 
 def is_public(header):
-    return not re.search("/(detail|impl)/", header)
+    return not re.search("/(core|detail|impl)/", header)
 
 
 def floor_within(room, header):
