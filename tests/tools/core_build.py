@@ -6,9 +6,11 @@ import os
 from compilation import ROOT, quietly
 
 INCLUDE = ROOT / "include"
-# Not the parking, which no model walks through: tests/carry and its safeguards try that.
+# Not core.hpp, which only gathers them, nor the parking, which no model walks through: tests/carry and
+# its safeguards try that.
 CORE = [INCLUDE / "loopsafe" / "detail" / "intrusive_list.hpp",
-        *(each for each in sorted((INCLUDE / "loopsafe" / "pool" / "core").glob("*.hpp")) if each.stem != "parking")]
+        *(each for each in sorted((INCLUDE / "loopsafe" / "pool" / "core").glob("*.hpp"))
+          if each.stem not in ("core", "parking"))]
 DEPTH = 8  # the least at which the test sees all that it must see
 CXX = [os.environ.get("CXX") or "g++", "-std=c++20", "-O1"]
 
