@@ -2,7 +2,13 @@
 // What every client does, whatever happens to its connections and wherever its requests run; in the
 // clear and over TLS, beside a peer that does what it is told. Real servers: servers.cpp.
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
 #include <http/support.hpp>
+#include <latch>
 #include <support/descriptors.hpp>
 
 namespace {
@@ -206,6 +212,52 @@ TEST_CASE_TEMPLATE("http contract: a body that is not read to its end costs the 
         CHECK(l.client->stats().leased == 0);
     }
     CHECK(l.peer.connections() == 3);
+}
+
+TEST_CASE_TEMPLATE("http contract: a body is not written on after a write that was cancelled", T,
+                   CLIENTS)
+{
+    using namespace asio::experimental::awaitable_operators;
+    const std::string large(32'000'000, 'a'); // more than the system takes of what nobody reads
+    for (const auto length : {std::optional<std::uint64_t>(), std::optional(2 * large.size())}) {
+        std::latch gone_on{1};
+        asio::steady_timer* begun = nullptr;
+        linked_as<T>* linked = nullptr;
+        linked_as<T> l([&](http_peer::caller& c) {
+            if (c.number() != 0) {
+                c.write(answer(c.read_request()));
+                return;
+            }
+            CHECK(c.read_until("\r\n\r\n").starts_with("POST / HTTP/1.1\r\n"));
+            asio::post(*linked->context,
+                       [&] { begun->expires_at(asio::steady_timer::time_point::min()); });
+            gone_on.wait();
+            CHECK(c.read_until("POST").empty()); // the head, a second time
+        });
+        linked = &l;
+        asio::steady_timer under_way(*l.context, asio::steady_timer::time_point::max());
+        begun = &under_way;
+        std::vector<error_code> later;
+        const auto make = [&](http::body_writer& out) -> asio::awaitable<void> {
+            const auto first = co_await (out.write(large) ||
+                                         under_way.async_wait(asio::as_tuple(asio::use_awaitable)));
+            CHECK(first.index() == 1);
+            for (const auto* next : {"b", "c"}) {
+                try {
+                    co_await out.write(next);
+                } catch (const http::error& e) {
+                    later.push_back(e.code());
+                }
+            }
+            gone_on.count_down();
+        };
+        const auto s = l.send({"POST", "/", http::request_body::streamed(make, length)});
+        CHECK(s.ec == errc::broken_write);
+        CHECK(later == std::vector<error_code>(2, errc::broken_write));
+        CHECK(l.client->stats().idle == 0);
+        CHECK(l.client->stats().leased == 0);
+        CHECK(l.get("/next").answer.body.starts_with("GET /next "));
+    }
 }
 
 TEST_CASE_TEMPLATE("http contract: a body is sent while it is made", T, CLIENTS)

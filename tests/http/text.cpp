@@ -145,7 +145,31 @@ TEST_CASE("nothing gets into a field that could end a line")
     f.add("X", " \t padded and \xc3\xa4 \t");
     CHECK(f["X"] == "padded and \xc3\xa4");
     const std::string said = thrown_by<error>([&] { f.add("X", "a\r\nSet-Cookie: b"); }).what();
-    CHECK(said.find("\\x0d\\x0aSet-Cookie") != std::string::npos);
+    CHECK(said.find("field X: byte 2 is \"\\x0d\"") != std::string::npos);
+    CHECK(said.find("Set-Cookie") == std::string::npos);
+}
+
+TEST_CASE("no error repeats a password, a query or the value of a field")
+{
+    const auto text_of = [](const std::string& url) {
+        return std::string(thrown_by<error>([&] { parse_url(url); }).what());
+    };
+    for (const std::string url :
+         {"http://user:secret@h/", "http://user:se/secret@h/", "http://user:se?secret@h/",
+          "http://user:se@secret@h/", "https://h y/?signature=secret", "http://h/ #secret",
+          "user:secret@h", "ftp://secret@h@/x?secret"}) {
+        const auto said = text_of(url);
+        CAPTURE(said);
+        CHECK(said.find("secret") == std::string::npos);
+    }
+    CHECK(text_of("http://user:secret@h/path?query").find("url \"http://...@h/path\": ") !=
+          std::string::npos);
+    fields f;
+    const std::string said = thrown_by<error>([&] {
+                                 f.add("Authorization", "Bearer secret\n");
+                                 f.add("X", "\x01");
+                             }).what();
+    CHECK(said.find("secret") == std::string::npos);
 }
 
 TEST_CASE("a field can be made of another, and fields do not grow by being changed")

@@ -36,6 +36,8 @@ enum class errc {
     bad_field_value, ///< CR, LF, NUL or another control character
     framing_field,   ///< a field that the client sets itself, such as Content-Length
     bad_length,      ///< a streamed body that is longer or shorter than announced
+    broken_write, ///< an earlier write of the body failed or was cancelled: the rest cannot follow
+                  ///< it
 
     // Deadlines.
     timed_out, ///< the stage shows which deadline

@@ -29,7 +29,9 @@ public:
     /// more; return then, and the response, or its error, shows why.
     ///
     /// Context: that of the request, otherwise `wrong_context`; any, with `thread_offload`.
-    /// Errors: `error` {`timed_out`, `bad_length`}; the socket's.
+    /// Per-operation cancellation: terminal. After a write that failed or was cancelled every other
+    /// says `broken_write`, and so does the request, whose connection is closed.
+    /// Errors: `error` {`timed_out`, `bad_length`, `broken_write`}; the socket's.
     virtual boost::asio::awaitable<bool>
     write(std::string_view bytes, std::source_location where = std::source_location::current()) = 0;
 

@@ -71,9 +71,17 @@ struct call {
     bool begun = false; // and has not released its connection
     bool failed = false;
     bool done = false;
+    bool writing = false; // a part of the body; stays so if that fails or is cancelled
     std::optional<std::uint64_t> length; // of the body, if it was announced
     bool refused_more = false; // the server answered or closed before it had read the whole request
 };
+
+// What follows a part of the body that was not sent to its end would be taken for that part.
+inline void require_unbroken(const call& c)
+{
+    if (c.writing)
+        throw error(errc::broken_write, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+}
 
 } // namespace loopsafe::http::detail
 

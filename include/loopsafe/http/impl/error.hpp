@@ -23,6 +23,8 @@ struct errc_table {
         case errc::bad_field_value:
             return "the value of a field holds a control character (RFC 9110, 5.5)";
         case errc::framing_field: return "the client sets this field itself";
+        case errc::broken_write:
+            return "an earlier write of the request body failed or was cancelled";
         case errc::bad_length: return "the streamed body does not have the announced length";
         case errc::timed_out: return "a deadline has passed";
         case errc::no_response: return "the server closed the connection without a response";
@@ -59,7 +61,8 @@ inline condition group_of(errc e) noexcept
     case errc::bad_field_name:
     case errc::bad_field_value:
     case errc::framing_field:
-    case errc::bad_length: return condition::bad_request;
+    case errc::bad_length:
+    case errc::broken_write: return condition::bad_request;
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;

@@ -46,6 +46,32 @@ inline std::string printable(std::string_view text, std::size_t most = 80)
     return shown;
 }
 
+// Where a value is not one, without the value: it may be a secret.
+inline std::string where_wrong(std::string_view value)
+{
+    std::size_t n = 0;
+    while (n != value.size() && is(field_char, value[n]))
+        ++n;
+    return "byte " + std::to_string(n + 1) + " is " + printable(value.substr(n, 1));
+}
+
+// What an error may show of a URL: not its query, which may be a signature.
+inline std::string shown(std::string_view url)
+{
+    return printable(url.substr(0, url.find_first_of("?#")));
+}
+
+// Of one that is malformed, anything up to the last "@" may belong to a password.
+inline std::string shown_malformed(std::string_view url)
+{
+    const auto at = url.rfind('@');
+    if (at == std::string_view::npos)
+        return shown(url);
+    const auto scheme = url.substr(0, at).find("://");
+    const auto kept = scheme == std::string_view::npos ? "" : url.substr(0, scheme + 3);
+    return shown(std::string(kept) + "..." + std::string(url.substr(at)));
+}
+
 [[noreturn]] inline void refuse(errc what, const std::string& about)
 {
     throw error(what, {.stage = stage::prepare}, about);
@@ -71,7 +97,7 @@ inline void fields::add(std::string_view name, std::string_view value)
     value = detail::trimmed(value);
     if (!detail::all_are(detail::field_char, value))
         detail::refuse(errc::bad_field_value,
-                       "field " + std::string(name) + ": " + detail::printable(value));
+                       "field " + std::string(name) + ": " + detail::where_wrong(value));
     append(name, value);
 }
 

@@ -23,7 +23,7 @@ inline void append_target(std::string& to, std::string_view target)
 inline origin checked_origin(const url_view& parts, std::string_view text)
 {
     const auto refuse_it = [text](std::string_view why) {
-        refuse(errc::bad_url, "url " + printable(text) + ": " + std::string(why));
+        refuse(errc::bad_url, "url " + shown_malformed(text) + ": " + std::string(why));
     };
     if (!parts.wrong.empty())
         refuse_it(parts.wrong);

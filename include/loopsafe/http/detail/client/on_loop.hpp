@@ -124,7 +124,11 @@ public:
     {
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         require_same(home_, executor, "http::body_writer", "write", where);
-        co_return co_await x_.connection().write_part(x_.call_, bytes);
+        require_unbroken(x_.call_);
+        x_.call_.writing = true;
+        const bool more = co_await x_.connection().write_part(x_.call_, bytes);
+        x_.call_.writing = false;
+        co_return more;
     }
 
 private:
@@ -146,6 +150,7 @@ asio::awaitable<void> on_loop<State>::upload()
         call_.failed = false; // it is not the connection's fault
         throw;
     }
+    require_unbroken(call_);
     co_await connection().end_body(call_, to.trailers);
     co_await connection().receive(call_);
 }

@@ -114,7 +114,11 @@ public:
         const auto step = [c = x_.call_, part = std::string(bytes)](blocking& b) {
             return b.wait((*b)->write_part(*c, part));
         };
-        co_return co_await x_.lease.run(step);
+        require_unbroken(*x_.call_);
+        x_.call_->writing = true;
+        const bool more = co_await x_.lease.run(step);
+        x_.call_->writing = false;
+        co_return more;
     }
 
 private:
@@ -135,6 +139,7 @@ asio::awaitable<void> on_worker<State>::upload()
         call_->failed = false; // it is not the connection's fault
         throw;
     }
+    require_unbroken(*call_);
     const auto finish = [c = call_, trailers = to.trailers](blocking& b) {
         b.wait((*b)->end_body(*c, trailers));
         b.wait((*b)->receive(*c));

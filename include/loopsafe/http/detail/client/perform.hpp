@@ -169,7 +169,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     } catch (const boost::system::system_error& e) {
         if (e.code() != asio::error::operation_aborted)
             throw;
-        throw error(e.code(), c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+        throw error(e.code(), c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
     }
 }
 

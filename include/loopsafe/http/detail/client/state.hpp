@@ -71,7 +71,7 @@ public:
             made->target_prefix = made->base->target;
             if (made->target_prefix.find('?') != std::string::npos)
                 refuse(errc::bad_url,
-                       "base_url " + printable(options_->base_url) +
+                       "base_url " + shown(options_->base_url) +
                            ": it must not have a query, since requests are appended to it");
             if (made->target_prefix.ends_with('/'))
                 made->target_prefix.pop_back();

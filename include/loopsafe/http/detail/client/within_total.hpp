@@ -28,7 +28,7 @@ asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
     const auto done = co_await loopsafe::detail::finish_within<Timer>(
         executor, std::chrono::ceil<std::chrono::milliseconds>(left), std::move(step));
     if (done.expired && done.error != nullptr)
-        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
     if (done.error != nullptr)
         std::rethrow_exception(done.error);
 }

@@ -121,7 +121,7 @@ public:
         seen.reused = known_.is_used();
         seen.bytes_sent = seen.bytes_received = 0;
         c.failure = {};
-        c.failed = c.refused_more = c.done = false;
+        c.failed = c.refused_more = c.done = c.writing = false;
         encrypted_before_ = transport_.encrypted_bytes_sent();
         received_.begin(c);
         out_.clear();
@@ -221,7 +221,7 @@ private:
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
         leave(c);
-        throw error(ec, c.answer.seen, c.asked.method + ' ' + printable(c.asked.url));
+        throw error(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
     }
 
     // For TLS, the bytes that the operating system accepted count: a record in memory was not sent.

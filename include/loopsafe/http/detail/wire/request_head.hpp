@@ -47,7 +47,7 @@ inline void check_trailers(const fields& trailers)
 inline void check_authorization(std::string_view given)
 {
     if (!all_are(field_char, given))
-        refuse(errc::bad_field_value, "authorization: " + printable(given));
+        refuse(errc::bad_field_value, "authorization: " + where_wrong(given));
 }
 
 inline void check_request(const request& r)
