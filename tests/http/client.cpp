@@ -709,6 +709,18 @@ TEST_CASE("http: after thaw() a kept connection is looked at before it is used")
     CHECK(client.stats().closed(loopsafe::close_reason::probe_failed) == 1);
 }
 
+TEST_CASE("http: an IPv4 address in brackets is refused, also where its server is known")
+{
+    http_peer peer(http_peer::always(answer("ok")));
+    asio::io_context context(1);
+    http::client client{context};
+    CHECK(run_on(context, client.get(peer.url())).body == "ok");
+    auto bracketed = peer.url();
+    bracketed.replace(bracketed.find("127.0.0.1"), 9, "[127.0.0.1]");
+    CHECK(thrown_by<http::error>([&] { run_on(context, client.get(bracketed)); }).code() ==
+          http::errc::bad_url);
+}
+
 TEST_CASE("http: options that make no sense are refused by name")
 {
     asio::io_context context(1);
@@ -721,7 +733,24 @@ TEST_CASE("http: options that make no sense are refused by name")
     CHECK(refused([](o& x) { x.max_per_origin = 0; }).find("max_per_origin") != std::string::npos);
     CHECK(refused([](o& x) { x.max_total = 0; }).find("max_total") != std::string::npos);
     CHECK(refused([](o& x) { x.idle_timeout = 0s; }).find("idle_timeout") != std::string::npos);
-    CHECK(refused([](o& x) { x.timeouts.wait = -1s; }).find("timeouts.wait") != std::string::npos);
+    using limit = std::chrono::milliseconds http::timeouts::*;
+    const std::pair<limit, std::string> limits[] = {
+        {&http::timeouts::wait, "wait"},       {&http::timeouts::resolve, "resolve"},
+        {&http::timeouts::connect, "connect"}, {&http::timeouts::tls, "tls"},
+        {&http::timeouts::write, "write"},     {&http::timeouts::first_byte, "first_byte"},
+        {&http::timeouts::gap, "gap"},         {&http::timeouts::total, "total"}};
+    http::client client{context};
+    for (const auto& [which, name] : limits) {
+        CAPTURE(name);
+        const auto text = "timeouts." + name + " must not be negative";
+        CHECK(refused([&](o& x) { x.timeouts.*which = -1ms; }).find(text) != std::string::npos);
+        http::request asked("GET", "http://127.0.0.1:1/");
+        asked.timeouts.emplace().*which = -1ms;
+        CHECK(std::string(thrown_by<boost::system::system_error>([&] {
+                              run_on(context, client.send(std::move(asked)));
+                          }).what())
+                  .find(text) != std::string::npos);
+    }
     CHECK(refused([](o& x) { x.base_url = "host/path"; }).find("http://") != std::string::npos);
     CHECK(refused([](o& x) { x.base_url = "http://h/?q"; }).find("query") != std::string::npos);
     CHECK(refused([](o& x) { x.headers.set("Host", "h"); }).find("Host") != std::string::npos);

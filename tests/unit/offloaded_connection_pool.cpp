@@ -105,6 +105,24 @@ TEST_CASE("a function waits for an operation of its connection, no longer than i
     CHECK(run_on(*w.context, lease.run([](connection& c) { return c->number(); })) == 1);
 }
 
+TEST_CASE("wait() in an operation that wait() runs is refused, and the connection goes on working")
+{
+    world w;
+    auto lease = w.acquire();
+    const auto nested = [](connection& c) {
+        return c.wait([](connection& own) -> asio::awaitable<error_code> {
+            try {
+                own.wait(forever(own));
+            } catch (const system_error& refused) {
+                co_return refused.code();
+            }
+            co_return error_code();
+        }(c));
+    };
+    CHECK(run_on(*w.context, lease.run(nested)) == loopsafe::errc::nested_run);
+    CHECK(run_on(*w.context, lease.run(nested)) == loopsafe::errc::nested_run);
+}
+
 TEST_CASE("a function waits to the end, also where the operation stops the context that it runs on")
 {
     world w;

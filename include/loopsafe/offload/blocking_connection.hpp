@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 #define LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 
+#include <loopsafe/error.hpp>
 #include <loopsafe/never.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -58,7 +59,7 @@ public:
     /// An operation that takes longer than `limit`, or whose caller cancels it, is cancelled
     /// (terminal); `wait` still waits until it ends.
     /// Errors: what the operation throws; `boost::asio::error::timed_out` if it ended by an
-    /// exception after `limit`.
+    /// exception after `limit`; `nested_run` in an operation that `wait` already runs.
     template <class T>
     T wait(boost::asio::awaitable<T> operation, std::chrono::milliseconds limit = never);
 
@@ -100,6 +101,7 @@ private:
 
     boost::asio::io_context context_{1};
     std::optional<Connection> connection_;
+    bool waiting_ = false;
     std::stop_token stop_; // of the call that uses it at present
 };
 
@@ -126,6 +128,16 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
                                         std::chrono::milliseconds limit)
 {
     namespace asio = boost::asio;
+    if (waiting_)
+        throw boost::system::system_error(make_error_code(errc::nested_run),
+                                          "blocking_connection::wait in an operation that it runs: "
+                                          "co_await instead");
+    struct running {
+        bool& flag;
+        explicit running(bool& f) noexcept : flag(f) { flag = true; }
+        ~running() { flag = false; }
+    };
+    const running until_it_ends(waiting_);
     const auto p = std::make_shared<pending<T>>();
     asio::steady_timer deadline(context_);
     if (limit != never) {

@@ -57,6 +57,8 @@ inline url_view split_url(std::string_view text) noexcept
         if (end == std::string_view::npos)
             return wrong("a bracket is not closed");
         host = text.substr(1, end - 1);
+        if (!host.empty() && host.find(':') == std::string_view::npos)
+            return wrong("brackets must hold an IPv6 address without a zone");
         text.remove_prefix(end + 1);
     } else {
         host = leading(host_char, text);

@@ -6,11 +6,12 @@
 #include <loopsafe/pool/core/parts.hpp>
 
 #include <chrono>
+#include <string>
 
 // Checks the options of a pool.
 namespace loopsafe::detail {
 
-[[noreturn]] inline void refuse_option(const char* what)
+[[noreturn]] inline void refuse_option(const std::string& what)
 {
     throw boost::system::system_error(make_error_code(errc::bad_option), what);
 }

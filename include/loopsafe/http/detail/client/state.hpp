@@ -133,7 +133,11 @@ public:
         const auto& o = *options_;
         c.settings = settings_.get();
         c.most = &o.limits;
-        c.times = c.asked.timeouts ? &*c.asked.timeouts : &o.timeouts;
+        c.times = &o.timeouts;
+        if (c.asked.timeouts) {
+            check_timeouts(*c.asked.timeouts);
+            c.times = &*c.asked.timeouts;
+        }
         if (c.times->total != never) {
             const auto now = timer::clock_type::now().time_since_epoch();
             const auto most =
@@ -317,8 +321,7 @@ private:
             refuse_option("max_per_origin must be at least 1");
         if (o.max_total == 0)
             refuse_option("max_total must be at least 1");
-        if (o.timeouts.wait < std::chrono::milliseconds::zero())
-            refuse_option("timeouts.wait must not be negative");
+        check_timeouts(o.timeouts);
         typename PoolPolicy::options limits;
         limits.max_size = o.max_per_origin;
         limits.max_waiting = o.max_waiting;
@@ -339,6 +342,19 @@ private:
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
                                         PoolPolicy::limit_per_context);
         return limits;
+    }
+
+    static void check_timeouts(const timeouts& t)
+    {
+        const std::pair<const char*, std::chrono::milliseconds> all[] = {
+            {"wait", t.wait}, {"resolve", t.resolve}, {"connect", t.connect},
+            {"tls", t.tls},   {"write", t.write},     {"first_byte", t.first_byte},
+            {"gap", t.gap},   {"total", t.total}};
+        for (const auto& [name, limit] : all) {
+            if (limit < std::chrono::milliseconds::zero())
+                loopsafe::detail::refuse_option("timeouts." + std::string(name) +
+                                                " must not be negative");
+        }
     }
 
     [[noreturn]] void refuse_closed() const
