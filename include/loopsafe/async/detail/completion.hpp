@@ -15,6 +15,7 @@
 #include <boost/asio/dispatch.hpp>
 
 #include <exception>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -74,24 +75,25 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
             std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
-// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor. The
-// caller's signal may outlive the coroutine's context.
+// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor, perhaps a
+// strand, which must not outlive its context. The caller's signal may, so it only refers to what
+// the completion handler owns.
 class signal_into {
 public:
-    explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
-
-    asio::cancellation_slot slot() noexcept { return inner_.slot(); }
+    explicit signal_into(std::weak_ptr<asio::cancellation_signal> into) noexcept
+        : into_(std::move(into))
+    {
+    }
 
 protected:
     void emit(asio::cancellation_type type)
     {
-        if (context_.alive())
-            inner_.emit(type);
+        if (const auto pending = into_.lock())
+            pending->emit(type);
     }
 
 private:
-    context_ref context_;
-    asio::cancellation_signal inner_;
+    std::weak_ptr<asio::cancellation_signal> into_;
 };
 
 // Until a coroutine begins, its filter only lets terminal cancellation through.
@@ -112,10 +114,14 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
 {
     auto outer = asio::get_associated_cancellation_slot(handler);
     asio::cancellation_slot slot;
-    if (outer.is_connected())
-        slot = outer.template emplace<Cancellation>(context_of(asking)).slot();
-    auto complete = [h = std::forward<Handler>(handler), asking,
-                     told](const std::exception_ptr& error, auto&&... result) mutable {
+    std::shared_ptr<asio::cancellation_signal> signal;
+    if (outer.is_connected()) {
+        signal = std::make_shared<asio::cancellation_signal>();
+        outer.template emplace<Cancellation>(signal);
+        slot = signal->slot();
+    }
+    auto complete = [h = std::forward<Handler>(handler), asking, told, signal = std::move(signal)](
+                        const std::exception_ptr& error, auto&&... result) mutable {
         auto first = told(error);
         const bool unusable = has_empty_executor(h);
         const auto executor = asio::get_associated_executor(h, asking);
