@@ -457,6 +457,58 @@ TEST_CASE("an option that makes no sense is refused: max_parked")
     CHECK(std::string(refused.what()).find("per_context_pool") != std::string::npos);
 }
 
+TEST_CASE("a hook may destroy its pool, whatever it is told of, and ends after it has returned")
+{
+    // What of the hook is still used when the pool is gone.
+    struct kept {
+        int& ended;
+        std::string text = std::string(100, 'k');
+        ~kept() { ++ended; }
+    };
+    struct occasion {
+        pool_event::kind told;
+        std::function<void(fixture<>&)> happens;
+    };
+    const std::vector<occasion> occasions{
+        {pool_event::kind::closed, [](fixture<>& f) { f.pool->close(); }},
+        {pool_event::kind::closed, [](fixture<>& f) { f.pool->invalidate(); }},
+        {pool_event::kind::closed, [](fixture<>& f) { f.acquire().discard(); }},
+        {pool_event::kind::parked, [](fixture<>& f) { f.context.die(); }},
+        {pool_event::kind::dropped,
+         [](fixture<>& f) {
+             f.context.reborn();
+             f.pool->drop_parked();
+         }},
+        {pool_event::kind::adopted,
+         [](fixture<>& f) {
+             f.context.reborn();
+             f.acquire();
+         }},
+    };
+    for (const auto& [kind, happens] : occasions) {
+        CAPTURE(static_cast<int>(kind));
+        fixture f;
+        int ended = 0;
+        int told = 0;
+        f.pool->on_event(
+            [&, wanted = kind, own = std::make_shared<kept>(ended)](const pool_event& e) {
+                if (e.what != wanted)
+                    return;
+                ++told;
+                f.pool.reset();
+                CHECK(ended == 0);
+                CHECK(own->text == std::string(100, 'k'));
+                CHECK(e.pool.empty());
+            });
+        f.use(3);
+        happens(f);
+        f.context.die();
+        CHECK(told >= 1);
+        CHECK(ended == 1);
+        CHECK(f.script->open() == 0);
+    }
+}
+
 } // namespace
 
 } // namespace carry_over_pool_tests

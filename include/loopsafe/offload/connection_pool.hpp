@@ -106,9 +106,17 @@ public:
     }
 
     /// As with `on_context`.
-    void invalidate() noexcept { state_->pool.invalidate(); }
+    void invalidate() noexcept
+    {
+        const auto kept = state_; // a hook may destroy the pool
+        kept->pool.invalidate();
+    }
     void thaw() noexcept { state_->pool.thaw(); }
-    void close() noexcept { state_->pool.close(); }
+    void close() noexcept
+    {
+        const auto kept = state_;
+        kept->pool.close();
+    }
     void on_event(std::function<void(const pool_event&)> hook)
     {
         state_->pool.on_event(std::move(hook));

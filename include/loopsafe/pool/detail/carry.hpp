@@ -148,6 +148,7 @@ void pool_state<Connector, Policy>::drop_expired(const clock_reading& now) noexc
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::drop_parked(close_reason why) noexcept
 {
+    const visit until_dropped(*this);
     for (;;) {
         slot* one = nullptr;
         auto said = why;

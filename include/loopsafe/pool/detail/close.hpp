@@ -44,6 +44,7 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::close() noexcept
 {
+    const visit until_closed(*this);
     {
         const lock_guard lock(mutex_);
         sync_forks();
@@ -64,7 +65,7 @@ void pool_state<Connector, Policy>::abandon_handle() noexcept
         auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
         if (unused == nullptr) {
             core_.handle_gone();
-            const bool pool_is_free = core_.unreferenced();
+            const bool pool_is_free = is_free();
             lock.unlock();
             if (pool_is_free)
                 delete this;
@@ -77,6 +78,7 @@ void pool_state<Connector, Policy>::abandon_handle() noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::invalidate() noexcept
 {
+    const visit until_closed(*this);
     {
         const lock_guard lock(mutex_);
         sync_forks();

@@ -5,6 +5,7 @@
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/pool/detail/state.hpp>
+#include <loopsafe/pool/detail/ticket.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -99,6 +100,7 @@ void pool_state<Connector, Policy>::emit(pool_event event) noexcept
 {
     if (!on_event_)
         return;
+    const visit until_it_returns(*this);
     try {
         on_event_(event);
     } catch (...) { // a hook cannot make a release fail

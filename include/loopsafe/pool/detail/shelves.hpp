@@ -181,7 +181,7 @@ void pool_state<Connector, Policy>::end_with(unique_lock& lock, shelf& s,
             leave_context(lock, s);
         return;
     }
-    const bool pool_is_free = core_.unreferenced();
+    const bool pool_is_free = is_free();
     lock.unlock();
     delete &s;
     if (pool_is_free)

@@ -15,6 +15,7 @@
 #include <loopsafe/pool/event.hpp>
 #include <loopsafe/pool/policy.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -202,6 +203,10 @@ private:
     double jitter(const slot& s, const clock_reading& now) const noexcept;
     void emit(pool_event event) noexcept;
 
+    // Keeps the pool in memory while a hook or the end of a connection may destroy it.
+    class visit;
+    bool is_free() const noexcept { return core_.unreferenced() && visits_ == 0; } // under the lock
+
     struct waiter;
 
     Connector connector_;
@@ -214,6 +219,7 @@ private:
 
     typename Policy::mutex_type mutex_;
     pool_core core_;
+    std::size_t visits_ = 0;
     [[no_unique_address]] std::conditional_t<carries, pool_parking, nothing> parking_;
     struct no_shelves {};
     struct context_shelves {

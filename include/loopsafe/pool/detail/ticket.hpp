@@ -88,6 +88,29 @@ private:
     bool clean_ = true;
 };
 
+template <class Connector, class Policy>
+class pool_state<Connector, Policy>::visit {
+public:
+    explicit visit(pool_state& pool) noexcept : pool_(pool)
+    {
+        const lock_guard lock(pool_.mutex_);
+        ++pool_.visits_;
+    }
+    visit(const visit&) = delete;
+    ~visit()
+    {
+        unique_lock lock(pool_.mutex_);
+        --pool_.visits_;
+        const bool free = pool_.is_free();
+        lock.unlock();
+        if (free)
+            delete &pool_;
+    }
+
+private:
+    pool_state& pool_;
+};
+
 // Waiting is a timer, which a grant cancels, under the lock.
 template <class Connector, class Policy>
 struct pool_state<Connector, Policy>::waiter : pool_waiter {

@@ -59,7 +59,8 @@ basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_locati
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::invalidate() noexcept
 {
-    state_->invalidate();
+    const auto kept = state_; // a hook may destroy the client
+    kept->invalidate();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
@@ -72,13 +73,15 @@ template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::drop_parked() noexcept
     requires carries_over<PoolPolicy>
 {
-    state_->drop_parked();
+    const auto kept = state_; // a hook may destroy the client
+    kept->drop_parked();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::close() noexcept
 {
-    state_->close();
+    const auto kept = state_; // a hook may destroy the client
+    kept->close();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
