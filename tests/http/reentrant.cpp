@@ -5,7 +5,9 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <functional>
 #include <http/stepped.hpp>
+#include <optional>
 
 namespace reentrant_tests {
 
@@ -54,6 +56,38 @@ TEST_CASE("http: a client is destroyed by its own hook")
         }
         CHECK(workers.join(10s));
     });
+}
+
+TEST_CASE("http: a client is destroyed by its own hook while it drops what is parked")
+{
+    using client_type = http::basic_client<loopsafe::carry_over_pool>;
+    http_peer first(http_peer::always(answer("ok")));
+    http_peer second(http_peer::always(answer("ok")));
+    const std::vector<std::function<void(client_type&)>> ways{
+        [](client_type& c) { c.drop_parked(); }, [](client_type& c) { c.invalidate(); },
+        [](client_type& c) { c.close(); }};
+    for (const auto& drop : ways) {
+        std::optional<client_type> client;
+        int dropped = 0;
+        client_type::options with;
+        with.on_event = [&, text = std::string(100, 'k')](const http::event& e) {
+            if (e.what != kind::dropped)
+                return;
+            ++dropped;
+            client.reset();
+            CHECK(text == std::string(100, 'k'));
+        };
+        client.emplace(with);
+        {
+            asio::io_context context(1);
+            CHECK(run_on(context, client->get(first.url())).body == "ok");
+            CHECK(run_on(context, client->get(second.url())).body == "ok");
+        }
+        CHECK(client->stats().parked == 2);
+        drop(*client);
+        CHECK_FALSE(client.has_value());
+        CHECK(dropped == 2);
+    }
 }
 
 TEST_CASE("http: a client is destroyed by the function that it asks for a secret")
