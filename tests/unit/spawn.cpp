@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <memory>
 #include <new>
 #include <support/run_until.hpp>
@@ -63,6 +64,35 @@ TEST_CASE("at the end of run stragglers are cancelled and awaited")
         CHECK(log.empty());
     });
     CHECK(log == names{"cancelled", "tidied up"});
+}
+
+TEST_CASE("what is spawned while run ends is destroyed before it begins")
+{
+    int begun = 0;
+    const std::function<asio::awaitable<void>()> replaces_itself = [&]() -> asio::awaitable<void> {
+        ++begun;
+        const auto executor = co_await asio::this_coro::executor;
+        try {
+            co_await for_ever();
+        } catch (const system_error&) {
+            spawn(executor, replaces_itself());
+        }
+    };
+    const auto main = [&]() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        spawn(executor, replaces_itself());
+        co_await asio::post(asio::use_awaitable);
+        asio::post(executor, [&, executor] { spawn(executor, replaces_itself()); });
+    };
+    loopsafe::run(main);
+    CHECK(begun == 1);
+
+    loopsafe::runner again;
+    for (int calls = 2; calls != 4; ++calls) {
+        again.run(main);
+        again.close();
+        CHECK(begun == calls);
+    }
 }
 
 TEST_CASE("the first error of a task is rethrown by run, after main ended well")

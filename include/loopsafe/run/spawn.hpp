@@ -13,6 +13,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace loopsafe {
@@ -20,22 +21,50 @@ namespace detail {
 
 // The background tasks of one context.
 class background_tasks {
+    using signals = std::list<asio::cancellation_signal>;
+
+    // Shared, since a handler may be destroyed after everything that is local to its context.
+    struct list {
+        std::mutex mutex;
+        background_tasks::signals signals;
+        std::exception_ptr first_error;
+        bool cancelled = false;
+        bool ending = false;
+    };
+
 public:
     template <class Executor> // a template, so that only users of spawn() pay for compiling it
     void spawn(const Executor& executor, asio::awaitable<void> task)
     {
-        asio::co_spawn(executor, std::move(task), entry(list_));
+        if (auto place = entry::into(list_))
+            asio::co_spawn(executor, std::move(task), *std::move(place));
     }
 
-    // Preconditions: the context is not being run.
-    void cancel()
-    {
-        list_->cancelled = true;
-        for (auto task = list_->signals.begin(); task != list_->signals.end();) {
-            auto& signal = *task++; // the task may end, and erase itself, in emit()
-            signal.emit(asio::cancellation_type::terminal);
+    // Cancels all of them, and lets none begin until it is destroyed: one that replaces itself must
+    // end, too. Preconditions: the context is not being run.
+    class ending {
+    public:
+        explicit ending(background_tasks& tasks) : list_(*tasks.list_)
+        {
+            {
+                const std::lock_guard lock(list_.mutex);
+                list_.cancelled = list_.ending = true;
+            }
+            for (auto task = list_.signals.begin(); task != list_.signals.end();) {
+                auto& signal = *task++; // the task may end, and erase itself, in emit()
+                signal.emit(asio::cancellation_type::terminal);
+            }
         }
-    }
+        ending(const ending&) = delete;
+        ~ending()
+        {
+            const std::lock_guard lock(list_.mutex);
+            list_.ending = false;
+        }
+
+    private:
+        list& list_;
+    };
 
     bool empty() const
     {
@@ -46,16 +75,6 @@ public:
     std::exception_ptr take_error() noexcept { return std::exchange(list_->first_error, nullptr); }
 
 private:
-    using signals = std::list<asio::cancellation_signal>;
-
-    // Shared, since a handler may be destroyed after everything that is local to its context.
-    struct list {
-        std::mutex mutex;
-        background_tasks::signals signals;
-        std::exception_ptr first_error;
-        bool cancelled = false;
-    };
-
     // The completion handler of a task, in the list for as long as it exists: a task that is
     // destroyed, or never started, leaves the list like one that ends. It has a slot rather than a
     // binder for one: through that, Boost 1.81 emits later, when the signal may be gone.
@@ -63,10 +82,13 @@ private:
     public:
         using cancellation_slot_type = asio::cancellation_slot;
 
-        explicit entry(std::shared_ptr<list> tasks) : list_(std::move(tasks))
+        // Nothing while the tasks are being ended.
+        static std::optional<entry> into(const std::shared_ptr<list>& tasks)
         {
-            const std::lock_guard lock(list_->mutex);
-            self_ = list_->signals.emplace(list_->signals.end());
+            const std::lock_guard lock(tasks->mutex);
+            if (tasks->ending)
+                return std::nullopt;
+            return entry(tasks, tasks->signals.emplace(tasks->signals.end()));
         }
         entry(entry&&) noexcept = default;
         entry& operator=(entry&&) = delete;
@@ -90,6 +112,11 @@ private:
         }
 
     private:
+        entry(std::shared_ptr<list> tasks, signals::iterator self) noexcept
+            : list_(std::move(tasks)), self_(self)
+        {
+        }
+
         std::shared_ptr<list> list_;
         signals::iterator self_;
     };
@@ -113,8 +140,9 @@ private:
 /// Starts a background task on the context of `executor`.
 ///
 /// At the end of `run` or of a `runner` the task is cancelled (terminal) and awaited; its first
-/// error, other than that cancellation, is rethrown there. A coroutine started with `co_spawn(...,
-/// detached)` gets neither: it is only destroyed.
+/// error, other than that cancellation, is rethrown there. A task that is spawned meanwhile, by
+/// what ends, is destroyed before it begins. A coroutine started with `co_spawn(..., detached)` is
+/// neither cancelled nor awaited: it is only destroyed.
 ///
 /// Errors: `no_context` (as `context_error`). Exception safety: strong; the task is destroyed.
 /// Thread safety: safe.

@@ -118,9 +118,11 @@ inline runner::~runner()
 inline void runner::end_tasks(state& s)
 {
     auto& tasks = context_local<detail::background_tasks>::in(s.context.get_executor());
-    tasks.cancel();
-    s.context.restart();
-    while (!tasks.empty() && s.context.run_one() != 0) {}
+    {
+        const detail::background_tasks::ending until_all_have_ended(tasks);
+        s.context.restart();
+        while (!tasks.empty() && s.context.run_one() != 0) {}
+    }
     if (const auto error = tasks.take_error())
         std::rethrow_exception(error);
 }
