@@ -55,8 +55,10 @@ public:
     /// context, `main` is cancelled (terminal) and awaited first, however long it takes to end.
     ///
     /// Errors: what `main` throws, or another handler before it. `nested_run` (as `system_error`)
-    /// inside another `run()` of this thread, which this one would block; `main_stuck` if nothing
-    /// can wake `main` any more, or the context was stopped.
+    /// inside another `run()` of this thread, which this one would block; `main_stuck` if the
+    /// context is stopped, or runs out of work, before `main` has ended. Whatever is pending counts
+    /// as work, also what nobody will complete: for a channel to which nobody sends, or a timer of
+    /// a context that nobody runs, this waits as long as `main` does.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
