@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_SERIAL_EXECUTOR_HPP
 #define LOOPSAFE_ASYNC_DETAIL_SERIAL_EXECUTOR_HPP
 
-#include <loopsafe/context/detail/state.hpp>
+#include <loopsafe/detail/thread_mark.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -31,7 +31,7 @@ public:
             return;
         }
         mutex_.lock();
-        owner_.store(&this_thread_mark, std::memory_order_relaxed);
+        owner_.store(this_thread(), std::memory_order_relaxed);
         const leaving at_the_end{*this};
         std::forward<Step>(step)();
     }
@@ -40,7 +40,7 @@ public:
     void leave() noexcept
     {
         if (is_mine()) {
-            owner_.store(nullptr, std::memory_order_relaxed);
+            owner_.store(thread_mark(), std::memory_order_relaxed);
             mutex_.unlock();
         }
     }
@@ -53,12 +53,12 @@ private:
 
     bool is_mine() const noexcept
     {
-        return owner_.load(std::memory_order_relaxed) == &this_thread_mark;
+        return owner_.load(std::memory_order_relaxed) == this_thread();
     }
 
     const asio::any_io_executor inner_;
     std::mutex mutex_;
-    std::atomic<const char*> owner_{nullptr};
+    std::atomic<thread_mark> owner_{};
 };
 
 // Small enough for an any_io_executor to store without allocating: Asio copies executors where an

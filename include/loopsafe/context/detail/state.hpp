@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
 #define LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
 
+#include <loopsafe/detail/thread_mark.hpp>
 #include <loopsafe/error.hpp>
 
 #include <boost/asio/execution_context.hpp>
@@ -17,8 +18,6 @@ namespace asio = boost::asio;
 
 // Two shared libraries with hidden visibility may each have a counter: an id is {counter, number}.
 inline std::atomic<std::uint64_t> context_counter{0};
-
-inline thread_local const char this_thread_mark = 0;
 
 // Outlives the context, so that everything that refers to the context can check it.
 class context_state {
@@ -56,7 +55,7 @@ public:
     void die() noexcept
     {
         if (alive())
-            unwinding_thread_.store(&this_thread_mark, std::memory_order_relaxed);
+            unwinding_thread_.store(this_thread(), std::memory_order_relaxed);
         life_.fetch_or(dead_bit, std::memory_order_acq_rel);
         for (auto word = life_.load(std::memory_order_acquire); word != dead_bit;
              word = life_.load(std::memory_order_acquire))
@@ -67,10 +66,10 @@ public:
     // its objects still exist there and may be touched.
     bool unwinding_here() const noexcept
     {
-        return unwinding_thread_.load(std::memory_order_relaxed) == &this_thread_mark;
+        return unwinding_thread_.load(std::memory_order_relaxed) == this_thread();
     }
 
-    void unwound() noexcept { unwinding_thread_.store(nullptr, std::memory_order_relaxed); }
+    void unwound() noexcept { unwinding_thread_.store(thread_mark(), std::memory_order_relaxed); }
 
     context_info info() const
     {
@@ -106,7 +105,7 @@ private:
     }
 
     std::atomic<std::uint32_t> life_{0}; // the dead bit, and the number of pins
-    std::atomic<const char*> unwinding_thread_{nullptr};
+    std::atomic<thread_mark> unwinding_thread_{};
     mutable std::mutex mutex_;
     std::atomic<bool> met_{false};
     std::string name_;
