@@ -165,7 +165,7 @@ public:
     void drop_parked() noexcept
         requires carries_over<PoolPolicy>
     {
-        state_->drop_parked(close_reason::parked_dropped);
+        state_->drop_parked();
     }
 
     /// Call it when the process may have been frozen: idle connections must then pass the

@@ -146,9 +146,15 @@ void pool_state<Connector, Policy>::drop_expired(const clock_reading& now) noexc
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::drop_parked(close_reason why) noexcept
+void pool_state<Connector, Policy>::drop_parked() noexcept
 {
     const visit until_dropped(*this);
+    drop_all_parked(close_reason::parked_dropped);
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::drop_all_parked(close_reason why) noexcept
+{
     for (;;) {
         slot* one = nullptr;
         auto said = why;

@@ -45,30 +45,33 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::close() noexcept
 {
     const visit until_closed(*this);
+    close_now();
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::close_now() noexcept
+{
     {
         const lock_guard lock(mutex_);
         sync_forks();
         core_.close();
     }
     if constexpr (carries)
-        drop_parked(close_reason::pool_closed);
+        drop_all_parked(close_reason::pool_closed);
     close_idle(close_reason::pool_closed);
 }
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::abandon_handle() noexcept
 {
-    close();
+    const visit until_abandoned(*this); // which then may free it
+    close_now();
     for (;;) {
         unique_lock lock(mutex_);
         // A shelf in use stays: its context must find the leases and the waiting callers.
         auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
         if (unused == nullptr) {
             core_.handle_gone();
-            const bool pool_is_free = is_free();
-            lock.unlock();
-            if (pool_is_free)
-                delete this;
             return;
         }
         leave_context(lock, *unused);
@@ -85,7 +88,7 @@ void pool_state<Connector, Policy>::invalidate() noexcept
         core_.invalidate();
     }
     if constexpr (carries)
-        drop_parked(close_reason::invalidated);
+        drop_all_parked(close_reason::invalidated);
     close_idle(close_reason::invalidated);
 }
 

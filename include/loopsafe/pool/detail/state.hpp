@@ -124,7 +124,7 @@ public:
     void invalidate() noexcept;
     void thaw() noexcept;
     void close() noexcept;
-    void drop_parked(close_reason why) noexcept;
+    void drop_parked() noexcept;
     void abandon_handle() noexcept; // the pool object is destroyed
     asio::awaitable<void> drain(hold h, asio::any_io_executor executor,
                                 std::chrono::milliseconds limit, std::source_location where);
@@ -168,6 +168,8 @@ private:
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
     void tell_closed(close_reason why) noexcept;
+    void close_now() noexcept;
+    void drop_all_parked(close_reason why) noexcept;
     template <class Wanted>
     shelf* pin_shelf(Wanted wanted) noexcept; // under the lock
     void close_idle(close_reason why) noexcept;
