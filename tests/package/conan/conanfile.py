@@ -15,9 +15,15 @@ class Consumer(ConanFile):
     def requirements(self):
         self.requires(self.tested_reference_str)
 
+    def parts(self):
+        options = self.dependencies["loopsafe"].options
+        tls = ["tls", "http", "http_compiled"] if options.with_tls else []
+        return tls + (["postgres"] if options.with_postgres else [])
+
     def generate(self):
         CMakeDeps(self).generate()
         toolchain = CMakeToolchain(self)
+        toolchain.cache_variables["PARTS"] = ";".join(self.parts())
         toolchain.user_presets_path = False
         toolchain.generate()
 
@@ -28,5 +34,5 @@ class Consumer(ConanFile):
 
     def test(self):
         if can_run(self):
-            for program in ("consumer", "tls", "http", "http_compiled", "postgres"):
+            for program in ["consumer", *self.parts()]:
                 self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")
