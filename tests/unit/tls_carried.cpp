@@ -7,6 +7,8 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include <doctest/doctest.h>
+
 #include <future>
 #include <poll.h>
 #include <semaphore>

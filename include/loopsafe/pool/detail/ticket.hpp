@@ -91,7 +91,7 @@ private:
 template <class Connector, class Policy>
 class pool_state<Connector, Policy>::visit {
 public:
-    explicit visit(pool_state& pool) noexcept : pool_(pool)
+    explicit visit(pool_state& of) noexcept : pool_(of)
     {
         const lock_guard lock(pool_.mutex_);
         ++pool_.visits_;
