@@ -15,7 +15,6 @@
 #include <boost/asio/dispatch.hpp>
 
 #include <exception>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -75,25 +74,24 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
             std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
-// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor, perhaps a
-// strand, which must not outlive its context. The caller's signal may, so it only refers to what
-// the completion handler owns.
+// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor. The
+// caller's signal may outlive the coroutine's context.
 class signal_into {
 public:
-    explicit signal_into(std::weak_ptr<asio::cancellation_signal> into) noexcept
-        : into_(std::move(into))
-    {
-    }
+    explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
+
+    asio::cancellation_slot slot() noexcept { return inner_.slot(); }
 
 protected:
     void emit(asio::cancellation_type type)
     {
-        if (const auto pending = into_.lock())
-            pending->emit(type);
+        if (context_.alive())
+            inner_.emit(type);
     }
 
 private:
-    std::weak_ptr<asio::cancellation_signal> into_;
+    context_ref context_;
+    asio::cancellation_signal inner_;
 };
 
 // Until a coroutine begins, its filter only lets terminal cancellation through.
@@ -114,14 +112,10 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
 {
     auto outer = asio::get_associated_cancellation_slot(handler);
     asio::cancellation_slot slot;
-    std::shared_ptr<asio::cancellation_signal> signal;
-    if (outer.is_connected()) {
-        signal = std::make_shared<asio::cancellation_signal>();
-        outer.template emplace<Cancellation>(signal);
-        slot = signal->slot();
-    }
-    auto complete = [h = std::forward<Handler>(handler), asking, told, signal = std::move(signal)](
-                        const std::exception_ptr& error, auto&&... result) mutable {
+    if (outer.is_connected())
+        slot = outer.template emplace<Cancellation>(context_of(asking)).slot();
+    auto complete = [h = std::forward<Handler>(handler), asking,
+                     told](const std::exception_ptr& error, auto&&... result) mutable {
         auto first = told(error);
         const bool unusable = has_empty_executor(h);
         const auto executor = asio::get_associated_executor(h, asking);
