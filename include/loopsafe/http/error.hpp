@@ -36,8 +36,7 @@ enum class errc {
     bad_field_value, ///< CR, LF, NUL or another control character
     framing_field,   ///< a field that the client sets itself, such as Content-Length
     bad_length,      ///< a streamed body that is longer or shorter than announced
-    broken_write, ///< an earlier write of the body failed or was cancelled: the rest cannot follow
-                  ///< it
+                     ///< it
 
     // Deadlines.
     timed_out, ///< the stage shows which deadline
@@ -59,7 +58,10 @@ enum class errc {
     too_many_interim,     ///< more than limits::interim responses
     body_too_large,       ///< more than limits::body_bytes
     extensions_too_large, ///< more than limits::chunk_extension_bytes
-    trailers_too_large    ///< more than limits::trailer_bytes
+    trailers_too_large,   ///< more than limits::trailer_bytes
+
+    // Later additions, so that the numbers above stay.
+    broken_write ///< an earlier write of the body failed or was cancelled: nothing can follow it
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.
