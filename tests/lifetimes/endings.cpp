@@ -12,6 +12,9 @@ namespace {
 using namespace lifetimes;
 using outcome = connect_script::outcome;
 
+using offloaded_pool = loopsafe::connection_pool<scripted_connector, loopsafe::keep_alive_pool,
+                                                 loopsafe::thread_offload>;
+
 // Counts how often a value of it was destroyed.
 class counted {
 public:
@@ -43,6 +46,110 @@ TEST_CASE("connections end with their context and their handles may end at any t
             pool.reset();
         lease.release();
     }
+}
+
+// Begins an operation on the strand; the signal can cancel it.
+enum class operation { acquire, close, offload, acquire_from_workers };
+
+void begin(operation what, strict_pool& pool, offloaded_pool& offloaded,
+           const asio::strand<asio::io_context::executor_type>& strand,
+           asio::cancellation_signal& signal, told& seen)
+{
+    const auto token = [&](auto handler) {
+        return asio::bind_cancellation_slot(signal.slot(),
+                                            asio::bind_executor(strand, std::move(handler)));
+    };
+    switch (what) {
+    case operation::acquire: pool.async_acquire(token(seen.handler())); break;
+    case operation::close: pool.async_close(loopsafe::never, token(seen.handler())); break;
+    case operation::offload:
+        loopsafe::async_offload([] {}, token([&seen](const std::exception_ptr&) { ++seen.times; }));
+        break;
+    case operation::acquire_from_workers: offloaded.async_acquire(token(seen.handler())); break;
+    }
+}
+
+TEST_CASE("a signal may outlive the operation that it can cancel and its context (row 3)")
+{
+    for (const auto what : {operation::acquire, operation::close, operation::offload,
+                            operation::acquire_from_workers}) {
+        for (const bool completed : {true, false}) {
+            CAPTURE(static_cast<int>(what));
+            CAPTURE(completed);
+            asio::cancellation_signal signal;
+            told seen;
+            std::optional<asio::io_context> context(std::in_place, 1);
+            strict_pool pool(*context, scripted_connector(std::make_shared<connect_script>()));
+            offloaded_pool offloaded{scripted_connector(std::make_shared<connect_script>())};
+            std::optional<strict_pool::lease_type> out;
+            if (what == operation::close && !completed)
+                out = run_on(*context, pool.acquire());
+            begin(what, pool, offloaded, asio::make_strand(*context), signal, seen);
+            if (completed) {
+                context->restart();
+                while (seen.times == 0 && context->run_one() != 0) {}
+                CHECK(seen.times == 1);
+            }
+            context.reset();
+            signal.emit(asio::cancellation_type::terminal);
+            CHECK(seen.times == (completed ? 1 : 0));
+        }
+    }
+}
+
+TEST_CASE(
+    "a signal that is emitted while the context dies reaches nobody, and nothing leaks (row 3)")
+{
+    struct emits_at_its_end {
+        asio::cancellation_signal& signal;
+        ~emits_at_its_end() { signal.emit(asio::cancellation_type::terminal); }
+    };
+    for (const auto what : {operation::acquire, operation::close, operation::offload,
+                            operation::acquire_from_workers}) {
+        for (const bool older : {true, false}) {
+            CAPTURE(static_cast<int>(what));
+            asio::cancellation_signal signal;
+            told seen;
+            std::optional<asio::io_context> context(std::in_place, 1);
+            strict_pool pool(*context, scripted_connector(std::make_shared<connect_script>()));
+            offloaded_pool offloaded{scripted_connector(std::make_shared<connect_script>())};
+            auto out = run_on(*context, pool.acquire());
+            const auto emit_late = [&] {
+                auto last = std::make_shared<emits_at_its_end>(signal);
+                auto timer = std::make_shared<asio::steady_timer>(*context, for_ever);
+                timer->async_wait([last, timer](error_code) {});
+                asio::post(*context, [last] {});
+            };
+            if (older)
+                emit_late();
+            begin(what, pool, offloaded, asio::make_strand(*context), signal, seen);
+            if (!older)
+                emit_late();
+            context.reset();
+            CHECK(seen.times == 0);
+        }
+    }
+}
+
+TEST_CASE("a signal may end before what it emitted arrives (row 3)")
+{
+    asio::io_context context(1);
+    strict_pool pool(context, scripted_connector(std::make_shared<connect_script>()),
+                     {.max_size = 1});
+    offloaded_pool unused{scripted_connector(std::make_shared<connect_script>())};
+    const auto out = run_on(context, pool.acquire());
+    std::optional<asio::cancellation_signal> signal(std::in_place);
+    told seen;
+    begin(operation::acquire, pool, unused, asio::make_strand(context), *signal, seen);
+    context.restart();
+    context.poll();
+    REQUIRE(seen.times == 0);
+    signal->emit(asio::cancellation_type::terminal);
+    signal.reset();
+    context.restart();
+    context.poll();
+    CHECK(seen.times == 1);
+    CHECK(seen.code == asio::error::operation_aborted);
 }
 
 TEST_CASE("a timer or socket or strand or work guard ends with its context not its handle (row 3)")

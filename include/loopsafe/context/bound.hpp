@@ -117,6 +117,12 @@ public:
     void swap(context_bound& other) noexcept { std::swap(node_, other.node_); }
 
 private:
+    // For who may not ask for it in the name of an executor.
+    friend T* value_if_alive(const context_bound& bound) noexcept
+    {
+        return bound.home().alive() ? &*bound.node_->value : nullptr;
+    }
+
     detail::bound_value<T>* node_ = nullptr;
 };
 

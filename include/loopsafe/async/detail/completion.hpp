@@ -3,18 +3,18 @@
 #define LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
 
 #include <loopsafe/async/detail/asking.hpp>
-#include <loopsafe/context/ref.hpp>
+#include <loopsafe/context/bound.hpp>
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 
 #include <exception>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -74,24 +74,38 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
             std::forward<Handler>(handler), std::forward<Args>(args)...);
 }
 
-// Cancels a coroutine of co_spawn: Asio passes the cancellation on through the executor. The
-// caller's signal may outlive the coroutine's context.
+// Cancels a coroutine of co_spawn, on its executor. The caller's signal, which holds this, may
+// outlive the operation and its context, so executor and inner signal end with the context at the
+// latest.
 class signal_into {
 public:
-    explicit signal_into(context_ref context) noexcept : context_(std::move(context)) {}
+    explicit signal_into(const asio::any_io_executor& executor) : pending_(executor, executor) {}
 
-    asio::cancellation_slot slot() noexcept { return inner_.slot(); }
+    const std::shared_ptr<asio::cancellation_signal>& signal() const noexcept
+    {
+        return value_if_alive(pending_)->signal;
+    }
 
 protected:
     void emit(asio::cancellation_type type)
     {
-        if (context_.alive())
-            inner_.emit(type);
+        auto* pending = value_if_alive(pending_);
+        if (pending == nullptr)
+            return;
+        // A copy, since what is cancelled may destroy the caller's signal.
+        asio::dispatch(pending->executor, [signal = pending->signal, type] { signal->emit(type); });
     }
 
 private:
-    context_ref context_;
-    asio::cancellation_signal inner_;
+    struct operation {
+        explicit operation(const asio::any_io_executor& on) : executor(on) {}
+
+        asio::any_io_executor executor;
+        std::shared_ptr<asio::cancellation_signal> signal =
+            std::make_shared<asio::cancellation_signal>();
+    };
+
+    context_bound<operation> pending_;
 };
 
 // Until a coroutine begins, its filter only lets terminal cancellation through.
@@ -105,15 +119,36 @@ struct terminal_cancellation : signal_into {
     }
 };
 
+// A completion handler of co_spawn. It keeps the signal, since the coroutine clears its slot at
+// every step, and it names no executor, since Asio would keep that in the slot.
+template <class Complete>
+struct cancelled_by {
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    cancellation_slot_type get_cancellation_slot() const noexcept
+    {
+        return signal != nullptr ? signal->slot() : cancellation_slot_type();
+    }
+
+    template <class... Result>
+    void operator()(Result&&... result)
+    {
+        std::move(complete)(std::forward<Result>(result)...);
+    }
+
+    Complete complete;
+    std::shared_ptr<asio::cancellation_signal> signal;
+};
+
 // Runs a coroutine for a completion handler; `told` turns an error into its first argument.
 template <class Cancellation = terminal_cancellation, class T, class Told, class Handler>
 void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation, Told told,
                Handler&& handler)
 {
     auto outer = asio::get_associated_cancellation_slot(handler);
-    asio::cancellation_slot slot;
-    if (outer.is_connected())
-        slot = outer.template emplace<Cancellation>(context_of(asking)).slot();
+    std::shared_ptr<asio::cancellation_signal> signal;
+    if (outer.is_connected() && named_context(asking) != nullptr)
+        signal = outer.template emplace<Cancellation>(asking).signal();
     auto complete = [h = std::forward<Handler>(handler), asking,
                      told](const std::exception_ptr& error, auto&&... result) mutable {
         auto first = told(error);
@@ -127,7 +162,7 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
             asio::dispatch(executor, std::move(call));
     };
     asio::co_spawn(asking, std::move(operation),
-                   asio::bind_cancellation_slot(slot, std::move(complete)));
+                   cancelled_by<decltype(complete)>{std::move(complete), std::move(signal)});
 }
 
 } // namespace loopsafe::detail
