@@ -104,6 +104,8 @@ class counting_connector {
 public:
     using connection_type = counting_connection;
 
+    static constexpr bool frames_messages = true;
+
     explicit counting_connector(tcp::endpoint endpoint) : below_(std::move(endpoint)) {}
 
     asio::awaitable<connection_type> connect(asio::any_io_executor executor) const
@@ -269,6 +271,30 @@ TEST_CASE("an exception that is caught within the exchange does not cost the con
     };
     s.run(client());
     CHECK(s.next() == "h1b1");
+}
+
+TEST_CASE("where the connector knows where messages end, an exception between them costs no "
+          "connection (rule 5)")
+{
+    counting_scene s;
+    int halves = 2;
+    const auto client = [&]() -> asio::awaitable<void> {
+        auto lease = co_await s.connections.acquire();
+        co_await send(*lease);
+        for (int received = 0; received < halves; ++received)
+            co_await receive(*lease);
+        throw std::runtime_error("of the caller's own");
+    };
+    CHECK_THROWS_AS(s.run(client()), std::runtime_error);
+    CHECK(s.connections.stats().idle == 1);
+    CHECK(s.next() == "h1b1");
+    for (halves = 0; halves < 2; ++halves) {
+        const int before = s.remote.accepted();
+        CHECK_THROWS_AS(s.run(client()), std::runtime_error);
+        CHECK(s.connections.stats().idle == 0);
+        CHECK(s.next() == "h" + std::to_string(before + 1) + "b" + std::to_string(before + 1));
+    }
+    CHECK(s.connections.stats().closed() == 2);
 }
 
 TEST_CASE("a cancellation in mid-exchange closes the connection (rule 5)")

@@ -100,18 +100,59 @@ TEST_CASE("a transaction left open is closed with its connection")
     });
 }
 
-TEST_CASE("a connection whose statement failed is closed")
+TEST_CASE("a connection whose statement failed is used again, unless told otherwise")
+{
+    for (const bool reuse : {true, false}) {
+        run([&]() -> asio::awaitable<void> {
+            auto db = co_await make_pool(
+                {.max_size = 1}, reuse ? pg::connector(server())
+                                       : pg::connector(server(), {.reuse_after_error = false}));
+            {
+                auto lease = co_await db.acquire();
+                try {
+                    co_await lease->query("nonsense");
+                } catch (const pg::error&) {
+                }
+            }
+            CHECK(db.stats().idle == (reuse ? 1 : 0));
+            CHECK(co_await ask(db, "select 42") == "42");
+            CHECK(db.stats().connects == (reuse ? 1 : 2));
+        });
+    }
+}
+
+TEST_CASE("an exception that passes through a lease costs no session between messages, and none is "
+          "used again with a transaction open")
 {
     run([&]() -> asio::awaitable<void> {
         auto db = co_await make_pool({.max_size = 1});
-        {
+        const auto fail = [](pg::connection& c) -> asio::awaitable<void> {
+            co_await c.execute("select 1");
+            throw std::runtime_error("of the caller's own");
+        };
+        const auto handle = [&](bool by_hand) -> asio::awaitable<void> {
             auto lease = co_await db.acquire();
+            if (by_hand) {
+                co_await lease->execute("begin");
+                co_await fail(*lease);
+            }
+            co_await lease->transaction(fail);
+        };
+        for (int message = 0; message < 4; ++message) {
             try {
-                co_await lease->query("nonsense");
-            } catch (const pg::error&) {
+                co_await handle(false);
+                FAIL("no exception");
+            } catch (const std::runtime_error&) {
             }
         }
-        CHECK(db.stats().idle == 0);
+        CHECK(db.stats().connects == 1);
+        CHECK(db.stats().idle == 1);
+        try {
+            co_await handle(true);
+            FAIL("no exception");
+        } catch (const std::runtime_error&) {
+        }
+        CHECK(db.stats().closed(loopsafe::close_reason::dirty) == 1);
         CHECK(co_await ask(db, "select 42") == "42");
         CHECK(db.stats().connects == 2);
     });

@@ -129,7 +129,7 @@ TEST_CASE("a session needs a reset when it was used, always, or never, as it is 
     }
 }
 
-TEST_CASE("a statement that fails leaves a connection that is not clean, unless it was told")
+TEST_CASE("a statement that fails leaves a connection that is clean, unless told otherwise")
 {
     for (const bool reuse : {false, true}) {
         const pg::connector connector(server(), {.reuse_after_error = reuse});

@@ -259,17 +259,30 @@ TEST_CASE("a lease whose connection is in mid-message is closed, and a waiter co
     CHECK(f.pool.stats().closed(close_reason::dirty) == 1);
 }
 
-TEST_CASE("a lease that ends in unwinding is closed")
+struct cannot_tell : scripted_connector {
+    using scripted_connector::scripted_connector;
+    static constexpr bool frames_messages = false;
+};
+
+TEST_CASE("a lease that ends in unwinding is closed where its connector cannot know where messages "
+          "end")
 {
-    scripted f;
-    const auto fail = [&] {
-        const auto lease = f.acquire();
+    asio::io_context context;
+    const auto script = std::make_shared<connect_script>();
+    const auto fail = [&](auto& pool) {
+        const auto lease = run_on(context, pool.acquire());
         throw std::runtime_error("in mid-exchange");
     };
-    CHECK_THROWS_AS(fail(), std::runtime_error);
-    CHECK(f.pool.stats().closed(close_reason::dirty) == 1);
-    CHECK(f.script->open() == 0);
-    CHECK(number(f.acquire()) == 2);
+    connection_pool<cannot_tell> blind(context, cannot_tell(script));
+    CHECK_THROWS_AS(fail(blind), std::runtime_error);
+    CHECK(blind.stats().closed(close_reason::dirty) == 1);
+    CHECK(script->open() == 0);
+    CHECK(number(run_on(context, blind.acquire())) == 2);
+
+    connection_pool<scripted_connector> knows(context, scripted_connector(script));
+    CHECK_THROWS_AS(fail(knows), std::runtime_error);
+    CHECK(knows.stats().idle == 1);
+    CHECK(number(run_on(context, knows.acquire())) == 3);
 }
 
 TEST_CASE("a lease that ends after an exception was handled goes back")

@@ -12,7 +12,7 @@ namespace loopsafe {
 /// Why a pool closed a connection.
 enum class close_reason {
     discarded,      ///< `lease::discard()`
-    dirty,          ///< the lease ended in mid-message, after an error, or during unwinding
+    dirty,          ///< the lease ended in mid-message, after an error, or by an exception
     not_kept,       ///< the policy keeps nothing
     idle_too_long,  ///< `idle_timeout`
     lived_too_long, ///< `max_lifetime`

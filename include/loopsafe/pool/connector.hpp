@@ -64,6 +64,9 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 ///   `is_clean`.
 /// * `void abandon(connection) const noexcept` closes the descriptor without sending anything to
 ///   the peer. A forked child calls it for connections that belong to its parent.
+/// * `static constexpr bool frames_messages = true;` states that `is_clean` knows where messages
+///   end. Without it, a connection is closed if its lease ends while an exception is passing
+///   through, since that may have happened in mid-message.
 template <class C>
 concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
                     can_probe<C> && std::move_constructible<C>;
@@ -96,8 +99,8 @@ concept can_abandon = requires(const C& c, typename C::connection_type& connecti
 ///   was assign()ed its descriptor removes it from Asio's epoll set as it closes, and a forked
 ///   child shares that set with its parent. `tcp_connector` shows how.
 ///
-/// `static constexpr bool frames_messages = true;` states that `is_clean()` knows where messages
-/// end. Without it, a connection is carried only if its last lease ended in `lease::release()`.
+/// A connector without `frames_messages` is carried only if its last lease ended in
+/// `lease::release()`.
 template <class C>
 concept can_carry =
     requires { typename C::handle_type; } &&
@@ -112,7 +115,7 @@ concept can_carry =
         };
     };
 
-/// `is_clean()` knows where messages end; see `can_carry`.
+/// `is_clean()` knows where messages end; see `connector`.
 template <class C>
 concept frames_messages = requires { requires C::frames_messages; };
 

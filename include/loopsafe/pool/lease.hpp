@@ -13,8 +13,9 @@ namespace loopsafe {
 /// A lease belongs to the context that acquired it. It may outlive the pool and the context: when
 /// the context is gone, so is the connection, and using the lease throws `lease_expired`.
 ///
-/// The connection is reused only if the lease ends clean: not during unwinding, not discarded, and
-/// between messages according to the connector. Otherwise the connection is closed.
+/// The connection is reused only if the lease ends clean: not discarded, and between messages
+/// according to the connector. A connector that cannot know where messages end (bare TCP and TLS;
+/// see `frames_messages`) also closes it if the lease ends while an exception is passing through.
 ///
 /// Ending a lease never throws, never waits and needs no running context. It may happen on any
 /// thread that may touch the connection, and on any thread at all once the context is gone.

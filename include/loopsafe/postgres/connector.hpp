@@ -41,9 +41,9 @@ struct connector_options {
     reset_session reset = reset_session::if_used;
 
     /// Whether a connection may be reused after the server has answered one of its statements with
-    /// an error. An error leaves nothing behind but the session's state, so this is safe if the
-    /// session is reset; it saves a new connection after, say, each unique_violation.
-    bool reuse_after_error = false;
+    /// an error, such as unique_violation. An error leaves nothing behind but the state of the
+    /// session, as any statement does; false costs a new connection for each.
+    bool reuse_after_error = true;
 
     /// Whether a statement that a session runs again is prepared on the server (see `statement`). A
     /// reset drops prepared statements; with `reset_session::never` they are kept from one user of

@@ -63,8 +63,9 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
 {
     const bool keep = how != lease_end::discarded;
-    // A lease that ends during unwinding may have stopped in mid-message.
-    const bool clean = keep && !unwinding();
+    // A lease that ends during unwinding may have stopped in mid-message, unless its connector
+    // knows.
+    const bool clean = keep && (frames_messages<Connector> || !unwinding());
     auto& pool = shelf_of(s).pool;
     if constexpr (carries && !frames_messages<Connector>)
         s.released = how == lease_end::released;
