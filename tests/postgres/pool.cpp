@@ -104,9 +104,10 @@ TEST_CASE("a connection whose statement failed is used again, unless told otherw
 {
     for (const bool reuse : {true, false}) {
         run([&]() -> asio::awaitable<void> {
-            auto db = co_await make_pool(
-                {.max_size = 1}, reuse ? pg::connector(server())
-                                       : pg::connector(server(), {.reuse_after_error = false}));
+            pg::connector_options options;
+            if (!reuse)
+                options.reuse_after_error = false;
+            auto db = co_await make_pool({.max_size = 1}, pg::connector(server(), options));
             {
                 auto lease = co_await db.acquire();
                 try {
