@@ -248,6 +248,87 @@ TEST_CASE_TEMPLATE("contract: a callback with an executor is told as a coroutine
     }
 }
 
+TEST_CASE_TEMPLATE(
+    "contract: an operation that begins when its pool is gone says that it is closed", T,
+    LOOPSAFE_TESTS_POOLS)
+{
+    using lease_type = typename T::lease_type;
+    for (const bool leased : {false, true}) {
+        CAPTURE(leased);
+        T f;
+        lease_type out;
+        if (leased)
+            out = f.acquire(); // which keeps the rest of the pool in memory
+        const auto executor = f.context->get_executor();
+        auto acquiring = f.start();
+        auto acquiring_soon = f.start({.timeout = 1s});
+        auto deferred = f.pool->async_acquire(executor, asio::deferred);
+        auto closing = f.pool->async_close(loopsafe::never, asio::deferred);
+        f.pool.reset();
+        CHECK(acquiring.code() == errc::pool_closed);
+        CHECK(acquiring.text().find("the pool is closed\n  used:  acquire at ") !=
+              std::string::npos);
+        CHECK(acquiring_soon.code() == errc::pool_closed);
+        loopsafe::error_code refused;
+        std::move(deferred)([&](loopsafe::error_code ec, const lease_type& lease) {
+            CHECK_FALSE(lease);
+            refused = ec;
+        });
+        run_until(*f.context, [&] { return refused.failed(); });
+        CHECK(refused == errc::pool_closed);
+        out = {};
+        bool closed = false;
+        std::move(closing)(asio::bind_executor(executor, [&](loopsafe::error_code ec) {
+            CHECK_FALSE(ec);
+            closed = true;
+        }));
+        run_until(*f.context, [&] { return closed; });
+    }
+}
+
+TEST_CASE_TEMPLATE("contract: an operation that begins when its pool has moved goes on there", T,
+                   LOOPSAFE_TESTS_POOLS)
+{
+    T f;
+    auto acquiring = f.start();
+    auto deferred =
+        f.pool->async_acquire(f.context->get_executor(), asio::deferred, {.timeout = 1s});
+    typename T::pool_type moved(std::move(*f.pool));
+    f.pool.reset();
+    CHECK(acquiring.lease());
+    bool served = false;
+    std::move(deferred)([&](loopsafe::error_code ec, const typename T::lease_type& lease) {
+        CHECK_FALSE(ec);
+        CHECK(lease);
+        served = true;
+    });
+    run_until(*f.context, [&] { return served; });
+    CHECK(moved.stats().leased == 1);
+}
+
+TEST_CASE_TEMPLATE("contract: a pool that was moved from is a closed one", T, LOOPSAFE_TESTS_POOLS)
+{
+    T f;
+    const auto executor = f.context->get_executor();
+    const typename T::pool_type moved(std::move(*f.pool));
+    CHECK(f.start().code() == errc::pool_closed);
+    CHECK(f.start({.timeout = 1s}).code() == errc::pool_closed);
+    bool closed = false;
+    f.pool->async_close(loopsafe::never,
+                        asio::bind_executor(executor, [&](loopsafe::error_code ec) {
+                            CHECK_FALSE(ec);
+                            closed = true;
+                        }));
+    run_until(*f.context, [&] { return closed; });
+    f.pool->invalidate();
+    f.pool->thaw();
+    f.pool->close();
+    f.pool->on_event({});
+    CHECK(f.pool->stats().connects == 0);
+    CHECK(f.pool->holders().empty());
+    CHECK_FALSE(f.pool->home().alive());
+}
+
 } // namespace
 
 #endif

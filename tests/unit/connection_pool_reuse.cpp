@@ -273,13 +273,13 @@ TEST_CASE("a lease that ends in unwinding is closed where its connector cannot k
         const auto lease = run_on(context, pool.acquire());
         throw std::runtime_error("in mid-exchange");
     };
-    connection_pool<cannot_tell> blind(context, cannot_tell(script));
+    loopsafe::connection_pool<cannot_tell> blind(context, cannot_tell(script));
     CHECK_THROWS_AS(fail(blind), std::runtime_error);
     CHECK(blind.stats().closed(close_reason::dirty) == 1);
     CHECK(script->open() == 0);
     CHECK(number(run_on(context, blind.acquire())) == 2);
 
-    connection_pool<scripted_connector> knows(context, scripted_connector(script));
+    loopsafe::connection_pool<scripted_connector> knows(context, scripted_connector(script));
     CHECK_THROWS_AS(fail(knows), std::runtime_error);
     CHECK(knows.stats().idle == 1);
     CHECK(number(run_on(context, knows.acquire())) == 3);

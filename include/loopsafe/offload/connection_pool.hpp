@@ -108,23 +108,28 @@ public:
     /// As with `on_context`.
     void invalidate() noexcept
     {
-        const auto kept = state_; // a hook may destroy the pool
-        kept->pool.invalidate();
+        if (const auto kept = state_; kept != nullptr) // a hook may destroy the pool
+            kept->pool.invalidate();
     }
-    void thaw() noexcept { state_->pool.thaw(); }
+    void thaw() noexcept
+    {
+        if (state_ != nullptr)
+            state_->pool.thaw();
+    }
     void close() noexcept
     {
-        const auto kept = state_;
-        kept->pool.close();
+        if (const auto kept = state_; kept != nullptr)
+            kept->pool.close();
     }
     void on_event(std::function<void(const pool_event&)> hook)
     {
-        state_->pool.on_event(std::move(hook));
+        if (state_ != nullptr)
+            state_->pool.on_event(std::move(hook));
     }
-    pool_stats stats() const { return state_->pool.stats(); }
+    pool_stats stats() const { return state_ != nullptr ? state_->pool.stats() : pool_stats(); }
     std::vector<lease_holder> holders(std::size_t most = 16) const
     {
-        return state_->pool.holders(most);
+        return state_ != nullptr ? state_->pool.holders(most) : std::vector<lease_holder>();
     }
 
     /// None: an empty reference.
@@ -159,6 +164,8 @@ private:
     static boost::asio::awaitable<lease_type> lend(std::shared_ptr<state> from,
                                                    acquire_options what, std::source_location where)
     {
+        if (from == nullptr)
+            std::rethrow_exception(detail::pool_is_gone("acquire", where));
         auto inner = co_await state::acquire(from, what, where);
         co_return lease_type(std::make_shared<detail::offloaded_loan<Connector, PoolPolicy>>(
             from, std::move(inner)));

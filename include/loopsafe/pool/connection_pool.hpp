@@ -53,7 +53,9 @@ class connection_pool {
 /// * Cancelling an acquire, at any moment, loses neither a connection nor a slot.
 /// * No background task: limits are checked at each acquire.
 /// * A connection is closed in its own context, or by the pool while it keeps that context alive.
-///   None outlives its context; of one that `carry_over_pool` carries, only a handle does.
+/// None outlives its context; of one that `carry_over_pool` carries, only a handle does.
+/// * An operation may begin after its pool has moved, or is gone: it is then refused
+///   (`pool_closed`). A pool that was moved from is a closed one without connections.
 ///
 /// Thread safety: distinct objects safe. Shared objects are also safe, except for destruction and
 /// moving, and except with `no_mutex`. No lock is held while a connector connects, probes, resets
@@ -91,12 +93,15 @@ public:
     explicit connection_pool(Connector how, const options& limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
 
-    connection_pool(connection_pool&& other) noexcept : state_(std::exchange(other.state_, nullptr))
+    connection_pool(connection_pool&& other) noexcept
+        : state_(std::exchange(other.state_, nullptr)),
+          life_(std::exchange(other.life_, &detail::pool_life::of_none()))
     {
     }
     connection_pool& operator=(connection_pool&& other) noexcept
     {
         std::swap(state_, other.state_);
+        std::swap(life_, other.life_);
         return *this;
     }
 
@@ -156,7 +161,11 @@ public:
                            std::source_location where = std::source_location::current()) noexcept;
 
     /// Closes every idle or parked connection now, and every leased one when it is returned.
-    void invalidate() noexcept { state_->invalidate(); }
+    void invalidate() noexcept
+    {
+        if (state_ != nullptr)
+            state_->invalidate();
+    }
 
     /// Closes every parked connection. Call it before a snapshot of the process is taken.
     /// Connections on the shelf of a living context stay open; `invalidate()` closes them, too.
@@ -165,18 +174,27 @@ public:
     void drop_parked() noexcept
         requires carries_over<PoolPolicy>
     {
-        state_->drop_parked();
+        if (state_ != nullptr)
+            state_->drop_parked();
     }
 
     /// Call it when the process may have been frozen: idle connections must then pass the
     /// connector's probe before reuse.
-    void thaw() noexcept { state_->thaw(); }
+    void thaw() noexcept
+    {
+        if (state_ != nullptr)
+            state_->thaw();
+    }
 
     /// Refuses every acquire from now on, including those that wait (`pool_closed`), and closes
     /// idle connections. Leases stay usable; their connections are closed when they are returned.
     ///
     /// Needs no running context and does not wait. Thread safety: any thread.
-    void close() noexcept { state_->close(); }
+    void close() noexcept
+    {
+        if (state_ != nullptr)
+            state_->close();
+    }
 
     /// `close()`, then waits until the last lease has been returned.
     ///
@@ -198,27 +216,39 @@ public:
     /// Preconditions: nobody uses the pool yet.
     void on_event(std::function<void(const pool_event&)> hook)
     {
-        state_->on_event(std::move(hook));
+        if (state_ != nullptr)
+            state_->on_event(std::move(hook));
     }
 
     /// A snapshot. Complexity: linear in the number of contexts and connections.
-    pool_stats stats() const { return state_->stats(); }
+    pool_stats stats() const { return state_ != nullptr ? state_->stats() : pool_stats(); }
 
     /// Who holds leases, acquired where, and for how long; at most `most`, the longest first.
-    std::vector<lease_holder> holders(std::size_t most = 16) const { return state_->holders(most); }
+    std::vector<lease_holder> holders(std::size_t most = 16) const
+    {
+        return state_ != nullptr ? state_->holders(most) : std::vector<lease_holder>();
+    }
 
     /// The home, or an empty reference for policies without one.
-    const context_ref& home() const noexcept { return state_->home(); }
+    context_ref home() const noexcept { return state_ != nullptr ? state_->home() : context_ref(); }
 
 private:
     template <class, class>
     friend struct detail::offloaded_pool;
 
+    // The pool may be moved or destroyed before they begin.
+    static boost::asio::awaitable<lease_type>
+    acquire_from(detail::late_pool<state> pool, acquire_options what, std::source_location where);
+    static boost::asio::awaitable<lease_type> acquire_from(detail::late_pool<state> pool,
+                                                           std::source_location where);
     // In a frame of its own: Asio does not recycle a large one.
-    boost::asio::awaitable<lease_type> acquire_slowly(acquire_options what,
-                                                      std::source_location where);
+    static boost::asio::awaitable<lease_type>
+    acquire_slowly(detail::late_pool<state> pool, acquire_options what, std::source_location where);
+
+    detail::late_pool<state> late() const noexcept { return detail::late_pool<state>(*life_); }
 
     state* state_ = nullptr;
+    const detail::pool_life* life_ = nullptr;
 };
 
 template <detail::home_source Home, class Connector>

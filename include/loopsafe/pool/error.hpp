@@ -58,9 +58,11 @@ inline std::string pool_report::to_string() const
         text += " \"" + pool + '"';
     text += ": " + make_error_code(code).message();
     text += "\n  used:  " + operation + detail::place(used);
-    text += "\n  state: max_size " + std::to_string(max_size) + ", leased " +
-            std::to_string(stats.leased) + ", connecting " + std::to_string(stats.connecting) +
-            ", idle " + std::to_string(stats.idle) + ", waiting " + std::to_string(stats.waiting);
+    if (max_size != 0) // the pool still exists
+        text += "\n  state: max_size " + std::to_string(max_size) + ", leased " +
+                std::to_string(stats.leased) + ", connecting " + std::to_string(stats.connecting) +
+                ", idle " + std::to_string(stats.idle) + ", waiting " +
+                std::to_string(stats.waiting);
     for (const auto& holder : holders) {
         text += "\n  held:  by " + detail::to_string(holder.where) + " in context #" +
                 std::to_string(holder.context_number) + " for " +

@@ -41,6 +41,8 @@ struct offloaded_pool {
     static asio::awaitable<void> drain(std::shared_ptr<offloaded_pool> self,
                                        std::chrono::milliseconds limit, std::source_location where)
     {
+        if (self == nullptr) // it was moved from
+            co_return;
         auto& state = *self->pool.state_;
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         self->require_context(executor, "async_close", where);

@@ -52,6 +52,16 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
     throw pool_error(std::move(report));
 }
 
+// For an operation that begins when its pool is gone.
+inline std::exception_ptr pool_is_gone(const char* operation, const std::source_location& where)
+{
+    pool_report report;
+    report.code = errc::pool_closed;
+    report.operation = operation;
+    report.used = where;
+    return std::make_exception_ptr(pool_error(std::move(report)));
+}
+
 template <class Connector, class Policy>
 std::string pool_state<Connector, Policy>::resource() const
 {

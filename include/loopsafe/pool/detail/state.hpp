@@ -10,6 +10,7 @@
 #include <loopsafe/pool/connector.hpp>
 #include <loopsafe/pool/core/core.hpp>
 #include <loopsafe/pool/core/parking.hpp>
+#include <loopsafe/pool/detail/life.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
 #include <loopsafe/pool/error.hpp>
 #include <loopsafe/pool/event.hpp>
@@ -81,10 +82,15 @@ public:
           options_(limits),
           name_(limits.name),
           core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
-          parking_(most_parked(options_))
+          parking_(most_parked(options_)),
+          life_(pool_life::begin(this))
     {
         watch_forks();
     }
+    pool_state(const pool_state&) = delete;
+    ~pool_state() { life_.end(); }
+
+    const pool_life& life() const noexcept { return life_; }
 
     // Finding the shelf of the caller.
     void settle(const located_executor& home);
@@ -231,6 +237,7 @@ private:
     };
     std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;
     std::shared_ptr<const std::string> last_connect_error_;
+    pool_life& life_; // begins last: what throws before has nothing to end
 };
 
 } // namespace loopsafe::detail

@@ -14,13 +14,14 @@ connection_pool<Connector, PoolPolicy>::connection_pool(const detail::located_ex
 {
     auto fresh = std::make_unique<state>(std::move(how), limits);
     fresh->settle(home);
+    life_ = &fresh->life();
     state_ = fresh.release();
 }
 
 template <class Connector, class PoolPolicy>
 connection_pool<Connector, PoolPolicy>::connection_pool(Connector how, const options& limits)
     requires pool_policy_without_a_home<PoolPolicy>
-    : state_(new state(std::move(how), limits))
+    : state_(new state(std::move(how), limits)), life_(&state_->life())
 {
 }
 
@@ -28,10 +29,7 @@ template <class Connector, class PoolPolicy>
 auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    if (const auto fresh = state_->take_fresh(
-            detail::asking_context(co_await boost::asio::this_coro::executor), where))
-        co_return fresh;
-    co_return co_await acquire_slowly({}, where);
+    return acquire_from(late(), where);
 }
 
 template <class Connector, class PoolPolicy>
@@ -39,20 +37,48 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
                                                      std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    if (const auto fresh = state_->take_fresh(
-            detail::asking_context(co_await boost::asio::this_coro::executor), where))
-        co_return fresh;
-    co_return co_await acquire_slowly(what, where);
+    return acquire_from(late(), what, where);
 }
 
 template <class Connector, class PoolPolicy>
-auto connection_pool<Connector, PoolPolicy>::acquire_slowly(acquire_options what,
+auto connection_pool<Connector, PoolPolicy>::acquire_from(detail::late_pool<state> pool,
+                                                          std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    const auto* const context = detail::asking_context(co_await boost::asio::this_coro::executor);
+    if (auto* const s = pool.get(); s != nullptr) [[likely]] {
+        if (const auto fresh = s->take_fresh(context, where))
+            co_return fresh;
+    }
+    co_return co_await acquire_slowly(pool, {}, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire_from(detail::late_pool<state> pool,
+                                                          acquire_options what,
+                                                          std::source_location where)
+    -> boost::asio::awaitable<lease_type>
+{
+    const auto* const context = detail::asking_context(co_await boost::asio::this_coro::executor);
+    if (auto* const s = pool.get(); s != nullptr) [[likely]] {
+        if (const auto fresh = s->take_fresh(context, where))
+            co_return fresh;
+    }
+    co_return co_await acquire_slowly(pool, what, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::acquire_slowly(detail::late_pool<state> pool,
+                                                            acquire_options what,
                                                             std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
     auto executor = co_await boost::asio::this_coro::executor;
-    auto ticket = state_->enter(executor, "acquire", where);
-    co_return co_await state_->acquire(std::move(ticket), std::move(executor), what.timeout, where);
+    auto* const s = pool.get();
+    if (s == nullptr)
+        std::rethrow_exception(detail::pool_is_gone("acquire", where));
+    auto ticket = s->enter(executor, "acquire", where);
+    co_return co_await s->acquire(std::move(ticket), std::move(executor), what.timeout, where);
 }
 
 template <class Connector, class PoolPolicy>
@@ -63,6 +89,8 @@ auto connection_pool<Connector, PoolPolicy>::try_acquire(const Executor& executo
 {
     // Copied only if it is of another type.
     const boost::asio::any_io_executor& asking = executor;
+    if (state_ == nullptr)
+        return {};
     return lease_type(state_->take_fresh(detail::asking_context(asking), where));
 }
 
@@ -71,13 +99,14 @@ namespace detail {
 // `Given`: the caller passed an executor, so the handler's executor does not determine the context.
 template <class State, bool Given>
 struct initiate_acquire {
-    State* state;
+    late_pool<State> pool;
 
     template <class Handler>
     void operator()(Handler&& handler, asio::any_io_executor asking, acquire_options what,
                     std::source_location where) const
     {
         using lease_type = typename State::lease_type;
+        auto* const state = pool.get();
         static_assert(Given || State::has_home || !never_names_a_context<handler_executor<Handler>>,
                       "this completion token names no context, and a pool with this policy has no "
                       "home: use async_acquire(executor, token)");
@@ -92,14 +121,18 @@ struct initiate_acquire {
             return static_cast<bool>(fresh);
         };
         if constexpr (!Given) {
-            if (take_fresh(context_of_handler(handler)))
+            if (state != nullptr && take_fresh(context_of_handler(handler)))
                 return;
-            asking = state->asking(executor_of(handler));
+            asking = executor_of(handler);
+            if (state != nullptr)
+                asking = state->asking(std::move(asking));
         }
-        if (take_fresh(asking_context(asking)))
+        if (state != nullptr && take_fresh(asking_context(asking)))
             return;
         std::exception_ptr refused;
         try {
+            if (state == nullptr)
+                std::rethrow_exception(pool_is_gone("async_acquire", where));
             auto ticket = state->enter(asking, "async_acquire", where);
             spawn_for(
                 asking, state->acquire(std::move(ticket), asking, what.timeout, where),
@@ -112,6 +145,8 @@ struct initiate_acquire {
             return;
         } catch (const context_error&) {
             refused = std::current_exception();
+        } catch (const pool_error&) {
+            refused = std::current_exception();
         }
         if (what.error != nullptr)
             *what.error = refused;
@@ -121,7 +156,7 @@ struct initiate_acquire {
 
 template <class State>
 struct initiate_close {
-    State* state;
+    late_pool<State> pool;
 
     template <class Handler>
     void operator()(Handler&& handler, std::chrono::milliseconds limit,
@@ -130,6 +165,11 @@ struct initiate_close {
         static_assert(State::has_home || !never_names_a_context<handler_executor<Handler>>,
                       "this completion token names no context, and a pool with this policy has no "
                       "home: bind an executor to it");
+        auto* const state = pool.get();
+        if (state == nullptr) { // so nobody holds a lease
+            post_result(std::forward<Handler>(handler), executor_of(handler), error_code());
+            return;
+        }
         const auto asking = state->asking(executor_of(handler));
         std::exception_ptr refused;
         try {
@@ -152,7 +192,7 @@ auto connection_pool<Connector, PoolPolicy>::async_acquire(Token&& token, acquir
                                                            std::source_location where)
 {
     return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
-        detail::initiate_acquire<state, false>{state_}, token, boost::asio::any_io_executor(), what,
+        detail::initiate_acquire<state, false>{late()}, token, boost::asio::any_io_executor(), what,
         where);
 }
 
@@ -164,7 +204,7 @@ auto connection_pool<Connector, PoolPolicy>::async_acquire(const Executor& execu
                                                            std::source_location where)
 {
     return boost::asio::async_initiate<Token, void(error_code, lease_type)>(
-        detail::initiate_acquire<state, true>{state_}, token,
+        detail::initiate_acquire<state, true>{late()}, token,
         boost::asio::any_io_executor(executor), what, where);
 }
 
@@ -174,7 +214,7 @@ auto connection_pool<Connector, PoolPolicy>::async_close(std::chrono::millisecon
                                                          Token&& token, std::source_location where)
 {
     return boost::asio::async_initiate<Token, void(error_code)>(
-        detail::initiate_close<state>{state_}, token, limit, where);
+        detail::initiate_close<state>{late()}, token, limit, where);
 }
 
 } // namespace loopsafe

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_POOL_DETAIL_LIFE_HPP
+#define LOOPSAFE_POOL_DETAIL_LIFE_HPP
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+// For an operation that begins late: its pool may be gone by then, or have moved.
+namespace loopsafe::detail {
+
+// Says whether a pool still exists. It is used again, but never freed, and asking writes nothing.
+class pool_life {
+public:
+    constexpr explicit pool_life(void* pool) noexcept : pool_(pool) {}
+
+    static pool_life& begin(void* pool)
+    {
+        {
+            const std::lock_guard lock(unused_mutex);
+            if (auto* life = unused; life != nullptr) {
+                unused = std::exchange(life->next_, nullptr);
+                life->pool_ = pool;
+                return *life;
+            }
+        }
+        return *new pool_life(pool);
+    }
+
+    void end() noexcept
+    {
+        turn_.fetch_add(1, std::memory_order_relaxed);
+        const std::lock_guard lock(unused_mutex);
+        next_ = std::exchange(unused, this);
+    }
+
+    static inline pool_life& of_none() noexcept { return none; }
+
+    std::uint64_t turn() const noexcept { return turn_.load(std::memory_order_relaxed); }
+    void* pool() const noexcept { return pool_; }
+
+private:
+    static inline constinit std::mutex unused_mutex;
+    static inline constinit pool_life* unused = nullptr;
+
+    static pool_life none;
+
+    std::atomic<std::uint64_t> turn_{1};
+    void* pool_;
+    pool_life* next_ = nullptr;
+};
+
+inline constinit pool_life pool_life::none{nullptr};
+
+// Trivially copyable, so that GCC 12 does not destroy it twice where it is made beside a
+// `co_await`.
+template <class State>
+class late_pool {
+public:
+    explicit late_pool(const pool_life& life) noexcept : life_(&life), turn_(life.turn()) {}
+
+    // Null if the pool is gone, or was by then.
+    State* get() const noexcept
+    {
+        return life_->turn() == turn_ ? static_cast<State*>(life_->pool()) : nullptr;
+    }
+
+private:
+    const pool_life* life_;
+    std::uint64_t turn_;
+};
+
+} // namespace loopsafe::detail
+
+#endif
