@@ -159,6 +159,42 @@ TEST_CASE("an exception that passes through a lease costs no session between mes
     });
 }
 
+TEST_CASE("an operation that nobody awaited does not run in the next lease")
+{
+    run([&]() -> asio::awaitable<void> {
+        auto db = co_await make_pool({.max_size = 1});
+        auto lease = co_await db.acquire();
+        const int pid = lease->backend_pid();
+        auto late_query = lease->query("select 1");
+        bool ran = false;
+        auto late_transaction = lease->transaction([&](pg::connection&) -> asio::awaitable<void> {
+            ran = true;
+            co_return;
+        });
+        lease.release();
+        auto next = co_await db.acquire();
+        CHECK(next->backend_pid() == pid);
+        for (const bool in_transaction : {false, true}) {
+            std::string refused;
+            if (in_transaction)
+                co_await next->execute("begin");
+            try {
+                if (in_transaction)
+                    co_await std::move(late_transaction);
+                else
+                    co_await std::move(late_query);
+            } catch (const loopsafe::context_error& e) {
+                CHECK(e.code() == loopsafe::errc::lease_expired);
+                refused = e.what();
+            }
+            CHECK(refused.find("await an operation before its lease ends") != std::string::npos);
+        }
+        CHECK_FALSE(ran);
+        co_await next->execute("rollback");
+        CHECK((co_await next->query("select 42"))[0][0].as<int>() == 42);
+    });
+}
+
 TEST_CASE("what a session keeps does not leak to the next lease")
 {
     run([&]() -> asio::awaitable<void> {

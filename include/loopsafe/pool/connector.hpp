@@ -54,8 +54,8 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 /// How connections of one kind are made, judged and probed.
 ///
 /// All members are called through a const reference, possibly from several threads at once.
-/// Closing is the destructor of the connection. Two more members are used if they exist, and
-/// those of `can_carry`:
+/// Closing is the destructor of the connection. More members are used if they exist, and those of
+/// `can_carry`:
 ///
 /// * `awaitable<void> reset(connection) const` resets a reused connection to the state of a new
 ///   one. It runs in the frame of the acquire that reuses the connection, under the connect
@@ -64,6 +64,9 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 ///   `is_clean`.
 /// * `void abandon(connection) const noexcept` closes the descriptor without sending anything to
 ///   the peer. A forked child calls it for connections that belong to its parent.
+/// * `void returned(connection) const noexcept` is called when a lease has ended and its connection
+///   is kept, under the rules of `is_clean`. Operations that the holder made and never awaited can
+///   be made void there.
 /// * `static constexpr bool frames_messages = true;` states that `is_clean` knows where messages
 ///   end. Without it, a connection is closed if its lease ends while an exception is passing
 ///   through, since that may have happened in mid-message.
@@ -76,6 +79,12 @@ template <class C>
 concept can_reset = requires(const C& c, typename C::connection_type& connection) {
     { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
     { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+
+/// It has `returned()`; see `connector`.
+template <class C>
+concept can_end_turn = requires(const C& c, typename C::connection_type& connection) {
+    { c.returned(connection) } noexcept;
 };
 
 /// It has `abandon()`; see `connector`.

@@ -100,6 +100,10 @@ public:
     /// open.
     bool is_clean(const connection& conn) const noexcept;
 
+    /// Called when a lease has ended: operations that its holder made and never awaited are refused
+    /// (`lease_expired`), instead of running in the next lease.
+    void returned(connection& conn) const noexcept;
+
     /// Whether an idle connection still seems alive. Consumes messages such as a changed setting; a
     /// connection on which the server has announced a shutdown counts as dead.
     /// Complexity: one system call for a connection to which nothing was sent.

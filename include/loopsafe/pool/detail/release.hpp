@@ -31,6 +31,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
             return;
         if (clean && still_at(home.home, *s.connection) &&
             connector_.is_clean(std::as_const(*s.connection))) {
+            end_turn(s);
             if (core_.keep(s)) {
                 end_with(lock, home, core_.leave(home));
                 return;

@@ -173,6 +173,11 @@ private:
     bool put_back(slot& s) noexcept;
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
+    void end_turn([[maybe_unused]] slot& s) const noexcept // under the lock
+    {
+        if constexpr (can_end_turn<Connector>)
+            connector_.returned(*s.connection);
+    }
     void tell_closed(close_reason why) noexcept;
     void close_now() noexcept;
     void drop_all_parked(close_reason why) noexcept;

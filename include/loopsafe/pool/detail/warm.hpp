@@ -83,6 +83,7 @@ bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
     if (!core_.may_put_back(s) || !still_at(home.home, *s.connection) ||
         !connector_.is_clean(std::as_const(*s.connection)))
         return false;
+    end_turn(s);
     core_.put_back(s);
     return true;
 }

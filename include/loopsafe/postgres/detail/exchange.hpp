@@ -196,14 +196,14 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
 
 // One statement, sent and answered. It shares the session, so the connection may be destroyed
 // first.
-inline asio::awaitable<result> exchange(std::shared_ptr<session> s, statement sql,
-                                        parameters values, stage at)
+inline asio::awaitable<result> exchange(session_in_turn asked, statement sql, parameters values,
+                                        stage at)
 {
     const auto where = sql.where();
+    const auto s = asked.get();
     if (s == nullptr)
         throw error(errc::unusable, at, {}, where);
-    loopsafe::detail::require_home(s->home(), co_await asio::this_coro::executor,
-                                   "postgres connection", to_string(at).data(), where);
+    asked.require(co_await asio::this_coro::executor, to_string(at).data(), where);
     check_texts(sql, values, at);
     sole_use session_use(*s, at, where);
     s->used = true;

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_SESSION_HPP
 
+#include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/detail/notices.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -83,16 +85,48 @@ public:
     std::optional<watched_socket> socket; // while it is in a context
     prepared_statements statements;
 
-    bool busy = false;    // an operation is in progress
-    bool broken = false;  // an operation was aborted: the session can only be closed
-    bool refused = false; // the server has answered a statement with an error
-    bool used = false;    // a statement has run since the session was new
+    bool busy = false;      // an operation is in progress
+    bool broken = false;    // an operation was aborted: the session can only be closed
+    bool refused = false;   // the server has answered a statement with an error
+    bool used = false;      // a statement has run since the session was new
+    std::uint64_t turn = 0; // the number of leases that have ended
 
     std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is aborted
 
 private:
     context_ref home_;
     connection_handle handle_;
+};
+
+// The session, for an operation that may begin when its caller no longer has the lease.
+class session_in_turn {
+public:
+    session_in_turn(std::shared_ptr<session> s) noexcept
+        : session_(std::move(s)), turn_(session_ != nullptr ? session_->turn : 0)
+    {
+    }
+
+    const std::shared_ptr<session>& get() const noexcept { return session_; }
+
+    // Preconditions: there is one.
+    void require(const asio::any_io_executor& asking, const char* operation,
+                 const std::source_location& where) const
+    {
+        loopsafe::detail::require_home(session_->home(), asking, "postgres connection", operation,
+                                       where);
+        if (session_->turn == turn_)
+            return;
+        throw context_error({.code = loopsafe::errc::lease_expired,
+                             .resource = "postgres connection",
+                             .home = session_->home().info(),
+                             .operation = operation,
+                             .used = where,
+                             .advice = "await an operation before its lease ends"});
+    }
+
+private:
+    std::shared_ptr<session> session_;
+    std::uint64_t turn_;
 };
 
 } // namespace loopsafe::postgres::detail

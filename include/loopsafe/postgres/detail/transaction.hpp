@@ -29,14 +29,14 @@ inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pend
     co_return (co_await std::move(pending)).affected_rows();
 }
 
-inline asio::awaitable<void> begin(std::shared_ptr<session> s, statement sql)
+inline asio::awaitable<void> begin(session_in_turn asked, statement sql)
 {
+    const auto& s = asked.get();
     if (s != nullptr && !s->closed() && !s->broken && s->in_transaction()) {
-        loopsafe::detail::require_home(s->home(), co_await asio::this_coro::executor,
-                                       "postgres connection", "transaction", sql.where());
+        asked.require(co_await asio::this_coro::executor, "transaction", sql.where());
         throw error(errc::transaction_open, stage::transaction, {}, sql.where());
     }
-    co_await exchange(std::move(s), std::move(sql), {}, stage::transaction);
+    co_await exchange(std::move(asked), std::move(sql), {}, stage::transaction);
 }
 
 // Sends nothing if the session cannot be used: closing it also rolls back.
@@ -61,13 +61,14 @@ inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_loca
 
 // Body is a reference if the caller keeps it.
 template <class Body, class Connection>
-awaitable_of<Body, Connection> in_transaction(Connection& connection, std::shared_ptr<session> s,
+awaitable_of<Body, Connection> in_transaction(Connection& connection, session_in_turn asked,
                                               statement sql, std::type_identity_t<Body> body)
 {
     using value_type = typename awaitable_of<Body, Connection>::value_type;
     using stored_type = std::conditional_t<std::is_void_v<value_type>, char, value_type>;
     const auto where = sql.where();
-    co_await begin(s, std::move(sql));
+    const auto s = asked.get();
+    co_await begin(std::move(asked), std::move(sql));
 
     std::optional<stored_type> value;
     std::exception_ptr failure;

@@ -55,6 +55,12 @@ inline bool connector::is_clean(const connection& conn) const noexcept
            (shared_->options.reuse_after_error || !s->refused);
 }
 
+inline void connector::returned(connection& conn) const noexcept
+{
+    if (auto* const s = conn.session_.get(); s != nullptr)
+        ++s->turn;
+}
+
 inline bool connector::probe(connection& conn) const noexcept
 {
     auto* const s = conn.session_.get();
