@@ -180,6 +180,107 @@ struct nest {
     context_bound<asio::steady_timer> timer;
 };
 
+// A connection that may be the last owner of its context.
+struct owning_connection {
+    std::shared_ptr<asio::io_context> context;
+    std::unique_ptr<asio::steady_timer> timer;
+};
+
+struct owning_connector {
+    using connection_type = owning_connection;
+
+    asio::awaitable<owning_connection> connect(asio::any_io_executor executor) const
+    {
+        co_return owning_connection{nullptr, std::make_unique<asio::steady_timer>(executor)};
+    }
+    bool is_clean(const owning_connection&) const noexcept { return true; }
+    bool probe(owning_connection&) const noexcept { return true; }
+    static constexpr bool frames_messages = true;
+};
+
+TEST_CASE("a bound value may be the last owner of its context (row 3)")
+{
+    auto context = std::make_shared<asio::io_context>(1);
+    const auto home = loopsafe::context_of(*context);
+    using bound = loopsafe::context_bound<std::shared_ptr<asio::io_context>>;
+    std::optional<bound> owner(std::in_place, *context, context);
+    loopsafe::context_bound<asio::steady_timer> timer(*context, *context);
+    context.reset();
+    REQUIRE(home.alive());
+    SUBCASE("and is destroyed")
+    {
+        owner.reset();
+    }
+    SUBCASE("and is reset")
+    {
+        owner->reset();
+    }
+    SUBCASE("and another is assigned")
+    {
+        *owner = bound();
+    }
+    CHECK_FALSE(home.alive());
+}
+
+TEST_CASE_TEMPLATE("a connection may be the last owner of its context (row 3)", Policy,
+                   loopsafe::keep_alive_pool, loopsafe::per_context_pool, loopsafe::null_pool)
+{
+    using pool_type = loopsafe::connection_pool<owning_connector, Policy>;
+    auto context = std::make_shared<asio::io_context>(1);
+    const auto home = loopsafe::context_of(*context);
+    std::optional<pool_type> pool;
+    if constexpr (Policy::has_home)
+        pool.emplace(*context, owning_connector());
+    else
+        pool.emplace(owning_connector());
+    auto first = run_on(*context, pool->acquire());
+    auto owner = run_on(*context, pool->acquire());
+    auto last = run_on(*context, pool->acquire());
+    owner->context = std::exchange(context, nullptr);
+    REQUIRE(home.alive());
+    const auto end_leases = [&] {
+        first.release();
+        owner.release();
+        last.release();
+        if (Policy::keeps_idle)
+            REQUIRE(pool->stats().idle == 3);
+    };
+    SUBCASE("idle in a pool that is closed")
+    {
+        end_leases();
+        pool->close();
+    }
+    SUBCASE("idle in a pool that is invalidated")
+    {
+        end_leases();
+        pool->invalidate();
+    }
+    SUBCASE("idle in a pool that is destroyed")
+    {
+        end_leases();
+        pool.reset();
+    }
+    SUBCASE("discarded")
+    {
+        owner.discard();
+    }
+    SUBCASE("given back to a pool that is closed")
+    {
+        pool->close();
+        owner.release();
+    }
+    SUBCASE("given back to a pool that is gone")
+    {
+        pool.reset();
+        owner.release();
+    }
+    CHECK_FALSE(home.alive());
+    if (pool.has_value()) {
+        CHECK(pool->stats().idle == 0);
+        pool->close();
+    }
+}
+
 TEST_CASE("a context_bound value may hold another (row 3)")
 {
     std::optional<asio::io_context> context(std::in_place, 1);

@@ -210,7 +210,8 @@ inline void world::pick(sweeper& w)
     ++w.where->pins;
     core_.retain(*w.where);
     expected_.hold(number(*w.where));
-    core_.evict(*w.where, w.evicted, w.why);
+    while (w.where->idle != nullptr)
+        core_.evict_one(*w.where, w.evicted, w.why);
     expected_.evict(number(*w.where), w.why);
     ++seen_->closed[static_cast<std::size_t>(w.why)];
     w.at = sweeper::place::destroying;

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
 #define LOOPSAFE_CONTEXT_DETAIL_STATE_HPP
 
+#include <loopsafe/detail/intrusive_list.hpp>
 #include <loopsafe/detail/thread_mark.hpp>
 #include <loopsafe/error.hpp>
 
@@ -35,6 +36,30 @@ public:
     }
 
     // A pin keeps the death hook waiting, so that another thread may touch the context's objects.
+    // Where it may end one, perhaps the last that keeps the context, it says which thread has it.
+    struct thread_pin : list_node {
+        thread_mark by;
+    };
+
+    bool pin(thread_pin& p) noexcept
+    {
+        if (!pin())
+            return false;
+        p.by = this_thread();
+        const std::lock_guard lock(mutex_);
+        pins_.push_back(p);
+        return true;
+    }
+
+    void unpin(thread_pin& p) noexcept
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            p.unlink();
+        }
+        unpin();
+    }
+
     bool pin() noexcept
     {
         auto word = life_.load(std::memory_order_relaxed);
@@ -48,7 +73,7 @@ public:
 
     void unpin() noexcept
     {
-        if (life_.fetch_sub(1, std::memory_order_release) == (dead_bit | 1u))
+        if ((life_.fetch_sub(1, std::memory_order_release) & dead_bit) != 0)
             life_.notify_all();
     }
 
@@ -57,7 +82,8 @@ public:
         if (alive())
             unwinding_thread_.store(this_thread(), std::memory_order_relaxed);
         life_.fetch_or(dead_bit, std::memory_order_acq_rel);
-        for (auto word = life_.load(std::memory_order_acquire); word != dead_bit;
+        const auto done = dead_bit | pins_of_this_thread(); // which waits for no thread but others
+        for (auto word = life_.load(std::memory_order_acquire); word != done;
              word = life_.load(std::memory_order_acquire))
             life_.wait(word, std::memory_order_acquire);
     }
@@ -104,9 +130,19 @@ private:
         met_.store(true, std::memory_order_release);
     }
 
+    std::uint32_t pins_of_this_thread() noexcept
+    {
+        std::uint32_t count = 0;
+        const std::lock_guard lock(mutex_);
+        for (const auto& each : pins_)
+            count += each.by == this_thread() ? 1 : 0;
+        return count;
+    }
+
     std::atomic<std::uint32_t> life_{0}; // the dead bit, and the number of pins
     std::atomic<thread_mark> unwinding_thread_{};
     mutable std::mutex mutex_;
+    intrusive_list<thread_pin> pins_;
     std::atomic<bool> met_{false};
     std::string name_;
     context_origin origin_ = context_origin::none;

@@ -114,13 +114,19 @@ inline void pool_core::close() noexcept
 inline void pool_core::evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
                              close_reason why) noexcept
 {
-    while (pool_slot* const slot = shelf.idle) {
-        shelf.idle = slot->below;
-        slot->unlink();
-        slot->state = slot_state::closing;
-        evicted.push_back(*slot);
-        count_closed(slot->forks == forks_ ? why : close_reason::forked);
-    }
+    while (shelf.idle != nullptr)
+        evict_one(shelf, evicted, why);
+}
+
+inline void pool_core::evict_one(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
+                                 close_reason why) noexcept
+{
+    pool_slot* const slot = shelf.idle;
+    shelf.idle = slot->below;
+    slot->unlink();
+    slot->state = slot_state::closing;
+    evicted.push_back(*slot);
+    count_closed(slot->forks == forks_ ? why : close_reason::forked);
 }
 
 inline void pool_core::evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept

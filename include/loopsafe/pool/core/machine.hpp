@@ -64,6 +64,9 @@ public:
     // The whole pool.
     void close() noexcept;
     void evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
+    // The one used last. Preconditions: one is idle.
+    void evict_one(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
+                   close_reason why) noexcept;
     void evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept;
     void invalidate() noexcept;
     void thaw() noexcept { ++epoch_; }

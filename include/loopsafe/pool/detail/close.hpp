@@ -8,12 +8,12 @@
 namespace loopsafe::detail {
 
 template <class Connector, class Policy>
-template <class Wanted>
-auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted) noexcept -> shelf*
+template <class Wanted, class... Pin>
+auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted, Pin&... pin) noexcept -> shelf*
 {
     for (auto& each : core_.shelves()) {
         auto& s = static_cast<shelf&>(each);
-        if (wanted(s) && context_access::state(s.home)->pin())
+        if (wanted(s) && context_access::state(s.home)->pin(pin...))
             return &s;
     }
     return nullptr;
@@ -24,18 +24,20 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
 {
     for (;;) {
         intrusive_list<pool_slot> evicted;
+        context_state::thread_pin pin;
         shelf* s = nullptr;
         {
             const lock_guard lock(mutex_);
-            s = pin_shelf([](const shelf& each) noexcept { return each.idle != nullptr; });
+            s = pin_shelf([](const shelf& each) noexcept { return each.idle != nullptr; }, pin);
             if (s == nullptr)
                 return;
             core_.retain(*s);
-            core_.evict(*s, evicted, why);
+            // One at a time: it may end the context, which then finds the others.
+            core_.evict_one(*s, evicted, why);
         }
         destroy_all(evicted, *s, why);
         const auto home = context_access::state(s->home);
-        home->unpin();
+        home->unpin(pin);
         forget_all(evicted, why); // the hook may wait for the context, or end it
         drop(*s);
     }

@@ -181,8 +181,8 @@ private:
     void tell_closed(close_reason why) noexcept;
     void close_now() noexcept;
     void drop_all_parked(close_reason why) noexcept;
-    template <class Wanted>
-    shelf* pin_shelf(Wanted wanted) noexcept; // under the lock
+    template <class Wanted, class... Pin>
+    shelf* pin_shelf(Wanted wanted, Pin&... pin) noexcept; // under the lock
     void close_idle(close_reason why) noexcept;
     void leave_context(unique_lock& lock, shelf& s) noexcept;
     void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
