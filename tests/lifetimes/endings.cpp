@@ -391,6 +391,25 @@ TEST_CASE("a lease outlives its pool (row 13)")
     }
 }
 
+TEST_CASE("an acquire that begins when its pool is gone is refused (row 13)")
+{
+    asio::io_context context(1);
+    std::optional<strict_pool> pool(std::in_place, context,
+                                    scripted_connector(std::make_shared<connect_script>()));
+    auto acquire = pool->acquire();
+    auto deferred = pool->async_acquire(asio::deferred);
+    pool.reset();
+    const strict_pool another(context, scripted_connector(std::make_shared<connect_script>()));
+    CHECK_THROWS_WITH_AS(run_on(context, std::move(acquire)), doctest::Contains("is closed"),
+                         loopsafe::pool_error);
+    told seen;
+    std::move(deferred)(asio::bind_executor(context, seen.handler()));
+    context.restart();
+    context.run();
+    CHECK(seen.code == loopsafe::errc::pool_closed);
+    CHECK(another.stats().acquired == 0);
+}
+
 TEST_CASE("a pool outlives its contexts and serves the next as its policy says (row 14)")
 {
     const auto script = std::make_shared<connect_script>();

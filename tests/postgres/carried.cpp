@@ -150,28 +150,29 @@ TEST_CASE("carried: a session in a transaction, a failed one or the middle of a 
 {
     loopsafe::connection_pool<pg::connector, loopsafe::carry_over_pool> pool{
         pg::connector(server())};
-    const auto in_a_context_that_dies = [&](const char* text, int handlers) {
+    const auto in_a_context_that_dies = [&](std::vector<const char*> texts, int handlers) {
         asio::io_context context;
         asio::co_spawn(
             context,
-            [](auto& p, const char* sql) -> asio::awaitable<void> {
+            [](auto& p, std::vector<const char*> statements) -> asio::awaitable<void> {
                 auto lease = co_await p.acquire();
-                co_await lease->query(sql);
-            }(pool, text),
+                for (const auto* sql : statements)
+                    co_await lease->query(sql);
+            }(pool, std::move(texts)),
             [](const std::exception_ptr&) {});
         if (handlers == 0)
             context.run();
         while (handlers-- != 0 && pool.stats().leased == 0)
             context.run_one();
     };
-    in_a_context_that_dies("begin", 0);
+    in_a_context_that_dies({"begin"}, 0);
     CHECK(pool.stats().closed(loopsafe::close_reason::dirty) == 1);
-    in_a_context_that_dies("begin; select 1 / 0", 0);
+    in_a_context_that_dies({"begin", "select 1 / 0"}, 0);
     CHECK(pool.stats().closed(loopsafe::close_reason::dirty) == 2);
-    in_a_context_that_dies("select pg_sleep(60)", 1000);
+    in_a_context_that_dies({"select pg_sleep(60)"}, 1000);
     CHECK(pool.stats().closed(loopsafe::close_reason::context_died) == 1);
     CHECK(pool.stats().times_parked == 0);
-    in_a_context_that_dies("select 1 / 0", 0);
+    in_a_context_that_dies({"select 1 / 0"}, 0);
     CHECK(pool.stats().parked == 1);
 }
 

@@ -3,7 +3,9 @@
 #define LOOPSAFE_POOL_DETAIL_LIFE_HPP
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -11,9 +13,10 @@
 namespace loopsafe::detail {
 
 // Says whether a pool still exists. It is used again, but never freed, and asking writes nothing.
+// The first ones need no heap, so that a program ends with as much of it as it began with.
 class pool_life {
 public:
-    constexpr explicit pool_life(void* pool) noexcept : pool_(pool) {}
+    constexpr pool_life() noexcept = default;
 
     static pool_life& begin(void* pool)
     {
@@ -25,7 +28,15 @@ public:
                 return *life;
             }
         }
-        return *new pool_life(pool);
+        static std::atomic<std::size_t> taken = 0;
+        static pool_life first[64];
+        if (const auto at = taken.fetch_add(1, std::memory_order_relaxed); at < std::size(first)) {
+            first[at].pool_ = pool;
+            return first[at];
+        }
+        auto* const life = new pool_life;
+        life->pool_ = pool;
+        return *life;
     }
 
     void end() noexcept
@@ -35,7 +46,11 @@ public:
         next_ = std::exchange(unused, this);
     }
 
-    static inline pool_life& of_none() noexcept { return none; }
+    static pool_life& of_none() noexcept
+    {
+        static constinit pool_life none;
+        return none;
+    }
 
     std::uint64_t turn() const noexcept { return turn_.load(std::memory_order_relaxed); }
     void* pool() const noexcept { return pool_; }
@@ -44,14 +59,10 @@ private:
     static inline constinit std::mutex unused_mutex;
     static inline constinit pool_life* unused = nullptr;
 
-    static pool_life none;
-
-    std::atomic<std::uint64_t> turn_{1};
-    void* pool_;
+    std::atomic<std::uint64_t> turn_{0};
+    void* pool_ = nullptr;
     pool_life* next_ = nullptr;
 };
-
-inline constinit pool_life pool_life::none{nullptr};
 
 // Trivially copyable, so that GCC 12 does not destroy it twice where it is made beside a
 // `co_await`.

@@ -116,12 +116,14 @@ public:
                                        where);
         if (session_->turn == turn_)
             return;
-        throw context_error({.code = loopsafe::errc::lease_expired,
-                             .resource = "postgres connection",
-                             .home = session_->home().info(),
-                             .operation = operation,
-                             .used = where,
-                             .advice = "await an operation before its lease ends"});
+        context_report report;
+        report.code = loopsafe::errc::lease_expired;
+        report.resource = "postgres connection";
+        report.home = session_->home().info();
+        report.operation = operation;
+        report.used = where;
+        report.advice = "await an operation before its lease ends";
+        throw context_error(std::move(report));
     }
 
 private:
