@@ -90,13 +90,10 @@ verdict decode(std::string_view text, const situation& in = {})
         for (std::size_t i = 0; i != text.size(); ++i)
             each[i] = i;
         auto drop = decode(text, in, each);
-        if (!whole.ec) // of two mistakes, the one that comes first may be another
-            CHECK(drop == whole);
-        else
-            CHECK(drop.ec);
+        CHECK(drop == whole);
         for (std::size_t i = 1; i < text.size(); ++i) {
             const auto halves = decode(text, in, {i});
-            CHECK((whole.ec ? halves.ec.failed() : halves == whole));
+            CHECK(halves == whole);
         }
     }
     return whole;
@@ -140,11 +137,23 @@ TEST_CASE("responses that end where they say leave the connection to the next re
     taken(chunked("00000005;a;b=c;d=\"e\"\r\nhello\r\n0;x\r\n\r\n"), "hello", true);
     taken(chunked("A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"), "01234567890123456789", true);
     taken("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", "", true);
+    taken("HTTP/1.1 301\r\nContent-Length: 0\r\n\r\n", "", true);
     taken("HTTP/1.1 204 No Content\r\n\r\n", "", true);
     taken("HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", "", true);
+    taken("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", true);
     taken("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", "x", true);
     taken(ok + "Content-Length: 5\r\n\r\n", "", true, {.to_head = true});
     taken(ok + "Transfer-Encoding: chunked\r\n\r\n", "", true, {.to_head = true});
+    taken(ok + "Content-Length: 5 , 5\r\n\r\nhello", "hello", true);
+    for (const std::string coding : {", chunked", "chunked,", ",\t, Chunked ,"})
+        taken(ok + "Transfer-Encoding: " + coding + "\r\n\r\n1\r\nx\r\n0\r\n\r\n", "x", true);
+}
+
+TEST_CASE("chunk extensions are taken with the white space that some servers send")
+{
+    for (const std::string extension :
+         {" ;a", "\t; a", ";a=b", "; a = b", ";a=\"\"", ";a=\"b;\\\"c\" ; d", ";a ;b", ";a=b;c"})
+        taken(chunked("2" + extension + "\r\nhi\r\n0" + extension + "\r\n\r\n"), "hi", true);
 }
 
 TEST_CASE("responses after which the connection is closed are still responses")
@@ -157,9 +166,15 @@ TEST_CASE("responses after which the connection is closed are still responses")
     taken(ok + "\r\nuntil the end", "until the end", false, {.ends = true});
     taken(ok + "\r\n", "", false, {.ends = true});
     taken("HTTP/1.0 200 OK\r\n\r\nold", "old", false, {.ends = true});
+    taken("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "1\r\nx\r\n0\r\n\r\n",
+          "x", false);
+    for (const std::string connection : {"a b", "keep-alive; x", "\"close\"", "keep-alive, ="})
+        taken(ok + "Connection: " + connection + "\r\nContent-Length: 1\r\n\r\nx", "x", false);
+    taken(ok + "Proxy-Connection: close\r\nContent-Length: 1\r\n\r\nx", "x", false);
 }
 
-TEST_CASE("a Transfer-Encoding other than chunked in HTTP/1.1 is refused (gaps 1 to 4)")
+TEST_CASE("a Transfer-Encoding other than chunked is refused (gaps 1 to 3)")
 {
     refused(ok + "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
             errc::transfer_coding);
@@ -169,9 +184,17 @@ TEST_CASE("a Transfer-Encoding other than chunked in HTTP/1.1 is refused (gaps 1
     refused(ok + "Transfer-Encoding: identity\r\n\r\nx", errc::transfer_coding);
     refused(ok + "Transfer-Encoding:\r\n\r\nx", errc::transfer_coding);
     refused(ok + "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", errc::transfer_coding);
-    refused("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
-            "0\r\n\r\n",
-            errc::transfer_coding_1_0);
+    refused(ok + "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", errc::transfer_coding);
+    refused(ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            errc::transfer_coding);
+    refused(ok + "Transfer-Encoding: ,\r\n\r\nx", errc::transfer_coding);
+}
+
+TEST_CASE("after a Transfer-Encoding in HTTP/1.0 the connection is not used again (gap 4)")
+{
+    const std::string old = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n";
+    taken(old + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "x", false);
+    refused(old + "Transfer-Encoding: gzip\r\n\r\nx", errc::transfer_coding);
 }
 
 TEST_CASE("after a body that must not be there the connection is not used again (gap 5)")
@@ -179,8 +202,9 @@ TEST_CASE("after a body that must not be there the connection is not used again 
     taken("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "", false);
     taken("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", "", false);
     taken("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "", false);
-    taken("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", false);
+    taken("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", "", false);
     taken("HTTP/1.1 304 Not Modified\r\n\r\nhello", "", false);
+    taken("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", "", false);
     taken(ok + "Content-Length: 5\r\n\r\nhello", "", false, {.to_head = true});
 }
 
@@ -232,30 +256,51 @@ TEST_CASE("the fields of a head are counted (gap 9)")
     taken(many + "\r\n", "", false, {.ends = true});
 }
 
-TEST_CASE("a field on several lines is refused, wherever it is folded (gap 10)")
+TEST_CASE("a folded field is one line with spaces in it, also where that decides (gap 10)")
 {
-    refused(ok + "A: b\r\n c\r\nContent-Length: 0\r\n\r\n", errc::folded_field);
-    refused(ok + "A: b\r\n\tc\r\nContent-Length: 0\r\n\r\n", errc::folded_field);
-    refused(ok + "A:\r\n c\r\nContent-Length: 0\r\n\r\n", errc::folded_field);
-    refused(ok + "A: \r\n \r\nContent-Length: 0\r\n\r\n", errc::folded_field);
-    refused(ok + "A: b\r\n \r\nContent-Length: 0\r\n\r\n", errc::folded_field);
-    refused(ok + "Content-Length: 0\r\nA: b\r\n c\r\n\r\n", errc::folded_field);
-    refused(ok + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", errc::folded_field);
-    taken(ok + "A: \t \r\nContent-Length: 0\r\n\r\n", "", true);
+    const auto value = [](const std::string& field) {
+        response answer;
+        const limits most;
+        detail::response_decoder decoder(most, false, answer, answer.trailers);
+        error_code ec;
+        const auto text = ok + field + "\r\nB: z\r\nContent-Length: 0\r\n\r\n";
+        taken(text, "", true);
+        decoder.put(text, ec);
+        CHECK(answer.headers["b"] == "z");
+        return std::string(answer.headers["a"]);
+    };
+    CHECK(value("A: b\r\n c") == "b   c");
+    CHECK(value("A: b\r\n\tc") == "b  \tc");
+    CHECK(value("A: b\r\n c\r\n d") == "b   c   d");
+    CHECK(value("A:\r\n c") == "c");
+    CHECK(value("A: \r\n \r\n c") == "c");
+    CHECK(value("A: b\r\n ") == "b");
+    CHECK(value("A: \t ").empty());
+    taken(ok + "Transfer-Encoding:\r\n chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "x", true);
+    taken(ok + "Connection:\r\n close\r\nContent-Length: 0\r\n\r\n", "", false);
+    refused(ok + "Content-Length: 1\r\n 2\r\n\r\nx", errc::bad_head);
+    refused(ok + " A: b\r\nContent-Length: 0\r\n\r\n", errc::bad_head);
+    refused(ok + "A\r\n : b\r\nContent-Length: 0\r\n\r\n", errc::bad_head);
+    refused(ok + "A: b\r\n c\n\r\n", errc::bad_head);
+    refused(ok + "A: b\r\n c\rd\r\n\r\n", errc::bad_head);
 }
 
-TEST_CASE("a status is a number from 100 to 599 (gap 11)")
+TEST_CASE("a status is three digits (gap 11)")
 {
-    for (const std::string status :
-         {"099", "000", "600", "999", "1000", "20", "2 0", "abc", "-200"}) {
+    for (const std::string status : {"1000", "20", "2 0", "abc", "-200", "2x0", ""}) {
         CAPTURE(status);
-        const auto v =
-            decode("HTTP/1.1 " + status + " OK\r\nContent-Length: 0\r\n\r\n", {.ends = true});
-        CHECK((v.ec == errc::bad_status || v.ec == errc::bad_head));
+        refused("HTTP/1.1 " + status + " OK\r\nContent-Length: 0\r\n\r\n", errc::bad_status);
     }
-    refused("HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", errc::bad_status);
-    refused("HTTP/1.1 999 OK\r\nContent-Length: 0\r\n\r\n", errc::bad_status);
-    taken("HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", "", true);
+    refused("HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", errc::bad_status);
+    refused("HTTP/1.1 20\r\nContent-Length: 0\r\n\r\n", errc::bad_status);
+    refused("HTTP/1.1 \r\nContent-Length: 0\r\n\r\n", errc::bad_status);
+    for (const std::string status : {"000", "099", "299", "599", "600", "999"}) {
+        CAPTURE(status);
+        const auto v = decode("HTTP/1.1 " + status + " Odd\r\nContent-Length: 1\r\n\r\nx");
+        CHECK(v.done);
+        CHECK(v.body == "x");
+        CHECK(v.status == std::stoi(status));
+    }
 }
 
 TEST_CASE("interim responses are passed over, and counted (gap 12)")
@@ -311,7 +356,10 @@ TEST_CASE("malformed heads are refused")
              ok + "Content-Length: 5 5\r\n\r\nhello",
              ok + "Content-Length: 99999999999999999999\r\n\r\n",
              ok + "Content-Length:\r\n\r\n",
-             "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+             "HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+             ok + "Content-Length: 5,\r\n\r\nhello",
+             ok + "Content-Length: 5, 6\r\n\r\nhello",
+             ok + "Content-Length: ,5\r\n\r\nhello",
              "HTTP/1.1200 OK\r\nContent-Length: 0\r\n\r\n",
              "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
              "HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -328,17 +376,41 @@ TEST_CASE("malformed heads are refused")
         CHECK(v.ec.category() == errc_category());
         CHECK(!v.kept);
     }
+    refused("HTTP/1.1 200 OK\nA: bc\n\r\n", errc::bad_head, {}); // without waiting for more
     refused("HTTP/2.0 200 OK\r\n\r\n", errc::bad_version);
     refused(ok + "A : b\r\n\r\n", errc::bad_head);
 }
 
 TEST_CASE("malformed chunks are refused")
 {
-    for (const std::string text :
-         {"-1\r\n", "0x1\r\nx\r\n0\r\n\r\n", "1 \r\nx\r\n0\r\n\r\n", "1\nx\n0\n\n", "1\r\nxx\r\n",
-          "1\r\nx0\r\n\r\n", "\r\n", "g\r\n", "1;a\nb\r\nx\r\n0\r\n\r\n",
-          "1;\x01\r\nx\r\n0\r\n\r\n", "11111111111111111\r\n", " 1\r\nx\r\n0\r\n\r\n",
-          "1\r\nx\rx0\r\n\r\n", "0\r\n\rx"}) {
+    for (const std::string text : {"-1\r\n",
+                                   "0x1\r\nx\r\n0\r\n\r\n",
+                                   "1 \r\nx\r\n0\r\n\r\n",
+                                   "1\nx\n0\n\n",
+                                   "1\r\nxx\r\n",
+                                   "1\r\nx0\r\n\r\n",
+                                   "\r\n",
+                                   "g\r\n",
+                                   "1;a\nb\r\nx\r\n0\r\n\r\n",
+                                   "1;\x01\r\nx\r\n0\r\n\r\n",
+                                   "11111111111111111\r\n",
+                                   " 1\r\nx\r\n0\r\n\r\n",
+                                   "1\r\nx\rx0\r\n\r\n",
+                                   "0\r\n\rx",
+                                   "1;\r\nx\r\n",
+                                   "1;;\r\nx\r\n",
+                                   "1;;a\r\nx\r\n",
+                                   "1;a=\r\nx\r\n",
+                                   "1;=b\r\nx\r\n",
+                                   "1;a=\"b\r\nx\r\n",
+                                   "1;a=\"b\\\r\nx\r\n",
+                                   "1;a=\"b\"c\r\nx\r\n",
+                                   "1;a b\r\nx\r\n",
+                                   "1;a=b c\r\nx\r\n",
+                                   "1;a \r\nx\r\n",
+                                   "1 ;\r\nx\r\n",
+                                   "1;a=b=c\r\nx\r\n",
+                                   "1 a\r\nx\r\n"}) {
         CAPTURE(text);
         CHECK(decode(chunked(text), {.ends = true}).ec == errc::bad_chunk);
     }

@@ -46,11 +46,9 @@ enum class errc {
     incomplete,           ///< the connection was closed in the middle of a response
     bad_head,             ///< a malformed status line or field
     bad_version,          ///< neither HTTP/1.1 nor HTTP/1.0
-    bad_status,           ///< a status outside 100 to 599
-    folded_field,         ///< a field on several lines, which no server may send
-    transfer_coding,      ///< a Transfer-Encoding other than "chunked"
-    transfer_coding_1_0,  ///< a Transfer-Encoding in HTTP/1.0
-    unasked_upgrade,      ///< 101 Switching Protocols, which was not requested
+    bad_status,           ///< a status that is not three digits
+    transfer_coding = 14, ///< a Transfer-Encoding other than "chunked"
+    unasked_upgrade = 16, ///< 101 Switching Protocols, which was not requested
     bad_chunk,            ///< malformed chunked framing
     bad_trailer,          ///< a malformed trailer field
     head_too_large,       ///< more than limits::head_bytes

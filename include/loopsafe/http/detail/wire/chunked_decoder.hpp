@@ -58,7 +58,15 @@ private:
     enum class place {
         first_digit,
         digits,
-        extension,
+        before_semicolon,
+        before_name,
+        name,
+        after_name,
+        before_value,
+        value,
+        quoted,
+        escaped,
+        after_quoted,
         size_lf,
         data,
         data_cr,
@@ -80,15 +88,16 @@ private:
         case place::digits:
             if (digit(c))
                 return errc();
-            if (c == '\r')
-                return go(place::size_lf);
-            return c == ';' ? go(place::extension) : errc::bad_chunk;
-        case place::extension:
-            if (c == '\r')
-                return go(place::size_lf);
-            if (++extensions_ > most_->chunk_extension_bytes)
-                return errc::extensions_too_large;
-            return is(field_char, c) ? errc() : errc::bad_chunk;
+            return take_extension(c);
+        case place::before_semicolon:
+        case place::before_name:
+        case place::name:
+        case place::after_name:
+        case place::before_value:
+        case place::value:
+        case place::quoted:
+        case place::escaped:
+        case place::after_quoted: return take_extension(c);
         case place::size_lf:
             return c == '\n' ? go(left_ == 0 ? place::trailer_start : place::data)
                              : errc::bad_chunk;
@@ -112,6 +121,47 @@ private:
         case place::done: break;
         }
         return errc::bad_chunk;
+    }
+
+    // What stands between the size and the end of its line (RFC 9112, 7.1.1), white space included.
+    errc take_extension(char c) noexcept
+    {
+        const bool may_end = at_ == place::digits || at_ == place::name || at_ == place::value ||
+                             at_ == place::after_quoted;
+        if (c == '\r' && may_end)
+            return go(place::size_lf);
+        if (++extensions_ > most_->chunk_extension_bytes)
+            return errc::extensions_too_large;
+        const bool space = c == ' ' || c == '\t';
+        switch (at_) {
+        case place::quoted:
+            if (c == '"')
+                return go(place::after_quoted);
+            if (c == '\\')
+                return go(place::escaped);
+            return is(field_char, c) ? errc() : errc::bad_chunk;
+        case place::escaped: return is(field_char, c) ? go(place::quoted) : errc::bad_chunk;
+        case place::before_name:
+            if (space)
+                return errc();
+            return is(token_char, c) ? go(place::name) : errc::bad_chunk;
+        case place::before_value:
+            if (space)
+                return errc();
+            if (c == '"')
+                return go(place::quoted);
+            return is(token_char, c) ? go(place::value) : errc::bad_chunk;
+        default: break;
+        }
+        const bool in_name = at_ == place::name || at_ == place::after_name;
+        if (c == ';')
+            return go(place::before_name);
+        if (c == '=' && in_name)
+            return go(place::before_value);
+        if (space)
+            return go(in_name ? place::after_name : place::before_semicolon);
+        const bool in_token = at_ == place::name || at_ == place::value;
+        return in_token && is(token_char, c) ? errc() : errc::bad_chunk;
     }
 
     errc go(place next) noexcept

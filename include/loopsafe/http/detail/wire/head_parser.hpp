@@ -3,155 +3,252 @@
 #define LOOPSAFE_HTTP_DETAIL_WIRE_HEAD_PARSER_HPP
 
 #include <loopsafe/http/detail/text.hpp>
+#include <loopsafe/http/error.hpp>
 #include <loopsafe/http/limits.hpp>
 #include <loopsafe/http/response.hpp>
 
-#include <boost/beast/http/basic_parser.hpp>
-
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <limits>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace loopsafe::http::detail {
 
-namespace beast_http = boost::beast::http;
-
-// Reads one status line and its fields with Beast's parser, and rejects what that parser accepts
-// wrongly. It never sees a body: its length is decided here, and its end is found elsewhere.
-class head_parser final : public beast_http::basic_parser<false> {
+// Reads one status line and its fields (RFC 9112, 4 and 5). It goes by lines, so that the same
+// bytes are taken or refused alike, however they are cut. Where the RFC lets a client be lenient
+// with old servers, it is: a status line may end after the code, and a field may be folded.
+class head_parser {
 public:
     head_parser(const limits& most, response_head& into) : most_(most), into_(into)
     {
         into_.headers.clear();
-        skip(true);
-        header_limit(static_cast<std::uint32_t>(
-            std::min<std::size_t>(most.head_bytes, std::numeric_limits<std::uint32_t>::max())));
     }
 
-    // Consumes the whole head from the front of `in`, or nothing of the last part and needs more.
-    // Returns how much was used.
+    bool is_done() const noexcept { return done_; }
+
+    // Consumes whole lines from the front of `in`; a field only with the first byte after it, which
+    // may fold it. Returns how much was used.
     std::size_t put_head(std::string_view in, error_code& ec)
     {
         ec = {};
         std::size_t used = 0;
-        while (!is_header_done()) {
-            auto& text = fields_access::text(into_.headers);
-            given_ = in.substr(used);
-            given_at_ = text.size();
-            const auto step = put(boost::asio::buffer(given_), ec);
-            text.append(given_.data(), step);
-            used += step;
-            if (ec)
+        while (!done_) {
+            const auto rest = in.substr(used);
+            const auto size = size_of_line(rest, ec);
+            if (ec || size == 0)
                 break;
+            if (const auto wrong = take(rest.substr(0, size - 2)); wrong != errc()) {
+                ec = wrong;
+                break;
+            }
+            used += size;
+            before_ += size;
         }
-        if (ec && ec.category() != errc_category())
-            ec = ec == beast_http::error::need_more ? error_code() : in_our_words(ec);
         return used;
     }
 
-    bool is_chunked() const noexcept { return coded_; }
-    bool has_length() const { return !coded_ && content_length().has_value(); }
-    std::uint64_t length() const { return content_length().value_or(0); }
+    bool is_chunked() const noexcept { return chunked_; }
+    bool has_length() const noexcept { return length_.has_value(); }
+    std::uint64_t length() const noexcept { return length_.value_or(0); }
     bool has_keep_alive_field() const noexcept { return has_keep_alive_field_; }
 
+    // RFC 9112, 9.3: close has priority. A server that is not sure of its version's framing, or
+    // whose Connection cannot be read, gets no second request.
+    bool keep_alive() const noexcept
+    {
+        return !closes_ && (!into_.http_1_0 || (keeps_ && !chunked_));
+    }
+
 private:
-    // Beast unfolds such fields, as user agents once had to; other parsers read a field of their
-    // own. In that case Beast passes a copy, or has skipped a line end before the value.
-    bool is_folded(std::string_view name, std::string_view value) const noexcept
+    static constexpr std::string_view version = "HTTP/1.";
+
+    // With its CR and LF; 0 where more is needed.
+    std::size_t size_of_line(std::string_view rest, error_code& ec)
     {
-        const std::less<> before;
-        const char* const end_of_name = name.data() + name.size();
-        if (value.data() == end_of_name + 2 && end_of_name[1] == ' ')
-            return false; // "name: value", as nearly always
-        if (before(value.data(), end_of_name) ||
-            before(given_.data() + given_.size(), value.data()))
-            return true;
-        return std::find(end_of_name, value.data(), '\n') != value.data();
+        if (!begun_ && !is_version(rest.substr(0, version.size() + 1))) {
+            ec = errc::bad_version; // at once: who speaks something else may never end a line
+            return 0;
+        }
+        for (;;) {
+            const auto end = rest.find('\n', looked_at_);
+            const bool whole = end != std::string_view::npos;
+            const auto size = whole ? end + 1 : rest.size();
+            if (before_ + size > most_.head_bytes)
+                ec = errc::head_too_large;
+            else if (whole && (end == 0 || rest[end - 1] != '\r'))
+                ec = errc::bad_head;
+            looked_at_ = whole ? end : size;
+            if (ec || !whole)
+                return 0;
+            if (begun_ && size != 2) {
+                if (rest.size() == size)
+                    return 0;
+                if (rest[size] == ' ' || rest[size] == '\t') {
+                    folded_ = true;
+                    looked_at_ = size;
+                    continue;
+                }
+            }
+            looked_at_ = 0;
+            return size;
+        }
     }
 
-    static error_code in_our_words(const error_code& ec) noexcept
+    static bool is_version(std::string_view part) noexcept
     {
-        if (ec == beast_http::error::header_limit)
-            return errc::head_too_large;
-        if (ec == beast_http::error::bad_version)
+        if (part.size() <= version.size())
+            return version.starts_with(part);
+        return part.starts_with(version) && (part.back() == '0' || part.back() == '1');
+    }
+
+    errc take(std::string_view line)
+    {
+        if (!begun_) {
+            begun_ = true;
+            return take_status_line(line);
+        }
+        if (line.empty()) {
+            done_ = true;
+            return errc();
+        }
+        return take_field(line);
+    }
+
+    errc take_status_line(std::string_view line)
+    {
+        line.remove_prefix(std::min(line.size(), version.size()));
+        if (line.size() < 2 || line[1] != ' ')
             return errc::bad_version;
-        if (ec == beast_http::error::bad_status)
+        into_.http_1_0 = line[0] == '0';
+        line.remove_prefix(2);
+        const auto code = line.substr(0, 3);
+        if (code.size() != 3 || !all_are(digit_char, code) || (line.size() > 3 && line[3] != ' '))
             return errc::bad_status;
-        return errc::bad_head;
+        into_.status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
+        line.remove_prefix(std::min<std::size_t>(line.size(), 4));
+        if (!all_are(field_char, line))
+            return errc::bad_head;
+        into_.reason.assign(line);
+        return errc();
     }
 
-    void on_response_impl(int code, boost::beast::string_view reason, int version,
-                          error_code& ec) override
+    errc take_field(std::string_view line)
     {
-        if (code < 100 || code > 599) {
-            ec = errc::bad_status;
-            return;
-        }
-        into_.status = code;
-        into_.reason.assign(reason.data(), reason.size());
-        into_.http_1_0 = version == 10;
+        const auto colon = line.find(':');
+        if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+            return errc::bad_head;
+        if (into_.headers.size() == most_.fields)
+            return errc::too_many_fields;
+        auto& text = fields_access::text(into_.headers);
+        const auto at = text.size();
+        text.append(line);
+        if (std::exchange(folded_, false))
+            unfold(text, at);
+        const std::string_view all = text;
+        const auto name = all.substr(at, colon);
+        const auto value = trimmed(all.substr(at + colon + 1));
+        if (!all_are(field_char, value))
+            return errc::bad_head;
+        fields_access::add_part(into_.headers, at, name.size(),
+                                static_cast<std::size_t>(value.data() - all.data()), value.size());
+        return understand(name, value);
     }
 
-    void on_field_impl(beast_http::field name, boost::beast::string_view name_text,
-                       boost::beast::string_view value, error_code& ec) override
+    // RFC 9112, 5.2
+    static void unfold(std::string& text, std::size_t from)
     {
-        const std::string_view text(value.data(), value.size());
-        const std::string_view name_as_sent(name_text.data(), name_text.size());
-        if (is_folded(name_as_sent, text)) {
-            ec = errc::folded_field;
-            return;
-        }
-        if (into_.headers.size() == most_.fields) {
-            ec = errc::too_many_fields;
-            return;
-        }
-        if (name == beast_http::field::transfer_encoding) {
-            if (into_.http_1_0)
-                ec = errc::transfer_coding_1_0;
-            else if (coded_ || !equal_ignoring_case(text, "chunked"))
-                ec = errc::transfer_coding;
-            if (ec)
-                return;
-            coded_ = true;
-        } else if (name == beast_http::field::keep_alive) {
-            has_keep_alive_field_ = true;
-        }
-        const auto at = [this](std::string_view part) {
-            return given_at_ + static_cast<std::size_t>(part.data() - given_.data());
-        };
-        fields_access::add_part(into_.headers, at(name_as_sent), name_as_sent.size(), at(text),
-                                text.size());
+        for (auto lf = text.find('\n', from); lf != std::string::npos; lf = text.find('\n', lf))
+            text[lf - 1] = text[lf] = ' ';
     }
 
-    void on_header_impl(error_code&) override {}
-    void on_finish_impl(error_code&) override {}
+    errc understand(std::string_view name, std::string_view value)
+    {
+        switch (name.size()) { // most names are decided by it
+        case 10:
+            if (equal_ignoring_case(name, "connection"))
+                understand_connection(value);
+            else if (equal_ignoring_case(name, "keep-alive"))
+                has_keep_alive_field_ = true;
+            break;
+        case 14:
+            if (equal_ignoring_case(name, "content-length"))
+                return understand_length(value);
+            break;
+        case 16:
+            if (equal_ignoring_case(name, "proxy-connection"))
+                understand_connection(value);
+            break;
+        case 17:
+            if (equal_ignoring_case(name, "transfer-encoding"))
+                return understand_coding(value);
+            break;
+        default: break;
+        }
+        return errc();
+    }
 
-    // Not called for a parser that skips bodies; the last overload came with Boost 1.90.
-    void on_request_impl(beast_http::verb, boost::beast::string_view, boost::beast::string_view,
-                         int, error_code&) override
+    void understand_connection(std::string_view value)
     {
+        for_each_member(value, [this](std::string_view member) {
+            if (equal_ignoring_case(member, "keep-alive"))
+                keeps_ = true;
+            else if (equal_ignoring_case(member, "close") || !is_token(member))
+                closes_ = true;
+        });
     }
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-    std::size_t on_body_impl(boost::beast::string_view, error_code&) override { return 0; }
-    void on_chunk_header_impl(std::uint64_t, boost::beast::string_view, error_code&) override {}
-    std::size_t on_chunk_body_impl(std::uint64_t, boost::beast::string_view, error_code&) override
+
+    // The same number may be repeated (RFC 9110, 8.6).
+    errc understand_length(std::string_view value)
     {
-        return 0;
+        if (chunked_)
+            return errc::bad_head;
+        for (;;) {
+            const auto comma = std::min(value.find(','), value.size());
+            const auto member = trimmed(value.substr(0, comma));
+            std::uint64_t number = 0;
+            const auto [end, failed] =
+                std::from_chars(member.data(), member.data() + member.size(), number);
+            if (failed != std::errc() || end != member.data() + member.size() ||
+                length_.value_or(number) != number)
+                return errc::bad_head;
+            length_ = number;
+            if (comma == value.size())
+                return errc();
+            value.remove_prefix(comma + 1);
+        }
     }
-#if BOOST_VERSION >= 109000
-    void on_trailer_field_impl(beast_http::field, boost::beast::string_view,
-                               boost::beast::string_view, error_code&) override
+
+    errc understand_coding(std::string_view value)
     {
+        bool other = false;
+        bool coded = false;
+        for_each_member(value, [&](std::string_view member) {
+            other = other || coded || !equal_ignoring_case(member, "chunked");
+            coded = true;
+        });
+        if (other || !coded || chunked_)
+            return errc::transfer_coding;
+        if (length_)
+            return errc::bad_head;
+        chunked_ = true;
+        return errc();
     }
-#endif
 
     const limits& most_;
     response_head& into_;
-    std::string_view given_;   // the parser's input, at present
-    std::size_t given_at_ = 0; // in the text of the fields
-    bool coded_ = false;
+    std::size_t before_ = 0;    // bytes of earlier lines
+    std::size_t looked_at_ = 0; // of the line in hand
+    std::optional<std::uint64_t> length_;
+    bool begun_ = false;
+    bool done_ = false;
+    bool folded_ = false;
+    bool chunked_ = false;
+    bool closes_ = false;
+    bool keeps_ = false;
     bool has_keep_alive_field_ = false;
 };
 

@@ -88,11 +88,11 @@ private:
         while (!head_done()) {
             const auto step = parser_->put_head(in.substr(used), ec);
             used += step;
-            if (ec || !parser_->is_header_done())
+            if (ec || !parser_->is_done())
                 return used;
             if (head_.status == 101) {
                 ec = errc::unasked_upgrade;
-            } else if (head_.status >= 200) {
+            } else if (head_.status < 100 || head_.status >= 200) {
                 decide();
             } else if (++interim_ > most_.interim) {
                 ec = errc::too_many_interim;
@@ -105,20 +105,6 @@ private:
         return used;
     }
 
-    // RFC 9112, 9.3: close has priority over keep-alive; in HTTP/1.0, Beast only looks for the
-    // latter.
-    static bool says_close(const fields& headers)
-    {
-        bool close = false;
-        for (const auto [name, value] : headers) {
-            if (equal_ignoring_case(name, "connection"))
-                for_each_member(value, [&](std::string_view member) {
-                    close = close || equal_ignoring_case(member, "close");
-                });
-        }
-        return close;
-    }
-
     // RFC 9112, 6.3
     void decide()
     {
@@ -126,11 +112,12 @@ private:
         const bool chunked = parser_->is_chunked();
         const bool sized = parser_->has_length();
         has_keep_alive_field_ = parser_->has_keep_alive_field();
-        keep_alive_ = parser_->keep_alive() && !(head_.http_1_0 && says_close(head_.headers));
+        keep_alive_ = parser_->keep_alive();
         if (sized)
             length_ = left_ = parser_->length();
         if (to_head_ || bodiless) {
-            if (bodiless && (chunked || left_ != 0))
+            // A 304 may say how long the body would be that it does not have (RFC 9110, 15.4.5).
+            if (bodiless && (chunked || (left_ != 0 && head_.status == 204)))
                 keep_alive_ = false;
             done_ = true;
         } else if (chunked) {
