@@ -38,6 +38,7 @@ public:
         std::size_t used = 0;
         while (!done_) {
             const auto rest = in.substr(used);
+            rest_ = rest.size();
             const auto size = size_of_line(rest, ec);
             if (ec || size == 0)
                 break;
@@ -65,6 +66,7 @@ public:
 
 private:
     static constexpr std::string_view version = "HTTP/1.";
+    static constexpr std::size_t most_at_once = 4096;
 
     // With its CR and LF; 0 where more is needed.
     std::size_t size_of_line(std::string_view rest, error_code& ec)
@@ -145,6 +147,8 @@ private:
             return errc::too_many_fields;
         auto& text = fields_access::text(into_.headers);
         const auto at = text.size();
+        if (at == 0)
+            text.reserve(std::min(most_at_once, rest_));
         text.append(line);
         if (std::exchange(folded_, false))
             unfold(text, at);
@@ -242,6 +246,7 @@ private:
     response_head& into_;
     std::size_t before_ = 0;    // bytes of earlier lines
     std::size_t looked_at_ = 0; // of the line in hand
+    std::size_t rest_ = 0;      // what there is from this line on
     std::optional<std::uint64_t> length_;
     bool begun_ = false;
     bool done_ = false;
