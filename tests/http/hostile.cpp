@@ -68,7 +68,7 @@ const std::vector<said>& bytes()
         {"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
          said::what::taken},
         {"304 with a body", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello",
-         said::what::taken},
+         said::what::followed},
         {"HEAD with a body", sized + "hello", said::what::followed, "HEAD"},
         {"bytes after the message", sized + "helloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
          said::what::followed},

@@ -55,13 +55,17 @@ bool can_be(const row& r)
     return true;
 }
 
-// Research and RFC 9110, 9.2.2.
+// Research and RFC 9110, 9.2.2. What was not sent at all goes out on another connection, and is not
+// sent again.
 bool must_replay(const row& r)
 {
-    if (!r.reused || r.how == breaks::timeout || r.how == breaks::cancel)
-        return false;
-    return r.seen == evidence::unsent ||
-           (r.seen == evidence::unanswered && r.what != kind::not_idempotent);
+    return r.reused && r.how != breaks::timeout && r.how != breaks::cancel &&
+           r.seen == evidence::unanswered && r.what != kind::not_idempotent;
+}
+
+bool must_succeed(const row& r)
+{
+    return must_replay(r) || r.seen == evidence::unsent;
 }
 
 // The first end of a pair of FIN and RST: what is written from then on is refused.
@@ -198,14 +202,14 @@ TEST_CASE("http replay: a request is sent again exactly when that does no harm")
                             CAPTURE(s.ec);
                             const bool replayed = s.evidence.replayed;
                             CHECK(replayed == must_replay(r));
-                            CHECK(s.ec.failed() != must_replay(r));
-                            if (must_replay(r))
+                            CHECK(s.ec.failed() != must_succeed(r));
+                            if (must_succeed(r))
                                 CHECK(s.answer.body == "again");
                             CHECK(b.stats().leased == 0);
                             const int begun = e == evidence::unsent ? 0 : 1;
                             const int received = b.received();
-                            CHECK(received == begun + (must_replay(r) ? 1 : 0));
-                            CHECK(b.connections() == 1 + (must_replay(r) ? 1 : 0));
+                            CHECK(received == begun + (must_succeed(r) ? 1 : 0));
+                            CHECK(b.connections() == 1 + (must_succeed(r) ? 1 : 0));
                             table << name << ": expected " << (must_replay(r) ? "again" : "once")
                                   << ", seen " << (replayed ? "again" : "once") << ", received "
                                   << received << '\n';
@@ -285,24 +289,24 @@ TEST_CASE(
         c.read_request();
         c.write(answer("first"));
         if (c.number() == 0) {
+            c.read_until("\r\n\r\n");
             c.reset();
-            c.peer().note("gone");
         } else {
             c.await_end();
         }
     });
     CHECK(l.get("/").ec == error_code());
-    l.peer.await_note("gone");
     const auto make = [&made](http::body_writer& out) -> asio::awaitable<void> {
         ++made;
         bool taken = true;
-        try {
-            taken = co_await out.write("part");
-        } catch (const http::error&) {
-            taken = false;
+        while (taken) {
+            try {
+                taken = co_await out.write("part");
+            } catch (const http::error&) {
+                taken = false;
+            }
         }
-        if (!taken)
-            throw std::runtime_error("the maker gives up");
+        throw std::runtime_error("the maker gives up");
     };
     CHECK_THROWS_WITH(l.send({"PUT", "/", http::request_body::streamed(make, {}, true)}),
                       "the maker gives up");
@@ -315,8 +319,10 @@ TEST_CASE("http replay: the connections that are as old are closed with the one 
     linked l(combination::keep_alive_on_context, false, [](http_peer::caller& c) {
         c.read_request();
         c.write(answer("ok"));
-        if (c.number() < 3)
-            c.close();
+        if (c.number() < 3) {
+            c.read_request(); // and goes
+            return;
+        }
         for (auto text = c.read_request(); !text.empty(); text = c.read_request())
             c.write(answer("ok"));
     });

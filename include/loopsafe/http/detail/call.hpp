@@ -70,6 +70,7 @@ struct call {
     error_code failure; // also of a write, after which the response is still read
     bool begun = false; // and has not released its connection
     bool failed = false;
+    bool stale = false; // the connection could not take the request; nothing was sent
     bool done = false;
     bool writing = false; // a part of the body; stays so if that fails or is cancelled
     std::optional<std::uint64_t> length; // of the body, if it was announced

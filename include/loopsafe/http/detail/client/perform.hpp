@@ -158,6 +158,8 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
             if (failed == nullptr)
                 co_return made.take(executor);
             x.lease.discard();
+            if (std::exchange(c.stale, false))
+                continue; // nothing was sent: this is no replay
             if (!may_replay(c))
                 std::rethrow_exception(failed);
             at.pool.invalidate(); // the others of its age are likely stale; the next is a new one

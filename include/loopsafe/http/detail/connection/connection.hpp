@@ -115,13 +115,16 @@ public:
     void begin(call& c)
     {
         clean_ = false;
-        c.begun = true;
         auto& seen = c.answer.seen;
         seen.stage = stage::write;
         seen.reused = known_.is_used();
         seen.bytes_sent = seen.bytes_received = 0;
         c.failure = {};
         c.failed = c.refused_more = c.done = c.writing = false;
+        c.stale = known_.is_used() && !transport_.is_silent();
+        if (c.stale) // what came late would be taken for this answer
+            fail(c, errc::no_response);
+        c.begun = true;
         encrypted_before_ = transport_.encrypted_bytes_sent();
         received_.begin(c);
         out_.clear();
@@ -132,8 +135,6 @@ public:
                     .reused = seen.reused,
                     .idle_for = known_.idle_for()});
         left_to_write_ = c.asked.body.length();
-        if (known_.is_suspect() && !transport_.is_silent())
-            fail(c, errc::no_response); // nothing was sent, so another connection can take it
     }
 
     // False if the server accepts no more.

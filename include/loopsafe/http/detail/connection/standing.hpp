@@ -26,12 +26,9 @@ public:
             ended_ = clock::now();
         welcome_until_ = hint ? ended_ + *hint : time_point::max();
         used_ = true;
-        // A body that must not exist may follow.
-        suspect_ = std::string_view(c.asked.method) == "HEAD";
     }
 
     bool is_used() const noexcept { return used_; }
-    bool is_suspect() const noexcept { return suspect_; }
 
     // As far as the server has announced.
     bool takes_another() const noexcept { return ended_ < welcome_until_; }
@@ -47,7 +44,6 @@ private:
     time_point ended_{}; // the last response
     time_point welcome_until_ = time_point::max();
     bool used_ = false;
-    bool suspect_ = false;
 };
 
 } // namespace loopsafe::http::detail
