@@ -530,63 +530,6 @@ TEST_CASE("http: a body that follows the answer to HEAD is no answer to the next
     CHECK(peer.connections() == 2);
 }
 
-TEST_CASE("http: what comes late is no answer to the next request, nor does a late end break it")
-{
-    const std::vector<std::string> answers{
-        answer("ok"),
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        "HTTP/1.1 204 No Content\r\n\r\n",
-        "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
-        "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
-    };
-    for (const auto what :
-         {combination::keep_alive_on_context, combination::keep_alive_offloaded}) {
-        for (const bool secure : {false, true}) {
-            for (const auto& first : answers) {
-                for (const bool ends : {false, true}) {
-                    CAPTURE(name_of(what));
-                    CAPTURE(secure);
-                    CAPTURE(first);
-                    CAPTURE(ends);
-                    linked l(what, secure, [&](http_peer::caller& c) {
-                        auto text = c.read_request();
-                        if (c.number() == 0) {
-                            c.write(first);
-                            c.peer().await_note("answered");
-                            if (!ends)
-                                c.write(answer("wrong"));
-                            else
-                                c.close();
-                            c.peer().note("said more");
-                            c.await_end();
-                            return;
-                        }
-                        for (; !text.empty(); text = c.read_request())
-                            c.write(answer("right"));
-                    });
-                    CHECK_FALSE(l.get("/").ec.failed());
-                    CHECK(l.client->stats().idle == 1);
-                    l.peer.note("answered");
-                    l.peer.await_note("said more");
-                    int made = 0;
-                    const auto make = [&made](http::body_writer& out) -> asio::awaitable<void> {
-                        ++made;
-                        co_await out.write("not idempotent");
-                    };
-                    request r("POST", "/", http::request_body::streamed(make));
-                    r.replay = http::replay::never;
-                    const auto next = l.send(std::move(r));
-                    CHECK_FALSE(next.ec.failed());
-                    CHECK(next.answer.body == "right");
-                    CHECK_FALSE(next.evidence.replayed);
-                    CHECK(made == 1);
-                    CHECK(l.peer.connections() == 2);
-                }
-            }
-        }
-    }
-}
-
 TEST_CASE("http: a URL that only begins like the last one is looked at whole")
 {
     http_peer peer([](http_peer::caller& c) {
