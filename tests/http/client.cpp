@@ -530,6 +530,49 @@ TEST_CASE("http: a body that follows the answer to HEAD is no answer to the next
     CHECK(peer.connections() == 2);
 }
 
+TEST_CASE("http: a path is sent encoded and without dot segments, also behind a base URL")
+{
+    http_peer peer([](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request())
+            c.write(answer(text.substr(0, text.find(" HTTP"))));
+    });
+    for (const bool keep : {false, true}) {
+        CAPTURE(keep);
+        asio::io_context context(1);
+        http::client_options options;
+        options.keep_dot_segments = keep;
+        http::client client{context, options};
+        options.base_url = peer.url("/api/v1");
+        http::client based{context, options};
+        for (int time = 0; time != 2; ++time) { // the second time, the origin is known
+            const auto get = [&](http::client& with, const std::string& url) {
+                return run_on(context, with.get(url)).body;
+            };
+            CHECK(get(client, peer.url("/a/../b c?d e")) ==
+                  (keep ? "GET /a/../b%20c?d%20e" : "GET /b%20c?d%20e"));
+            CHECK(get(client, peer.url("/\xc3\xa4#x y")) == "GET /%C3%A4");
+            CHECK(get(based, "/x/../y") == (keep ? "GET /api/v1/x/../y" : "GET /api/v1/y"));
+            CHECK(get(based, "z z") == "GET /api/v1/z%20z");
+            CHECK(get(based, "/../../../y") == (keep ? "GET /api/v1/../../../y" : "GET /y"));
+        }
+    }
+}
+
+TEST_CASE("http: a name below localhost is on the loopback")
+{
+    http_peer peer([](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request())
+            c.write(answer(text.find("Host: app.localhost:") != std::string::npos ? "ok" : text));
+    });
+    asio::io_context context(1);
+    http::client client{context};
+    auto url = peer.url("/");
+    const std::string_view host = "127.0.0.1";
+    REQUIRE(url.find(host) != std::string::npos);
+    url.replace(url.find(host), host.size(), "app.localhost");
+    CHECK(run_on(context, client.get(url)).body == "ok");
+}
+
 TEST_CASE("http: a URL that only begins like the last one is looked at whole")
 {
     http_peer peer([](http_peer::caller& c) {
@@ -546,7 +589,8 @@ TEST_CASE("http: a URL that only begins like the last one is looked at whole")
     CHECK(get("?c").answer.body == "GET /?c");
     CHECK(get("#d").answer.body == "GET /");
     CHECK(get("").answer.body == "GET /");
-    for (const std::string wrong : {"/a b", "/a\r\nX: y", "@other/", "0000/", "x/"}) {
+    CHECK(get("/a b").answer.body == "GET /a%20b");
+    for (const std::string wrong : {"/a\tb", "/a\r\nX: y", "@other/", "0000/", "x/"}) {
         CAPTURE(wrong);
         CHECK(get(wrong).ec == errc::bad_url);
     }

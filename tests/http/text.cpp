@@ -49,6 +49,25 @@ TEST_CASE("a URL is taken apart, and equal origins are equal")
         {"http://h:65535/", "http://h:65535/"},
         {"http://h/@:user", "http://h/@:user"},
         {"http://h/?http://other/", "http://h/?http://other/"},
+        {"http://h/a b?c d#e f", "http://h/a%20b?c%20d"},
+        {"http://h/\xc3\xa4?\xff", "http://h/%C3%A4?%FF"},
+        {"http://h/%20%", "http://h/%20%"},
+        // RFC 3986, 5.2.4 and 5.4
+        {"http://h/a/b/c/./../../g", "http://h/a/g"},
+        {"http://h/.", "http://h/"},
+        {"http://h/..", "http://h/"},
+        {"http://h/../../g", "http://h/g"},
+        {"http://h/b/c/.", "http://h/b/c/"},
+        {"http://h/b/c/..", "http://h/b/"},
+        {"http://h/b/c/../", "http://h/b/"},
+        {"http://h/b/c/./g/.", "http://h/b/c/g/"},
+        {"http://h/b/c/g.", "http://h/b/c/g."},
+        {"http://h/b/c/..g", "http://h/b/c/..g"},
+        {"http://h/.well-known/x", "http://h/.well-known/x"},
+        {"http://h/b/c/g;x=1/../y", "http://h/b/c/y"},
+        {"http://h/b/c/d?y/../x", "http://h/b/c/d?y/../x"},
+        {"http://h/a//../b", "http://h/a/b"},
+        {"http://h/a/%2e%2e/b", "http://h/a/%2e%2e/b"},
     };
     for (const auto& [text, normal] : cases) {
         CAPTURE(text);
@@ -93,10 +112,9 @@ TEST_CASE("a URL that could be read in two ways is refused, and the error says w
         {"http://[fe80::1%eth0]/", "without a zone"},
         {"http://[127.0.0.1]/", "IPv6 address"},
         {"http://[]/", "no host"},
-        {"http://h/a b", "%XX"},
         {"http://h/\r\nX: y", "%XX"},
+        {"http://h/\t", "%XX"},
         {std::string("http://h/\0", 10), "%XX"},
-        {"http://h/\xc3\xa4", "%XX"},
         {"http://h/\x7f", "%XX"},
     };
     for (const auto& [text, because] : cases) {
@@ -156,7 +174,7 @@ TEST_CASE("no error repeats a password, a query or the value of a field")
     };
     for (const std::string url :
          {"http://user:secret@h/", "http://user:se/secret@h/", "http://user:se?secret@h/",
-          "http://user:se@secret@h/", "https://h y/?signature=secret", "http://h/ #secret",
+          "http://user:se@secret@h/", "https://h y/?signature=secret", "http://h/\t#secret",
           "user:secret@h", "ftp://secret@h@/x?secret"}) {
         const auto said = text_of(url);
         CAPTURE(said);

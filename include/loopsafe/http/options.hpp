@@ -58,6 +58,9 @@ struct single_use_client_options {
     /// appended, not resolved: "/points" becomes "https://host/api/v1/points".
     std::string base_url;
 
+    /// Sends "/a/../b" as it is, instead of "/b" (RFC 3986, 5.2.4).
+    bool keep_dot_segments = false;
+
     /// Sent with every request that has no field of the same name.
     fields headers{{"User-Agent", "loopsafe"}, {"Accept", "*/*"}};
 

@@ -37,9 +37,11 @@ struct url {
 
 /// Parses "http://host:port/path?query".
 ///
+/// In path and query, a space and every byte outside ASCII are encoded (%20), and the path's dot
+/// segments are resolved: "/a/../b c" becomes "/b%20c".
 /// Stricter than RFC 3986 where leniency has been exploited: no user and password (use the
-/// Authorization field), no zone, no percent sign in the host, no bytes outside ASCII (encode them
-/// first), no backslash in the authority, no whitespace.
+/// Authorization field), no zone, no percent sign in the host, no backslash in the authority, no
+/// control characters.
 /// Errors: `error` {`bad_url`} in the stage `prepare`, with the reason.
 /// Complexity: linear.
 /// Source: RFC 9110, 4.2; RFC 3986, 3.

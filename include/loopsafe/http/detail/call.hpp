@@ -54,7 +54,8 @@ struct call {
     void tell(event what) const noexcept { tell_hook(*settings->options, what); }
 
     request asked;
-    std::string_view target;     // a part of asked.url
+    std::string normal;          // the target, where it is not in asked.url as it is sent
+    std::string_view target;     // a part of either
     std::string_view prefix;     // a part of `settings`
     std::string_view host_field; // a part of `server`
     const http::origin* origin = nullptr;

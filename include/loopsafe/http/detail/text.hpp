@@ -15,7 +15,8 @@ enum char_class : std::uint8_t {
     field_char = 2,  // RFC 9110, 5.5: field-vchar, SP and HTAB
     target_char = 4, // allowed in a request target: VCHAR without "#"
     host_char = 8,   // of a registered name, and of an IPv4 address
-    digit_char = 16
+    digit_char = 16,
+    encoded_char = 32 // in a request target, sent as %XX: a space, and every byte outside ASCII
 };
 
 inline constexpr auto char_classes = [] {
@@ -38,17 +39,20 @@ inline constexpr auto char_classes = [] {
             bits |= host_char;
         if (digit)
             bits |= digit_char;
+        if (c == ' ' || c >= 0x80)
+            bits |= encoded_char;
         table[c] = static_cast<std::uint8_t>(bits);
     }
     return table;
 }();
 
-constexpr bool is(char_class wanted, char c) noexcept
+// Of any of these classes.
+constexpr bool is(int wanted, char c) noexcept
 {
     return (char_classes[static_cast<unsigned char>(c)] & wanted) != 0;
 }
 
-constexpr bool all_are(char_class wanted, std::string_view text) noexcept
+constexpr bool all_are(int wanted, std::string_view text) noexcept
 {
     for (const char c : text) {
         if (!is(wanted, c))

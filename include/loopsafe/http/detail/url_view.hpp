@@ -4,9 +4,11 @@
 
 #include <loopsafe/http/detail/text.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace loopsafe::http::detail {
@@ -22,10 +24,10 @@ struct origin_view {
 struct url_view {
     std::string_view wrong; // empty: valid
     origin_view origin;
-    std::string_view target; // may lack its leading "/", and be empty
+    std::string_view target; // as it stands there: see is_normal()
 };
 
-constexpr std::string_view leading(char_class wanted, std::string_view text) noexcept
+constexpr std::string_view leading(int wanted, std::string_view text) noexcept
 {
     std::size_t n = 0;
     while (n != text.size() && is(wanted, text[n]))
@@ -33,8 +35,7 @@ constexpr std::string_view leading(char_class wanted, std::string_view text) noe
     return text.substr(0, n);
 }
 
-constexpr std::string_view a_byte_to_encode =
-    "a space, a control character or a byte outside ASCII must be encoded as %XX";
+constexpr std::string_view a_byte_to_encode = "a control character must be encoded as %XX";
 
 inline url_view split_url(std::string_view text) noexcept
 {
@@ -84,10 +85,55 @@ inline url_view split_url(std::string_view text) noexcept
         return wrong("there is no host");
     if (host.size() > 253 || host.front() == '.')
         return wrong("the host is not a valid name");
-    found.target = leading(target_char, text);
+    found.target = leading(target_char | encoded_char, text);
     if (found.target.size() != text.size() && text[found.target.size()] != '#')
         return wrong(a_byte_to_encode);
     return found;
+}
+
+// Whether a target can be sent as it stands in a URL, a "/" in front aside.
+inline bool is_normal(std::string_view target, bool keep_dot_segments) noexcept
+{
+    return (keep_dot_segments || target.find("/.") == std::string_view::npos) &&
+           all_are(target_char, target);
+}
+
+// RFC 3986, 5.2.4: `path` begins with "/".
+inline std::string without_dot_segments(std::string_view path)
+{
+    std::string kept;
+    while (!path.empty()) {
+        const auto size = std::min(path.find('/', 1), path.size());
+        const auto segment = path.substr(1, size - 1);
+        const bool last = size == path.size();
+        path.remove_prefix(size);
+        if (segment == "..")
+            kept.erase(std::min(kept.rfind('/'), kept.size()));
+        if (segment != "." && segment != "..")
+            kept.append("/").append(segment);
+        else if (last)
+            kept += '/';
+    }
+    return kept;
+}
+
+// As it is sent: with a "/" in front, what must be encoded is, and dot segments are resolved.
+inline std::string normal_target(std::string_view target, bool keep_dot_segments)
+{
+    std::string text = target.starts_with('/') ? "" : "/";
+    for (const char c : target) {
+        if (!is(encoded_char, c)) {
+            text += c;
+            continue;
+        }
+        constexpr std::string_view digits = "0123456789ABCDEF";
+        const auto byte = static_cast<unsigned char>(c);
+        text.append({'%', digits[byte / 16], digits[byte % 16]});
+    }
+    if (keep_dot_segments)
+        return text;
+    const auto query = std::min(text.find('?'), text.size());
+    return without_dot_segments(std::string_view(text).substr(0, query)) + text.substr(query);
 }
 
 inline std::size_t hash_of(const origin_view& o) noexcept

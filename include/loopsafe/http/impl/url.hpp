@@ -12,13 +12,6 @@
 namespace loopsafe::http {
 namespace detail {
 
-inline void append_target(std::string& to, std::string_view target)
-{
-    if (!target.starts_with('/'))
-        to += '/';
-    to += target;
-}
-
 // Throws the errors that `split_url` has found, and those that are only checked for a new origin.
 inline origin checked_origin(const url_view& parts, std::string_view text)
 {
@@ -53,9 +46,7 @@ inline std::string origin::authority() const
 inline url parse_url(std::string_view text)
 {
     const auto parts = detail::split_url(text);
-    url made{detail::checked_origin(parts, text), {}};
-    detail::append_target(made.target, parts.target);
-    return made;
+    return {detail::checked_origin(parts, text), detail::normal_target(parts.target, false)};
 }
 
 } // namespace loopsafe::http

@@ -31,7 +31,7 @@ public:
         if (latest_ == nullptr || closed_ || !url.starts_with(latest_->url))
             return nullptr;
         const auto rest = url.substr(latest_->url.size());
-        target = leading(target_char, rest);
+        target = leading(target_char | encoded_char, rest);
         const bool whole = target.size() == rest.size() || rest[target.size()] == '#';
         return whole && rest.starts_with('/') ? latest_ : nullptr;
     }

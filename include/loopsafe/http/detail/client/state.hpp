@@ -223,24 +223,38 @@ private:
     std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
     {
         const std::string_view text = c.asked.url;
-        if (auto at = servers_.same_as_latest(text, c.target))
+        if (auto at = servers_.same_as_latest(text, c.target)) {
+            normalise(c);
             return at;
+        }
         auto parts = split_url(text);
         if (!parts.wrong.empty() && settings_->base && is_relative(text)) {
             parts.target = text.substr(0, text.find('#'));
-            parts.wrong =
-                all_are(target_char, parts.target) ? std::string_view() : a_byte_to_encode;
+            parts.wrong = all_are(target_char | encoded_char, parts.target) ? std::string_view()
+                                                                            : a_byte_to_encode;
             parts.origin = servers_.view(settings_->base->origin);
             c.prefix = settings_->target_prefix;
         }
         c.target = parts.target;
         if (parts.wrong.empty()) {
+            normalise(c);
             if (servers_.closed())
                 refuse_closed();
             if (auto at = servers_.find(parts.origin))
                 return at;
         }
         return add_server(checked_origin(parts, text), executor);
+    }
+
+    // Dot segments are resolved in the whole path, so that they are in what the base URL adds, too.
+    void normalise(call& c) const
+    {
+        if (is_normal(c.target, options_->keep_dot_segments)) [[likely]]
+            return;
+        c.normal = normal_target(std::string(std::exchange(c.prefix, {})) +
+                                     (c.target.starts_with('/') ? "" : "/") + std::string(c.target),
+                                 options_->keep_dot_segments);
+        c.target = c.normal;
     }
 
     std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)

@@ -115,6 +115,12 @@ private:
             std::rethrow_exception(done.error);
     }
 
+    // RFC 6761, 6.3. Plain "localhost" is left to the resolver, which knows it.
+    static bool is_on_loopback(std::string_view host) noexcept
+    {
+        return host.ends_with(".localhost");
+    }
+
     static asio::awaitable<void> find_addresses(steps& s)
     {
         const auto& [origin, options, tls] = *s.of;
@@ -128,6 +134,11 @@ private:
                 s.addresses.emplace_back(address, origin.port);
             if (!s.addresses.empty())
                 co_return;
+        }
+        if (is_on_loopback(origin.host)) {
+            s.addresses.emplace_back(asio::ip::address_v4::loopback(), origin.port);
+            s.addresses.emplace_back(asio::ip::address_v6::loopback(), origin.port);
+            co_return;
         }
         const auto asked = loopsafe::detail::share_new<lookup>(s.socket.get_executor());
         const asio::any_io_executor own = co_await asio::this_coro::executor;
