@@ -171,11 +171,11 @@ TEST_CASE(
         try {
             const heap::watch on(which);
             failed = false;
-            due.set(0ms, {});
+            due.set("total", 0ms, {});
         } catch (const std::bad_alloc&) {
             failed = true;
         }
-        due.set(0ms, {});
+        due.set("total", 0ms, {});
         while (!due.expired() && context.run_one_for(10s) != 0) {}
         CHECK(due.expired());
     }

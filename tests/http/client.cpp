@@ -347,6 +347,7 @@ TEST_CASE("http: the time for all counts from first to last, also where nothing 
     const auto s = t.end();
     CHECK(s.ec == errc::timed_out);
     CHECK(s.evidence.stage == stage::wait);
+    CHECK(s.evidence.timeout == "total");
 
     request centuries("GET", "/");
     centuries.timeouts.emplace();

@@ -447,12 +447,18 @@ TEST_CASE_TEMPLATE("http contract: a deadline that passes ends the request", T, 
     CHECK(never_answers.ec == errc::timed_out);
     CHECK(never_answers.ec == condition::timeout);
     CHECK(never_answers.evidence.stage == stage::first_byte);
+    CHECK(never_answers.evidence.timeout == "first_byte");
+    CHECK(never_answers.evidence.allowed == 20ms);
     const auto stalls = ask("/starts", quick);
     CHECK(stalls.ec == errc::timed_out);
     CHECK(stalls.evidence.stage == stage::body);
+    CHECK(stalls.evidence.timeout == "gap");
     http::timeouts total;
     total.total = 20ms;
-    CHECK(ask("/", total).ec == errc::timed_out);
+    const auto all = ask("/", total);
+    CHECK(all.ec == errc::timed_out);
+    CHECK(all.evidence.timeout == "total");
+    CHECK(all.evidence.allowed == 20ms);
     CHECK(l.client->stats().leased == 0);
     CHECK(l.client->stats().idle == 0);
 }

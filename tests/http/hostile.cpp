@@ -300,12 +300,15 @@ TEST_CASE("http hostile: a server that does not accept, or does not read")
         const auto refused = run_on(context, watch(client->get(at)));
         CHECK(refused.ec == errc::timed_out);
         CHECK(refused.evidence.stage == stage::connect);
+        CHECK(refused.evidence.timeout == "connect");
+        CHECK(refused.evidence.allowed == 50ms);
 
         // Connected, and not a byte of TLS comes back.
         first = full.accept();
         const auto mute = run_on(context, watch(client->get("https" + at.substr(4))));
         CHECK(mute.ec == errc::timed_out);
         CHECK(mute.evidence.stage == stage::tls);
+        CHECK(mute.evidence.timeout == "tls");
 
         http_peer deaf([](http_peer::caller& c) {
             c.read_until("\r\n\r\n");
@@ -315,6 +318,7 @@ TEST_CASE("http hostile: a server that does not accept, or does not read")
             context, watch(client->send({"POST", deaf.url(), std::string(50'000'000, 'x')})));
         CHECK(stalled.ec == errc::timed_out);
         CHECK(stalled.evidence.stage == stage::write);
+        CHECK(stalled.evidence.timeout == "write");
         CHECK(stalled.evidence.bytes_sent > 0);
         deaf.note("done");
         client->close();

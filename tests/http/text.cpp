@@ -6,7 +6,9 @@
 #include <loopsafe/http/detail/wire/keep_alive_hint.hpp>
 #include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/fields.hpp>
+#include <loopsafe/http/options.hpp>
 #include <loopsafe/http/url.hpp>
+#include <loopsafe/pool/event.hpp>
 
 #include <doctest/doctest.h>
 
@@ -298,11 +300,17 @@ TEST_CASE("an error says how far the request had come")
                    .bytes_sent = 10,
                    .bytes_received = 0,
                    .reused = true,
-                   .replayed = true},
+                   .replayed = true,
+                   .timeout = "first_byte",
+                   .allowed = std::chrono::seconds(30)},
                   "GET \"http://h/\"");
     CHECK(std::string(e.what()) ==
           "http GET \"http://h/\", stage first byte, 10 bytes sent, 0 received, reused connection, "
-          "second attempt: a deadline has passed [loopsafe.http:7]");
+          "second attempt, timeouts.first_byte of 30000 ms: a deadline has passed "
+          "[loopsafe.http:7]");
+    CHECK(to_string(event::kind::first_byte) == "first_byte");
+    CHECK(loopsafe::to_string(loopsafe::pool_event::kind::acquire_timed_out) ==
+          "acquire_timed_out");
     CHECK(e.code() == condition::timeout);
     CHECK(e.stage() == stage::first_byte);
     CHECK(e.seen().bytes_sent == 10);

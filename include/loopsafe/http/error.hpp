@@ -4,6 +4,7 @@
 
 #include <loopsafe/error.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -86,6 +87,8 @@ struct evidence {
     std::uint64_t bytes_received = 0; ///< of its responses
     bool reused = false;              ///< the connection had served another request before
     bool replayed = false;            ///< this was the second attempt, on a new connection
+    std::string_view timeout = {};    ///< of a `timed_out`: the member of `timeouts` that fired
+    std::chrono::milliseconds allowed = {}; ///< its value
 };
 
 /// Thrown by every request that fails, except when the context is wrong (`context_error`) and when

@@ -45,6 +45,24 @@ struct event {
     close_reason reason = {};               ///< for `dropped`
 };
 
+/// Its name, as above, for logs and metrics.
+constexpr std::string_view to_string(event::kind what) noexcept
+{
+    switch (what) {
+    case event::kind::resolved: return "resolved";
+    case event::kind::connected: return "connected";
+    case event::kind::secured: return "secured";
+    case event::kind::acquired: return "acquired";
+    case event::kind::first_byte: return "first_byte";
+    case event::kind::replayed: return "replayed";
+    case event::kind::returned: return "returned";
+    case event::kind::parked: return "parked";
+    case event::kind::adopted: return "adopted";
+    case event::kind::dropped: return "dropped";
+    }
+    return "unknown";
+}
+
 /// Options of every client. A class with a constructor, since GCC 12 destroys aggregates twice if
 /// they are made in the same expression as a `co_await`.
 ///

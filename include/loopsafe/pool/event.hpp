@@ -28,6 +28,22 @@ struct pool_event {
     std::exception_ptr error = {}; ///< for `connect_failed`
 };
 
+/// Its name, as above, for logs and metrics.
+constexpr std::string_view to_string(pool_event::kind what) noexcept
+{
+    switch (what) {
+    case pool_event::kind::connected: return "connected";
+    case pool_event::kind::connect_failed: return "connect_failed";
+    case pool_event::kind::closed: return "closed";
+    case pool_event::kind::refused: return "refused";
+    case pool_event::kind::acquire_timed_out: return "acquire_timed_out";
+    case pool_event::kind::parked: return "parked";
+    case pool_event::kind::adopted: return "adopted";
+    case pool_event::kind::dropped: return "dropped";
+    }
+    return "unknown";
+}
+
 } // namespace loopsafe
 
 #endif

@@ -163,6 +163,9 @@ inline std::string error::describe(const evidence& seen, const std::string& abou
         text += ", reused connection";
     if (seen.replayed)
         text += ", second attempt";
+    if (!seen.timeout.empty())
+        text += ", timeouts." + std::string(seen.timeout) + " of " +
+                std::to_string(seen.allowed.count()) + " ms";
     return text;
 }
 

@@ -27,8 +27,11 @@ asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
     const auto left = *c.due - Timer::clock_type::now().time_since_epoch();
     const auto done = co_await loopsafe::detail::finish_within<Timer>(
         executor, std::chrono::ceil<std::chrono::milliseconds>(left), std::move(step));
-    if (done.expired && done.error != nullptr)
+    if (done.expired && done.error != nullptr) {
+        c.answer.seen.timeout = "total";
+        c.answer.seen.allowed = c.times->total;
         throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+    }
     if (done.error != nullptr)
         std::rethrow_exception(done.error);
 }

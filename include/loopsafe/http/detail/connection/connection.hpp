@@ -193,7 +193,7 @@ public:
                 continue;
             }
             const auto room = received_.room(to);
-            deadline_.set(c.times->gap, c.due);
+            deadline_.set("gap", c.times->gap, c.due);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             got = came(c, ec, n);
@@ -215,8 +215,12 @@ public:
 private:
     [[noreturn]] void fail(call& c, error_code ec)
     {
-        if (deadline_.expired())
+        if (deadline_.expired()) {
             ec = errc::timed_out;
+            const bool total = deadline_.option().empty();
+            c.answer.seen.timeout = total ? "total" : deadline_.option();
+            c.answer.seen.allowed = total ? c.times->total : deadline_.limit();
+        }
         c.failure = ec;
         c.failed = true;
         c.answer.seen.bytes_sent = sent(c);
@@ -238,7 +242,7 @@ private:
     {
         std::string_view head = out_;
         while (!c.refused_more && !(head.empty() && body.empty())) {
-            deadline_.set(c.times->write, c.due);
+            deadline_.set("write", c.times->write, c.due);
             const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
             const auto [ec, n] =
                 co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
@@ -262,8 +266,10 @@ private:
             const auto room = received_.room(c, too_large);
             if (too_large)
                 fail(c, too_large);
-            deadline_.set(c.answer.seen.bytes_received == 0 ? c.times->first_byte : c.times->gap,
-                          c.due);
+            if (c.answer.seen.bytes_received == 0)
+                deadline_.set("first_byte", c.times->first_byte, c.due);
+            else
+                deadline_.set("gap", c.times->gap, c.due);
             const auto [ec, n] =
                 co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
             came(c, ec, n);
@@ -275,7 +281,7 @@ private:
     // end, the server accepts no more; an interim response has no such meaning.
     asio::awaitable<void> listen(call& c)
     {
-        deadline_.set(c.times->gap, c.due);
+        deadline_.set("gap", c.times->gap, c.due);
         const auto room = received_.room();
         const auto [ec, n] =
             co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
@@ -297,7 +303,7 @@ private:
         if (received_.done())
             end(c);
         else
-            deadline_.set(never, c.due);
+            deadline_.set({}, never, c.due);
     }
 
     // False if the server has closed: it may have sent the reason before.

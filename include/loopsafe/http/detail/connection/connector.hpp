@@ -110,7 +110,8 @@ private:
         const auto done =
             co_await loopsafe::detail::finish_within<Timer>(executor, limit, std::move(step));
         if (done.expired && done.error != nullptr)
-            fail(*s.of, at, errc::timed_out);
+            throw error(errc::timed_out, {.stage = at, .timeout = to_string(at), .allowed = limit},
+                        s.of->origin.to_string());
         if (done.error != nullptr)
             std::rethrow_exception(done.error);
     }

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <sys/socket.h>
 
 namespace loopsafe::http::detail {
@@ -47,13 +48,18 @@ public:
     }
 
     // This long from now, but no later than `latest`, of the same clock.
-    void set(std::chrono::milliseconds from_now, std::optional<std::chrono::nanoseconds> latest)
+    void set(std::string_view option, std::chrono::milliseconds from_now,
+             std::optional<std::chrono::nanoseconds> latest)
     {
         auto due = latest ? time_point(*latest) : time_point::max();
+        option_ = {};
         if (from_now != never) {
             const auto now = clock::now();
-            if (from_now <= std::chrono::floor<std::chrono::milliseconds>(due - now))
+            if (from_now <= std::chrono::floor<std::chrono::milliseconds>(due - now)) {
                 due = now + from_now;
+                option_ = option;
+                limit_ = from_now;
+            }
         }
         is_set_ = true;
         const std::lock_guard lock(shared_->mutex);
@@ -76,6 +82,10 @@ public:
     }
 
     bool expired() const noexcept { return shared_->expired.load(std::memory_order_relaxed); }
+
+    // What was set last. Empty: the latest time, which came first.
+    std::string_view option() const noexcept { return option_; }
+    std::chrono::milliseconds limit() const noexcept { return limit_; }
 
 private:
     // With the handlers, which may outlive the connection.
@@ -118,6 +128,8 @@ private:
         ::shutdown(shared_->descriptor, SHUT_RDWR);
     }
 
+    std::string_view option_;
+    std::chrono::milliseconds limit_{};
     const idle_wait work_;
     Timer timer_;
     const std::shared_ptr<shared> shared_;
