@@ -298,17 +298,18 @@ TEST_CASE("a connect that fails names its stage and target, and keeps the cause"
     const auto by_endpoint = failure_of(tcp_connector(listener.endpoint()));
     CHECK(by_endpoint.stage() == std::string("connect"));
     CHECK(by_endpoint.code() == asio::error::connection_refused);
-    const auto said = "tcp connect 127.0.0.1:" + port + ": Connection refused [system:111";
-    CHECK(text_of(by_endpoint).starts_with(said));
+    const auto said = "tcp connect 127.0.0.1:" + port + ": Connection refused [system:111]";
+    CHECK(text_of(by_endpoint) == said);
 
     const auto by_name = failure_of(tcp_connector("127.0.0.1", port));
     CHECK(by_name.stage() == std::string("connect"));
     CHECK(by_name.code() == asio::error::connection_refused);
-    CHECK(text_of(by_name).starts_with(said));
+    CHECK(text_of(by_name) == said);
 
     const auto no_name = failure_of(tcp_connector("127.0.0.1", "no such service"));
     CHECK(no_name.stage() == std::string("resolve"));
     CHECK(text_of(no_name) == "tcp resolve 127.0.0.1:no such service: " + no_name.code().what());
+    CHECK(text_of(no_name).find("boost") == std::string::npos);
 }
 
 TEST_CASE("a socket without a context does not become a tcp_stream")

@@ -9,6 +9,12 @@
 
 namespace loopsafe::detail {
 
+// Without the place in Boost's source, which would stand in the text of an exception.
+inline boost::system::error_code without_place(const boost::system::error_code& code) noexcept
+{
+    return {code.value(), code.category()};
+}
+
 // The category of an enumeration, from its table: id, name, message(value) and, for conditions,
 // covers(code, value). The id makes two copies in two shared libraries compare equal.
 template <class Table>

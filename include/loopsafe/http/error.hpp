@@ -99,7 +99,7 @@ struct evidence {
 class error : public boost::system::system_error {
 public:
     error(error_code code, const evidence& seen, const std::string& about)
-        : system_error(code, describe(seen, about)), seen_(seen)
+        : system_error(loopsafe::detail::without_place(code), describe(seen, about)), seen_(seen)
     {
     }
 

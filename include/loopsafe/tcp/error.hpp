@@ -12,7 +12,8 @@ namespace loopsafe {
 class tcp_error : public boost::system::system_error {
 public:
     tcp_error(error_code code, const char* stage, const std::string& target)
-        : system_error(code, std::string("tcp ") + stage + ' ' + target), stage_(stage)
+        : system_error(detail::without_place(code), std::string("tcp ") + stage + ' ' + target),
+          stage_(stage)
     {
     }
 

@@ -10,11 +10,12 @@ namespace loopsafe {
 
 /// Thrown when a TLS handshake fails, or a TLS option is invalid.
 ///
-/// `code()` is OpenSSL's error, in the category of `<boost/asio/ssl/error.hpp>`, or the socket's.
+/// `code()` is OpenSSL's error, in the category of `<boost/asio/ssl/error.hpp>`, or that of the
+/// socket or of a file.
 class tls_error : public boost::system::system_error {
 public:
     tls_error(error_code code, const char* stage, const std::string& what, long verify_result = 0)
-        : system_error(code, std::string("tls ") + stage + ' ' + what),
+        : system_error(detail::without_place(code), std::string("tls ") + stage + ' ' + what),
           stage_(stage),
           verify_result_(verify_result)
     {

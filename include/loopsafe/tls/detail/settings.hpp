@@ -24,6 +24,7 @@ public:
     explicit tls_context(const tls_options& options) : context_(SSL_CTX_new(TLS_client_method()))
     {
         require(context_ != nullptr, "OpenSSL");
+        ERR_clear_error(); // of what others have left
         auto* const context = context_.get();
         require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "minimum version");
         if (options.trusted_file.empty())
@@ -62,10 +63,13 @@ public:
         if (taken)
             return;
         const auto reason = ERR_get_error();
-        throw tls_error(reason == 0 ? error_code(errc::bad_option)
-                                    : error_code(static_cast<int>(reason),
-                                                 boost::asio::error::get_ssl_category()),
-                        "configure", what);
+        error_code why = errc::bad_option;
+        if (ERR_GET_LIB(reason) == ERR_LIB_SYS) // the errno: OpenSSL's text says less
+            why = {ERR_GET_REASON(reason), boost::system::system_category()};
+        else if (reason != 0)
+            why = {static_cast<int>(reason), boost::asio::error::get_ssl_category()};
+        ERR_clear_error();
+        throw tls_error(why, "configure", what);
     }
 
 private:
