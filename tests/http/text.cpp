@@ -316,10 +316,7 @@ TEST_CASE("an error says how far the request had come")
     CHECK(e.seen().bytes_sent == 10);
     for (int i = 1; i <= static_cast<int>(errc::broken_write); ++i) {
         const auto ec = make_error_code(static_cast<errc>(i));
-        if (i == 13 || i == 15) { // what is no error any more
-            CHECK(ec.message() == "unknown");
-            continue;
-        }
+
         CHECK(ec.message() != "unknown");
         CHECK((ec == condition::bad_request) + (ec == condition::protocol) +
                   (ec == condition::limit) + (ec == condition::connection_lost) +

@@ -477,6 +477,21 @@ TEST_CASE("once its leases are back a pool gives its context nothing to do (row 
     CHECK(script->resets == 2);
 }
 
+TEST_CASE("a signal that is kept gives its context nothing to do (row 16)")
+{
+    asio::io_context context(1);
+    strict_pool pool(context, scripted_connector(std::make_shared<connect_script>()));
+    asio::cancellation_signal signal;
+    told seen;
+    pool.async_acquire(asio::bind_cancellation_slot(
+        signal.slot(),
+        asio::bind_executor(asio::any_io_executor(asio::prefer(
+                                context.get_executor(), asio::execution::outstanding_work.tracked)),
+                            seen.handler())));
+    context.run();
+    CHECK(seen.times == 1);
+}
+
 TEST_CASE("neither a pool nor what it keeps holds a context at work (row 23)")
 {
     const auto script = std::make_shared<connect_script>();

@@ -48,8 +48,10 @@ enum class errc {
     bad_head,             ///< a malformed status line or field
     bad_version,          ///< neither HTTP/1.1 nor HTTP/1.0
     bad_status,           ///< a status that is not three digits
-    transfer_coding = 14, ///< a Transfer-Encoding other than "chunked"
-    unasked_upgrade = 16, ///< 101 Switching Protocols, which was not requested
+    folded_field,         ///< not reported any more: such a field is read as one line
+    transfer_coding,      ///< a Transfer-Encoding other than "chunked"
+    transfer_coding_1_0,  ///< not reported any more: the connection is closed afterwards
+    unasked_upgrade,      ///< 101 Switching Protocols, which was not requested
     bad_chunk,            ///< malformed chunked framing
     bad_trailer,          ///< a malformed trailer field
     head_too_large,       ///< more than limits::head_bytes

@@ -118,7 +118,9 @@ struct client_options : single_use_client_options {
     std::chrono::milliseconds max_lifetime = std::chrono::minutes(30);
     /// `max_lifetime` is shortened by a random fraction of up to this. From 0 to 1.
     double lifetime_jitter = 0.1;
-    /// A connection that has been idle for longer is probed before reuse.
+    /// A connection that has been idle for longer is also checked against the time that its server
+    /// has announced. Whether something has arrived on it, or its end, is looked at before each
+    /// use.
     std::chrono::milliseconds probe_after = std::chrono::seconds(1);
 };
 

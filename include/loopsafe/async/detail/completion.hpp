@@ -98,7 +98,7 @@ protected:
 
 private:
     struct operation {
-        explicit operation(const asio::any_io_executor& on) : executor(on) {}
+        explicit operation(const asio::any_io_executor& on) : executor(untracked(on)) {}
 
         asio::any_io_executor executor;
         std::shared_ptr<asio::cancellation_signal> signal =
@@ -147,7 +147,7 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
 {
     auto outer = asio::get_associated_cancellation_slot(handler);
     std::shared_ptr<asio::cancellation_signal> signal;
-    if (outer.is_connected() && named_context(asking) != nullptr)
+    if (outer.is_connected() && context_of(asking).alive())
         signal = outer.template emplace<Cancellation>(asking).signal();
     auto complete = [h = std::forward<Handler>(handler), asking,
                      told](const std::exception_ptr& error, auto&&... result) mutable {

@@ -32,7 +32,8 @@ struct errc_table {
         case errc::bad_head: return "a status line or a field is malformed (RFC 9112, 4 and 5)";
         case errc::bad_version: return "neither HTTP/1.1 nor HTTP/1.0 (RFC 9112, 2.3)";
         case errc::bad_status: return "a status is not three digits (RFC 9112, 4)";
-
+        case errc::folded_field: return "a field on several lines (RFC 9112, 5.2)";
+        case errc::transfer_coding_1_0: return "a Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)";
         case errc::transfer_coding:
             return "a Transfer-Encoding other than chunked, which was not requested (RFC 9112, "
                    "6.1)";

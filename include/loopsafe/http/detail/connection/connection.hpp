@@ -121,11 +121,11 @@ public:
         seen.bytes_sent = seen.bytes_received = 0;
         c.failure = {};
         c.failed = c.refused_more = c.done = c.writing = false;
+        encrypted_before_ = transport_.encrypted_bytes_sent();
         c.stale = known_.is_used() && !transport_.is_silent();
         if (c.stale) // what came late would be taken for this answer
             fail(c, errc::no_response);
         c.begun = true;
-        encrypted_before_ = transport_.encrypted_bytes_sent();
         received_.begin(c);
         out_.clear();
         write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
