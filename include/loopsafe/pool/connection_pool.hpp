@@ -18,7 +18,10 @@ namespace loopsafe {
 namespace detail {
 template <class Connector, class Policy>
 struct offloaded_pool;
-}
+
+// Its name stands in the compiler's error.
+struct pass_an_io_context_first_or_choose_null_pool_or_per_context_pool {};
+} // namespace detail
 
 /// Options of a single acquire, in addition to the pool's.
 struct acquire_options {
@@ -92,6 +95,12 @@ public:
     /// Errors: `bad_option` (as `system_error`), with the name of the invalid option.
     explicit connection_pool(Connector how, const options& limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
+
+    /// A pool with a home needs its context.
+    connection_pool(Connector, const options& = {}, // pass an io_context first, or choose null_pool
+                    detail::pass_an_io_context_first_or_choose_null_pool_or_per_context_pool = {})
+        requires pool_policy_with_a_home<PoolPolicy>
+    = delete;
 
     connection_pool(connection_pool&& other) noexcept
         : state_(std::exchange(other.state_, nullptr)),
