@@ -122,7 +122,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     auto& x = made.way();
     call& c = x.the_call();
     try {
-        auto& at = self->prepare(c, executor);
+        auto& at = self->prepare(c, executor, where);
         using timer = typename State::timer_type;
         if (self->asks_for_authorization(c))
             co_await within_total<timer>(c, authorize(c));

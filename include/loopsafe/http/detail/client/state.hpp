@@ -127,7 +127,8 @@ public:
 
     // Performs every check that is possible before a byte is sent, and finds the server. The call
     // keeps it alive.
-    server& prepare(call& c, const asio::any_io_executor& executor)
+    server& prepare(call& c, const asio::any_io_executor& executor,
+                    const std::source_location& where)
     {
         check_request(c.asked);
         const auto& o = *options_;
@@ -145,7 +146,7 @@ public:
             if (c.times->total < most)
                 c.due = now + c.times->total;
         }
-        auto at = find_server(c, executor);
+        auto at = find_server(c, executor, where);
         c.host_field = at->host_field;
         c.origin = &at->origin;
         auto& found = *at;
@@ -220,7 +221,8 @@ private:
         return text.substr(0, text.find_first_of("/?#")).find(':') == std::string_view::npos;
     }
 
-    std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor)
+    std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor,
+                                        const std::source_location& where)
     {
         const std::string_view text = c.asked.url;
         if (auto at = servers_.same_as_latest(text, c.target)) {
@@ -239,11 +241,11 @@ private:
         if (parts.wrong.empty()) {
             normalise(c);
             if (servers_.closed())
-                refuse_closed();
+                refuse_closed(where);
             if (auto at = servers_.find(parts.origin))
                 return at;
         }
-        return add_server(checked_origin(parts, text), executor);
+        return add_server(checked_origin(parts, text), executor, where);
     }
 
     // Dot segments are resolved in the whole path, so that they are in what the base URL adds, too.
@@ -257,7 +259,8 @@ private:
         c.target = c.normal;
     }
 
-    std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor)
+    std::shared_ptr<server> add_server(origin of, const asio::any_io_executor& executor,
+                                       const std::source_location& where)
     {
         std::shared_ptr<const loopsafe::detail::tls_settings> tls;
         if (of.secure)
@@ -281,7 +284,7 @@ private:
         }
         auto at = servers_.add(made);
         if (at == nullptr)
-            refuse_closed();
+            refuse_closed(where);
         return at;
     }
 
@@ -371,13 +374,14 @@ private:
         }
     }
 
-    [[noreturn]] void refuse_closed() const
+    [[noreturn]] void refuse_closed(const std::source_location& where) const
     {
         pool_report report;
         report.code = loopsafe::errc::pool_closed;
         report.pool = "http client";
         report.max_size = options_->max_per_origin;
         report.operation = "send";
+        report.used = where;
         throw pool_error(std::move(report));
     }
 
