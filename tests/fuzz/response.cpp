@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Whatever a server sends, however it is cut: no crash, no byte read twice or lost, no more kept
-// than the limits allow, and the same verdict for every cut. The first byte says how it is cut.
+// than the limits allow, and the same verdict for every cut, errors included. The first byte says
+// how it is cut.
 
 #include <loopsafe/http/detail/wire/response_decoder.hpp>
 
@@ -16,7 +17,7 @@ using namespace loopsafe::http;
 using loopsafe::error_code;
 
 struct verdict {
-    bool failed = false;
+    error_code ec;
     bool done = false;
     bool kept = false;
     std::string left;
@@ -62,12 +63,12 @@ verdict decode(std::string_view text, bool to_head, std::size_t step_size)
     }
     if (!ec && !decoder.done())
         decoder.end_of_stream(ec);
-    v.failed = ec.failed();
+    v.ec = ec;
     v.done = decoder.done() && !ec;
     v.kept = v.done && decoder.keeps_alive();
     if (!v.done)
         return v;
-    require(answer.status >= 200 && answer.status <= 599);
+    require(answer.status >= 0 && answer.status <= 999 && answer.status / 100 != 1);
     require(answer.headers.size() <= most.fields && answer.trailers.size() <= most.fields);
     require(!to_head || answer.body.empty());
     v.left = buffered + std::string(text);
@@ -90,11 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
     const bool to_head = (data[0] & 1) != 0;
     const auto whole = decode(text, to_head, text.size() + 1);
-    // Of two mistakes, another may come first; but a response does not become right by a cut.
-    for (const std::size_t step : {std::size_t(1), std::size_t(data[0] / 2 + 2)}) {
-        const auto cut = decode(text, to_head, step);
-        require(cut.failed == whole.failed);
-        require(whole.failed || cut == whole);
-    }
+    for (const std::size_t step : {std::size_t(1), std::size_t(data[0] / 2 + 2)})
+        require(decode(text, to_head, step) == whole);
     return 0;
 }
