@@ -209,8 +209,6 @@ private:
             return;
         pools_[to].pool.emplace(std::move(*pools_[from].pool));
         pools_[to].of = std::exchange(pools_[from].of, nullptr);
-        if (pools_[to].of != nullptr)
-            pools_[to].of->closed = pools_[to].of->closed;
     }
 
     asio::any_io_executor executor(std::size_t i)
