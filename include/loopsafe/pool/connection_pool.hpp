@@ -245,11 +245,9 @@ private:
     template <class, class>
     friend struct detail::offloaded_pool;
 
-    // The pool may be moved or destroyed before they begin.
+    // The pool may be moved or destroyed before it begins.
     static boost::asio::awaitable<lease_type>
     acquire_from(detail::late_pool<state> pool, acquire_options what, std::source_location where);
-    static boost::asio::awaitable<lease_type> acquire_from(detail::late_pool<state> pool,
-                                                           std::source_location where);
     // In a frame of its own: Asio does not recycle a large one.
     static boost::asio::awaitable<lease_type>
     acquire_slowly(detail::late_pool<state> pool, acquire_options what, std::source_location where);

@@ -29,7 +29,7 @@ template <class Connector, class PoolPolicy>
 auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    return acquire_from(late(), where);
+    return acquire_from(late(), {}, where);
 }
 
 template <class Connector, class PoolPolicy>
@@ -38,19 +38,6 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
     -> boost::asio::awaitable<lease_type>
 {
     return acquire_from(late(), what, where);
-}
-
-template <class Connector, class PoolPolicy>
-auto connection_pool<Connector, PoolPolicy>::acquire_from(detail::late_pool<state> pool,
-                                                          std::source_location where)
-    -> boost::asio::awaitable<lease_type>
-{
-    const auto* const context = detail::asking_context(co_await boost::asio::this_coro::executor);
-    if (auto* const s = pool.get(); s != nullptr) [[likely]] {
-        if (const auto fresh = s->take_fresh(context, where))
-            co_return fresh;
-    }
-    co_return co_await acquire_slowly(pool, {}, where);
 }
 
 template <class Connector, class PoolPolicy>
