@@ -574,6 +574,30 @@ TEST_CASE("http: a name below localhost is on the loopback")
     CHECK(run_on(context, client.get(url)).body == "ok");
 }
 
+TEST_CASE_TEMPLATE("http: a client that was moved from is a closed one", T, http::client,
+                   http::basic_client<loopsafe::null_pool>,
+                   http::basic_client<loopsafe::carry_over_pool>,
+                   http::basic_client<loopsafe::keep_alive_pool, loopsafe::thread_offload>)
+{
+    asio::io_context context(1);
+    std::optional<T> client;
+    if constexpr (std::same_as<T, http::client>)
+        client.emplace(context);
+    else
+        client.emplace();
+    const T moved(std::move(*client));
+    CHECK(run_on(context, watch(client->get("http://127.0.0.1:1/"))).ec ==
+          loopsafe::errc::pool_closed);
+    run_on(context, client->async_close(10s));
+    client->invalidate();
+    client->thaw();
+    client->close();
+    if constexpr (requires { client->drop_parked(); })
+        client->drop_parked();
+    CHECK(client->stats().connects == 0);
+    CHECK_FALSE(client->home().alive());
+}
+
 TEST_CASE("http: a URL that only begins like the last one is looked at whole")
 {
     http_peer peer([](http_peer::caller& c) {

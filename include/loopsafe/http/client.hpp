@@ -139,6 +139,7 @@ public:
     explicit basic_client(options with = {}, worker_threads* workers = nullptr)
         requires(offloaded);
 
+    /// A client that was moved from is a closed one.
     basic_client(basic_client&&) noexcept = default;
     basic_client& operator=(basic_client&& other) noexcept
     {

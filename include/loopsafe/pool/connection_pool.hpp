@@ -56,9 +56,9 @@ class connection_pool {
 /// * Cancelling an acquire, at any moment, loses neither a connection nor a slot.
 /// * No background task: limits are checked at each acquire.
 /// * A connection is closed in its own context, or by the pool while it keeps that context alive.
-/// None outlives its context; of one that `carry_over_pool` carries, only a handle does.
-/// * An operation may begin after its pool has moved, or is gone: it is then refused
-///   (`pool_closed`). A pool that was moved from is a closed one without connections.
+///   None outlives its context; of one that `carry_over_pool` carries, only a handle does.
+/// * An operation may begin after its pool has moved, and goes on there; if the pool is gone, it is
+///   refused (`pool_closed`). A pool that was moved from is a closed one without connections.
 ///
 /// Thread safety: distinct objects safe. Shared objects are also safe, except for destruction and
 /// moving, and except with `no_mutex`. No lock is held while a connector connects, probes, resets

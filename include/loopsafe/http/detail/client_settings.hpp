@@ -4,10 +4,13 @@
 
 #include <loopsafe/http/options.hpp>
 #include <loopsafe/http/url.hpp>
+#include <loopsafe/pool/detail/rules.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace loopsafe::http::detail {
 
@@ -19,6 +22,19 @@ struct client_settings {
     std::string own_fields;    // the headers of the options, as lines
     bool closes = false;       // one request for each connection
 };
+
+inline void check_timeouts(const timeouts& t)
+{
+    const std::pair<const char*, std::chrono::milliseconds> all[] = {
+        {"wait", t.wait}, {"resolve", t.resolve}, {"connect", t.connect},
+        {"tls", t.tls},   {"write", t.write},     {"first_byte", t.first_byte},
+        {"gap", t.gap},   {"total", t.total}};
+    for (const auto& [name, limit] : all) {
+        if (limit < std::chrono::milliseconds::zero())
+            loopsafe::detail::refuse_option("timeouts." + std::string(name) +
+                                            " must not be negative");
+    }
+}
 
 } // namespace loopsafe::http::detail
 

@@ -3,6 +3,7 @@
 #define LOOPSAFE_HTTP_DETAIL_TELL_HOOK_HPP
 
 #include <loopsafe/http/options.hpp>
+#include <loopsafe/pool/event.hpp>
 
 namespace loopsafe::http::detail {
 
@@ -13,6 +14,24 @@ inline void tell_hook(const single_use_client_options& options, const event& wha
     try {
         options.on_event(what);
     } catch (...) { // as documented for the option
+    }
+}
+
+// The events of a pool that carries connections over.
+inline void tell_parking(const single_use_client_options& known, const origin& of,
+                         const pool_event& e) noexcept
+{
+    switch (e.what) {
+    case pool_event::kind::parked:
+        tell_hook(known, {.what = event::kind::parked, .origin = of});
+        break;
+    case pool_event::kind::adopted:
+        tell_hook(known, {.what = event::kind::adopted, .origin = of});
+        break;
+    case pool_event::kind::dropped:
+        tell_hook(known, {.what = event::kind::dropped, .origin = of, .reason = e.reason});
+        break;
+    default: break;
     }
 }
 

@@ -53,10 +53,12 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
 }
 
 // For an operation that begins when its pool is gone.
-inline std::exception_ptr pool_is_gone(const char* operation, const std::source_location& where)
+inline std::exception_ptr pool_is_gone(const char* operation, const std::source_location& where,
+                                       std::string name = {})
 {
     pool_report report;
     report.code = errc::pool_closed;
+    report.pool = std::move(name);
     report.operation = operation;
     report.used = where;
     return std::make_exception_ptr(pool_error(std::move(report)));

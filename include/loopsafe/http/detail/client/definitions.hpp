@@ -59,29 +59,30 @@ basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_locati
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::invalidate() noexcept
 {
-    const auto kept = state_; // a hook may destroy the client
-    kept->invalidate();
+    if (const auto kept = state_; kept != nullptr) // a hook may destroy the client
+        kept->invalidate();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::thaw() noexcept
 {
-    state_->thaw();
+    if (state_ != nullptr)
+        state_->thaw();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::drop_parked() noexcept
     requires carries_over<PoolPolicy>
 {
-    const auto kept = state_; // a hook may destroy the client
-    kept->drop_parked();
+    if (const auto kept = state_; kept != nullptr) // a hook may destroy the client
+        kept->drop_parked();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
 void basic_client<PoolPolicy, ExecutionPolicy>::close() noexcept
 {
-    const auto kept = state_; // a hook may destroy the client
-    kept->close();
+    if (const auto kept = state_; kept != nullptr) // a hook may destroy the client
+        kept->close();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
@@ -96,6 +97,8 @@ template <class PoolPolicy, class ExecutionPolicy>
 pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
 {
     pool_stats sum;
+    if (state_ == nullptr)
+        return sum;
     state_->servers().each([&sum](const auto& each, auto) {
         const auto one = each->pool.stats();
         sum.idle += one.idle;
@@ -122,7 +125,7 @@ pool_stats basic_client<PoolPolicy, ExecutionPolicy>::stats() const
 template <class PoolPolicy, class ExecutionPolicy>
 context_ref basic_client<PoolPolicy, ExecutionPolicy>::home() const noexcept
 {
-    return state_->home();
+    return state_ != nullptr ? state_->home() : context_ref();
 }
 
 } // namespace loopsafe::http

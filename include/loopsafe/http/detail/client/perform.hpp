@@ -118,6 +118,8 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
 {
     auto made = std::move(wanted); // releases its connection when this ends
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    if (self == nullptr) // the client was moved from
+        State::refuse_closed(where);
     self->require_home(executor, "send", where);
     auto& x = made.way();
     call& c = x.the_call();
@@ -180,6 +182,8 @@ asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::millisecon
                             std::source_location where)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    if (self == nullptr)
+        co_return;
     self->require_home(executor, "async_close", where);
     self->close();
     using std::chrono::milliseconds;

@@ -125,6 +125,11 @@ public:
         }
     }
 
+    [[noreturn]] static void refuse_closed(const std::source_location& where)
+    {
+        std::rethrow_exception(loopsafe::detail::pool_is_gone("send", where, "http client"));
+    }
+
     // Performs every check that is possible before a byte is sent, and finds the server. The call
     // keeps it alive.
     server& prepare(call& c, const asio::any_io_executor& executor,
@@ -288,22 +293,6 @@ private:
         return at;
     }
 
-    static void tell_parking(const options_type& known, const origin& of, const pool_event& e)
-    {
-        switch (e.what) {
-        case pool_event::kind::parked:
-            tell_hook(known, {.what = event::kind::parked, .origin = of});
-            break;
-        case pool_event::kind::adopted:
-            tell_hook(known, {.what = event::kind::adopted, .origin = of});
-            break;
-        case pool_event::kind::dropped:
-            tell_hook(known, {.what = event::kind::dropped, .origin = of, .reason = e.reason});
-            break;
-        default: break;
-        }
-    }
-
     static bool uses_defaults(const tls_options& o) noexcept
     {
         return o.trusted_file.empty() && o.alpn.empty() && o.certificate_file.empty() &&
@@ -359,30 +348,6 @@ private:
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
                                         PoolPolicy::limit_per_context);
         return limits;
-    }
-
-    static void check_timeouts(const timeouts& t)
-    {
-        const std::pair<const char*, std::chrono::milliseconds> all[] = {
-            {"wait", t.wait}, {"resolve", t.resolve}, {"connect", t.connect},
-            {"tls", t.tls},   {"write", t.write},     {"first_byte", t.first_byte},
-            {"gap", t.gap},   {"total", t.total}};
-        for (const auto& [name, limit] : all) {
-            if (limit < std::chrono::milliseconds::zero())
-                loopsafe::detail::refuse_option("timeouts." + std::string(name) +
-                                                " must not be negative");
-        }
-    }
-
-    [[noreturn]] void refuse_closed(const std::source_location& where) const
-    {
-        pool_report report;
-        report.code = loopsafe::errc::pool_closed;
-        report.pool = "http client";
-        report.max_size = options_->max_per_origin;
-        report.operation = "send";
-        report.used = where;
-        throw pool_error(std::move(report));
     }
 
     const std::shared_ptr<const options_type> options_;
