@@ -2,7 +2,8 @@
 // A shared library that hides its symbols, but for this one.
 #include "module.hpp"
 
-extern "C" BOOST_SYMBOL_EXPORT void run_module(boost::asio::io_context& shared, std::string& wrong)
+extern "C" BOOST_SYMBOL_EXPORT void run_module(boost::asio::io_context& shared,
+                                               const loopsafe::context_id& id, std::string& wrong)
 {
-    wrong = module::run_all(shared);
+    wrong = module::run_all(shared, id);
 }

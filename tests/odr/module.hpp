@@ -67,10 +67,12 @@ inline std::string run_pools(asio::io_context& context)
     return wrong;
 }
 
-// On a context of its own, and on that of another module.
-inline std::string run_all(asio::io_context& shared)
+// On a context of its own, and on that of another module, which knows it by `id`.
+inline std::string run_all(asio::io_context& shared, const loopsafe::context_id& id)
 {
     std::string wrong = run_pools(shared);
+    if (loopsafe::context_of(shared).id() != id)
+        wrong += "the id of a context; ";
     asio::io_context own(1);
     return wrong + run_pools(own);
 }

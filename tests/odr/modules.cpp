@@ -15,7 +15,8 @@ int main(int count, char** paths)
         std::fflush(stdout); // what comes next may hang
         well = well && wrong.empty();
     };
-    using run_module = void(boost::asio::io_context&, std::string&);
+    using run_module = void(boost::asio::io_context&, const loopsafe::context_id&, std::string&);
+    const auto id = loopsafe::context_of(shared).id();
     for (int turn = 0; turn != 2; ++turn) {
         for (int i = 1; i < count; ++i) {
             void* const module = ::dlopen(paths[i], RTLD_NOW | RTLD_LOCAL);
@@ -24,10 +25,10 @@ int main(int count, char** paths)
                 return 1;
             }
             std::string wrong;
-            reinterpret_cast<run_module*>(::dlsym(module, "run_module"))(shared, wrong);
+            reinterpret_cast<run_module*>(::dlsym(module, "run_module"))(shared, id, wrong);
             say(paths[i], wrong);
         }
-        say("the program", module::run_all(shared));
+        say("the program", module::run_all(shared, id));
     }
     return well ? 0 : 1;
 }

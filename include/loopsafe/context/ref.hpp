@@ -63,7 +63,7 @@ public:
     /// The number of the context; empty for no context.
     context_id id() const noexcept
     {
-        return state_ ? context_id(&detail::context_counter, state_->number) : context_id();
+        return state_ ? context_id(state_->counter, state_->number) : context_id();
     }
 
     /// Whether the context is alive; false for no context. The result may be outdated at once,

@@ -5,6 +5,7 @@
 #include <loopsafe/run/spawn.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/config.hpp>
 
 #include <concepts>
 #include <functional>

@@ -6,6 +6,7 @@
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/config.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -18,7 +19,7 @@ namespace loopsafe::testing {
 ///
 /// There is one for the process: call `reset()` at the start of a test.
 /// Thread safety: safe.
-class manual_clock {
+class BOOST_SYMBOL_VISIBLE manual_clock {
 public:
     using duration = std::chrono::nanoseconds;
     using rep = duration::rep;

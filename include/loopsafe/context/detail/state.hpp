@@ -7,6 +7,7 @@
 #include <loopsafe/error.hpp>
 
 #include <boost/asio/execution_context.hpp>
+#include <boost/config.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -17,14 +18,15 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// Two shared libraries with hidden visibility may each have a counter: an id is {counter, number}.
-inline std::atomic<std::uint64_t> context_counter{0};
+// Two shared libraries may each have a counter all the same: an id is {counter, number}.
+inline BOOST_SYMBOL_VISIBLE std::atomic<std::uint64_t> context_counter{0};
 
 // Outlives the context, so that everything that refers to the context can check it.
 class context_state {
 public:
     explicit context_state(asio::execution_context& context) noexcept : address(&context) {}
 
+    const std::atomic<std::uint64_t>* const counter = &context_counter;
     const std::uint64_t number = ++context_counter;
     asio::execution_context* const address; // compared, and dereferenced only while alive
 

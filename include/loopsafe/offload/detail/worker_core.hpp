@@ -8,6 +8,8 @@
 #include <loopsafe/offload/detail/worker_call.hpp>
 #include <loopsafe/offload/worker_options.hpp>
 
+#include <boost/config.hpp>
+
 #include <algorithm>
 #include <condition_variable>
 #include <new>
@@ -16,6 +18,10 @@
 #include <thread>
 
 namespace loopsafe::detail {
+
+// Visible, since std::thread is: what one shared library starts, another's code may run.
+class worker_core;
+inline BOOST_SYMBOL_VISIBLE thread_local const worker_core* core_of_this_thread = nullptr;
 
 // The state that the threads share. It lives until its owner, its threads and its callers are gone.
 class worker_core : public list_node {
@@ -140,7 +146,7 @@ public:
     }
 
     // Whether this thread may block: it is one of some set of worker threads.
-    static bool is_worker() noexcept { return current() != nullptr; }
+    static bool is_worker() noexcept { return core_of_this_thread != nullptr; }
 
     // No thread is in the middle of waking a caller, which takes locks and a pin, when a fork
     // happens.
@@ -173,12 +179,7 @@ private:
         delete this;
     }
 
-    static const worker_core*& current() noexcept
-    {
-        static thread_local const worker_core* of_this_thread = nullptr;
-        return of_this_thread;
-    }
-    bool is_current() const noexcept { return current() == this; }
+    bool is_current() const noexcept { return core_of_this_thread == this; }
 
     std::optional<errc> reason_to_refuse() const noexcept
     {
@@ -266,7 +267,7 @@ private:
     void work() noexcept
     {
         const bool told = thread_end::call(&thread_ended, this);
-        current() = this;
+        core_of_this_thread = this;
         std::unique_lock lock(mutex_);
         ++stats_.idle;
         const auto has_work = [this] { return closed_ || !queue_.empty(); };

@@ -5,7 +5,7 @@
 namespace loopsafe {
 namespace detail {
 
-inline thread_local bool thread_is_running = false;
+inline BOOST_SYMBOL_VISIBLE thread_local bool thread_is_running = false;
 
 struct main_state {
     asio::cancellation_signal cancellation;
