@@ -343,6 +343,30 @@ TEST_CASE("http replay: the connections that are as old are closed with the one 
     CHECK(l.peer.connections() == 4);
 }
 
+TEST_CASE("http: what comes with an answer and is not part of it ends the connection (gap 6)")
+{
+    const std::string answers[] = {
+        answer("ok") + answer("wrong"),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nx",
+        "HTTP/1.1 204 No Content\r\n\r\n\r\n",
+    };
+    for (const auto what :
+         {combination::keep_alive_on_context, combination::keep_alive_offloaded}) {
+        for (const auto& first : answers) {
+            CAPTURE(name_of(what));
+            CAPTURE(first);
+            linked l(what, false, [&](http_peer::caller& c) {
+                while (!c.read_request().empty())
+                    c.write(c.number() == 0 ? first : answer("right"));
+            });
+            CHECK_FALSE(l.get("/").ec.failed());
+            CHECK(l.client->stats().idle == 0);
+            CHECK(l.get("/").answer.body == "right");
+            CHECK(l.peer.connections() == 2);
+        }
+    }
+}
+
 TEST_CASE("http: what comes late is no answer to the next request, nor does a late end break it")
 {
     const std::vector<std::string> answers{

@@ -67,6 +67,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::abandon_handle() noexcept
 {
     const visit until_abandoned(*this); // which then may free it
+    end_life();
     close_now();
     for (;;) {
         unique_lock lock(mutex_);

@@ -43,6 +43,7 @@ public:
     {
         turn_.fetch_add(1, std::memory_order_relaxed);
         const std::lock_guard lock(unused_mutex);
+        pool_ = nullptr;
         next_ = std::exchange(unused, this);
     }
 

@@ -83,14 +83,14 @@ public:
           name_(limits.name),
           core_(checked_rules(options_, Policy::keeps_idle, Policy::limit_per_context)),
           parking_(most_parked(options_)),
-          life_(pool_life::begin(this))
+          life_(&pool_life::begin(this))
     {
         watch_forks();
     }
     pool_state(const pool_state&) = delete;
-    ~pool_state() { life_.end(); }
+    ~pool_state() { end_life(); }
 
-    const pool_life& life() const noexcept { return life_; }
+    const pool_life& life() const noexcept { return *life_; }
 
     // Finding the shelf of the caller.
     void settle(const located_executor& home);
@@ -167,6 +167,12 @@ private:
 
     void on_context_dying(shelf& s) noexcept;
     void on_frames_gone(shelf& s) noexcept;
+    // With its handle: a pool that nobody can free is then a leak that LeakSanitizer sees.
+    void end_life() noexcept
+    {
+        if (auto* const life = std::exchange(life_, nullptr); life != nullptr)
+            life->end();
+    }
     void leave(shelf& s) noexcept;
     void drop(shelf& s) noexcept;
     void end_with(unique_lock& lock, shelf& s, bool shelf_is_free) noexcept;
@@ -242,7 +248,7 @@ private:
     };
     std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;
     std::shared_ptr<const std::string> last_connect_error_;
-    pool_life& life_; // begins last: what throws before has nothing to end
+    pool_life* life_; // begins last: what throws before has nothing to end
 };
 
 } // namespace loopsafe::detail
