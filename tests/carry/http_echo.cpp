@@ -126,11 +126,10 @@ private:
         // What comes behind an answer comes along with it, if both are small.
         wanted_ = dice_.size(how == manner::unasked_behind ? 4'000 : most);
         const auto text = std::make_shared<std::string>(content(asked_, dice_.size(most)));
+        const auto make = [this, text](http::body_writer& to) { return write(to, text); };
         http::request_body body(*text);
         if (how == manner::early || dice_.one_in(4))
-            body = http::request_body::streamed(
-                [this, text](http::body_writer& to) { return write(to, text); }, text->size(),
-                true);
+            body = http::request_body::streamed(make, text->size(), true);
         http::request asks("POST", http_echo::target(how, asked_, wanted_), std::move(body));
         asks.replay = http::replay::safe;
         return asks;

@@ -2,11 +2,13 @@
 #ifndef LOOPSAFE_HTTP_REQUEST_HPP
 #define LOOPSAFE_HTTP_REQUEST_HPP
 
+#include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/limits.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -59,11 +61,16 @@ public:
     /// (RFC 9112, 7.1).
     ///
     /// `again`: `make` may be called a second time if the request is replayed.
-    static request_body streamed(maker make, std::optional<std::uint64_t> length = {},
+    template <class F>
+        requires std::constructible_from<maker, F>
+    static request_body streamed(F&& make, std::optional<std::uint64_t> length = {},
                                  bool again = false)
     {
+        static_assert(loopsafe::detail::safe_as_temporary<F> || std::same_as<F, maker>,
+                      "GCC 12 would destroy the captures of this function twice beside a co_await: "
+                      "give the lambda a name first and pass that, or capture by reference");
         request_body made;
-        made.make_ = std::move(make);
+        made.make_ = std::forward<F>(make);
         made.length_ = length;
         made.again_ = again;
         made.present_ = true;
