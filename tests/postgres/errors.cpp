@@ -42,8 +42,9 @@ TEST_CASE("an error of the server keeps all its fields, and the connection goes 
             CHECK(e.where().line() == line);
             CHECK(what_of(e) ==
                   "postgres query: duplicate key value violates unique constraint \"only_once\" "
-                  "[23505]\n  detail: Key (i)=(1) already exists.\n  used:   errors.cpp:" +
-                      std::to_string(line));
+                  "[23505]\n  detail: Key (i)=(1) already exists.\n  server: " +
+                      e.report().server + "\n  used:   errors.cpp:" + std::to_string(line));
+            CHECK(e.report().server.find(", database \"") != std::string::npos);
         }
         try {
             co_await conn.query("select nothing from t");

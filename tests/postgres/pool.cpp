@@ -68,6 +68,31 @@ TEST_CASE("a session that was killed while idle is replaced, probed or not")
     }
 }
 
+TEST_CASE("sessions that were killed a moment ago are not lent, even where none is ever reset")
+{
+    run([&]() -> asio::awaitable<void> {
+        pg::connector_options how;
+        how.reset = pg::reset_session::never;
+        auto db = co_await make_pool({.max_size = 3}, pg::connector(server(), how));
+        auto killer = co_await connect();
+        std::vector<pool::lease_type> all;
+        for (int i = 0; i != 3; ++i)
+            all.push_back(co_await db.acquire());
+        std::vector<int> pids;
+        for (auto& each : all)
+            pids.push_back((co_await each->query("select pg_backend_pid()"))[0][0].as<int>());
+        all.clear();
+        CHECK(db.stats().idle == 3);
+        for (const int each : pids)
+            co_await kill(killer, each);
+        CHECK(!db.try_acquire(co_await asio::this_coro::executor));
+        for (int i = 0; i != 4; ++i)
+            CHECK(co_await ask(db, "select 1") == "1");
+        CHECK(db.stats().connects == 4);
+        CHECK(db.stats().closed(loopsafe::close_reason::probe_failed) == 1);
+    });
+}
+
 TEST_CASE("a session that was killed in mid-query loses no place")
 {
     run([&]() -> asio::awaitable<void> {

@@ -292,13 +292,16 @@ TEST_CASE("a connect that fails names its stage and target, and keeps the cause"
     listener.stop_listening();
     asio::io_context context;
     const auto port = std::to_string(listener.endpoint().port());
+    const auto executor = context.get_executor();
+    const auto used = "\n  used:  " + next_line();
+    const auto ask = [&](const tcp_connector& c) { run_on(context, c.connect(executor)); };
     const auto failure_of = [&](const tcp_connector& connector) {
-        return thrown_by<loopsafe::tcp_error>([&] { connect(context, connector); });
+        return thrown_by<loopsafe::tcp_error>([&] { ask(connector); });
     };
     const auto by_endpoint = failure_of(tcp_connector(listener.endpoint()));
     CHECK(by_endpoint.stage() == std::string("connect"));
     CHECK(by_endpoint.code() == asio::error::connection_refused);
-    const auto said = "tcp connect 127.0.0.1:" + port + ": Connection refused [system:111]";
+    const auto said = "tcp connect 127.0.0.1:" + port + ": Connection refused [system:111]" + used;
     CHECK(text_of(by_endpoint) == said);
 
     const auto by_name = failure_of(tcp_connector("127.0.0.1", port));
@@ -308,8 +311,20 @@ TEST_CASE("a connect that fails names its stage and target, and keeps the cause"
 
     const auto no_name = failure_of(tcp_connector("127.0.0.1", "no such service"));
     CHECK(no_name.stage() == std::string("resolve"));
-    CHECK(text_of(no_name) == "tcp resolve 127.0.0.1:no such service: " + no_name.code().what());
+    CHECK(text_of(no_name) ==
+          "tcp resolve 127.0.0.1:no such service: " + no_name.code().what() + used);
     CHECK(text_of(no_name).find("boost") == std::string::npos);
+}
+
+TEST_CASE("a connect that fails in a pool says where the connection was wanted")
+{
+    tcp_peer listener;
+    listener.stop_listening();
+    asio::io_context context;
+    loopsafe::connection_pool pool(context, tcp_connector(listener.endpoint()));
+    const auto used = next_line();
+    const auto ask = [&] { run_on(context, pool.acquire()); };
+    CHECK(text_of(thrown_by<loopsafe::tcp_error>(ask)).ends_with("\n  used:  " + used));
 }
 
 TEST_CASE("a socket without a context does not become a tcp_stream")

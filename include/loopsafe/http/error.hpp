@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_HTTP_ERROR_HPP
 #define LOOPSAFE_HTTP_ERROR_HPP
 
-#include <loopsafe/error.hpp>
+#include <loopsafe/detail/located_error.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -98,10 +98,10 @@ struct evidence {
 ///
 /// `code()` is an `errc`, or the error of the socket, the resolver or OpenSSL;
 /// `boost::asio::error::operation_aborted` after a cancellation.
-class error : public boost::system::system_error {
+class error : public loopsafe::detail::located_error {
 public:
     error(error_code code, const evidence& seen, const std::string& about)
-        : system_error(loopsafe::detail::without_place(code), describe(seen, about)), seen_(seen)
+        : located_error(code, describe(seen, about), {}), seen_(seen)
     {
     }
 

@@ -9,6 +9,7 @@
 
 #include <concepts>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -30,6 +31,16 @@ template <class C>
 concept can_connect = requires(const C& c, boost::asio::any_io_executor executor) {
     { c.connect(executor) } -> std::same_as<boost::asio::awaitable<typename C::connection_type>>;
 };
+
+/// `co_await c.connect(executor, where)` exists as well: `where` is the place of the `acquire()`,
+/// for the errors of the connector.
+template <class C>
+concept can_connect_for =
+    requires(const C& c, boost::asio::any_io_executor executor, std::source_location where) {
+        {
+            c.connect(executor, where)
+        } -> std::same_as<boost::asio::awaitable<typename C::connection_type>>;
+    };
 
 /// `c.is_clean(connection)` returns whether the connection is between messages: every operation
 /// begun on it has completed without error, nothing is left unread, no transaction is open.
@@ -70,6 +81,10 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 /// * `static constexpr bool frames_messages = true;` states that `is_clean` knows where messages
 ///   end. Without it, a connection is closed if its lease ends while an exception is passing
 ///   through, since that may have happened in mid-message.
+/// * `bool needs_probe(const connection) const noexcept` has an idle connection probed, whatever
+/// the
+///   pool's `probe_after`. It is called before each reuse, under the rules of `is_clean`, and may
+///   look at the socket.
 template <class C>
 concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
                     can_probe<C> && std::move_constructible<C>;
@@ -79,6 +94,12 @@ template <class C>
 concept can_reset = requires(const C& c, typename C::connection_type& connection) {
     { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
     { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
+};
+
+/// It has `needs_probe()`; see `connector`.
+template <class C>
+concept can_ask_for_probe = requires(const C& c, typename C::connection_type& connection) {
+    { c.needs_probe(std::as_const(connection)) } noexcept -> std::same_as<bool>;
 };
 
 /// It has `returned()`; see `connector`.

@@ -65,8 +65,9 @@ inline std::string pool_report::to_string() const
                 std::to_string(stats.waiting);
     for (const auto& holder : holders) {
         text += "\n  held:  by " + detail::to_string(holder.where) + " in context #" +
-                std::to_string(holder.context_number) + " for " +
-                std::to_string(holder.held_for.count()) + " ms";
+                std::to_string(holder.context_number);
+        if (holder.held_for.count() != 0) // a pool without time-outs does not look at the clock
+            text += " for " + std::to_string(holder.held_for.count()) + " ms";
     }
     if (stats.leased > holders.size() && !holders.empty())
         text += "\n  held:  and " + std::to_string(stats.leased - holders.size()) + " more";

@@ -109,6 +109,11 @@ public:
     /// Complexity: one system call for a connection to which nothing was sent.
     bool probe(connection& conn) const noexcept;
 
+    /// Whether anything has come since the last answer, perhaps the end: looked at before every
+    /// reuse, since an administrator or a time-out of the server may end an idle session.
+    /// Complexity: one system call.
+    bool needs_probe(const connection& conn) const noexcept;
+
     /// Whether the session must be reset before its next use, according to
     /// `connector_options::reset`.
     bool needs_reset(const connection& conn) const noexcept;

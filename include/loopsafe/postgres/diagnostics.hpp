@@ -23,6 +23,7 @@ struct diagnostics {
     std::string column = {};
     std::string constraint = {};
     std::size_t position = 0; ///< in the statement, in characters from 1; 0 for none
+    std::string server = {};  ///< of an error: host, port, database and user, as far as known
 };
 
 /// A message that is not an error: NOTICE, WARNING, INFO, ...

@@ -2,18 +2,18 @@
 #ifndef LOOPSAFE_TCP_ERROR_HPP
 #define LOOPSAFE_TCP_ERROR_HPP
 
-#include <loopsafe/error.hpp>
+#include <loopsafe/detail/located_error.hpp>
 
 #include <string>
 
 namespace loopsafe {
 
 /// Thrown when a TCP connection cannot be made.
-class tcp_error : public boost::system::system_error {
+class tcp_error : public detail::located_error {
 public:
-    tcp_error(error_code code, const char* stage, const std::string& target)
-        : system_error(detail::without_place(code), std::string("tcp ") + stage + ' ' + target),
-          stage_(stage)
+    tcp_error(error_code code, const char* stage, const std::string& target,
+              const std::source_location& where = {})
+        : located_error(code, std::string("tcp ") + stage + ' ' + target, where), stage_(stage)
     {
     }
 

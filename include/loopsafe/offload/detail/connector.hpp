@@ -29,6 +29,11 @@ public:
 
     bool is_clean(const connection_type& c) const noexcept { return how_->is_clean(reading(c)); }
     bool probe(connection_type& c) const noexcept { return how_->probe(**c); }
+    bool needs_probe(const connection_type& c) const noexcept
+        requires can_ask_for_probe<Connector>
+    {
+        return how_->needs_probe(reading(c));
+    }
 
     bool needs_reset(const connection_type& c) const noexcept
         requires can_reset<Connector>

@@ -78,10 +78,15 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
 }
 
 template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor executor)
+auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor executor,
+                                                 std::source_location where)
     -> asio::awaitable<void>
 {
-    s.connection.emplace(co_await connector_.connect(untracked(ungated(executor))));
+    const auto home = untracked(ungated(executor));
+    if constexpr (can_connect_for<Connector>)
+        s.connection.emplace(co_await connector_.connect(home, where));
+    else
+        s.connection.emplace(co_await connector_.connect(home));
     const auto born = read_clock();
     const lock_guard lock(mutex_);
     core_.connected(s, born, jitter(s, born));
@@ -112,6 +117,10 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             const lock_guard lock(mutex_);
             found = core_.judge(s, now);
         }
+        if constexpr (can_ask_for_probe<Connector>) {
+            if (found.what == pool_core::verdict::fresh && connector_.needs_probe(*s.connection))
+                found.what = pool_core::verdict::probe;
+        }
         if (found.what == pool_core::verdict::probe && !probed && !connector_.probe(*s.connection))
             found = {pool_core::verdict::close, close_reason::probe_failed};
         if constexpr (can_reset<Connector>) {
@@ -137,7 +146,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         tell_closed(found.why);
     }
     const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
-                                                    connect_into(s, executor));
+                                                    connect_into(s, executor, where));
     if (done.error == nullptr) {
         emit({.what = pool_event::kind::connected, .pool = name_});
         co_return;

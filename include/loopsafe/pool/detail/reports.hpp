@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 
 // What a pool reports: errors, events, figures.
 namespace loopsafe::detail {
@@ -24,7 +25,9 @@ inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& erro
     try {
         std::rethrow_exception(error);
     } catch (const std::exception& e) {
-        return share_new<const std::string>(e.what());
+        std::string_view text = e.what();
+        const auto place = text.rfind("\n  used:"); // of the one caller who was told
+        return share_new<const std::string>(text.substr(0, place));
     } catch (...) {
         return share_new<const std::string>("not a std::exception");
     }

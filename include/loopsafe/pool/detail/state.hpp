@@ -114,6 +114,7 @@ public:
     };
 
     // The warm path.
+    bool is_suspect(const connection_type& connection) const noexcept;
     loan take_fresh(const asio::execution_context* asking,
                     const std::source_location& where) noexcept;
 
@@ -211,7 +212,8 @@ private:
                                         std::source_location where);
     asio::awaitable<void> make_ready(ticket& t, asio::any_io_executor executor,
                                      std::source_location where);
-    asio::awaitable<void> connect_into(slot& s, asio::any_io_executor executor);
+    asio::awaitable<void> connect_into(slot& s, asio::any_io_executor executor,
+                                       std::source_location where);
 
     void sync_forks() noexcept { core_.forked(fork_generation.load(std::memory_order_relaxed)); }
     static bool inherited(const pool_slot& s) noexcept

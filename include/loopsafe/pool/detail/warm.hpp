@@ -21,13 +21,24 @@ auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* as
         auto* s = find_shelf(asking);
         if (s == nullptr)
             return loan(nullptr);
-        if constexpr (can_reset<Connector>) {
-            if (s->idle == nullptr ||
-                connector_.needs_reset(*static_cast<slot*>(s->idle)->connection))
+        if constexpr (can_reset<Connector> || can_ask_for_probe<Connector>) {
+            if (s->idle == nullptr || is_suspect(*static_cast<slot*>(s->idle)->connection))
                 return loan(nullptr);
         }
         return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
     }
+}
+
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::is_suspect(const connection_type& connection) const noexcept
+{
+    if constexpr (can_reset<Connector>) {
+        if (connector_.needs_reset(connection))
+            return true;
+    }
+    if constexpr (can_ask_for_probe<Connector>)
+        return connector_.needs_probe(connection);
+    return false;
 }
 
 template <class Connector, class Policy>

@@ -81,6 +81,7 @@ inline error failed(PGconn* handle, const PGresult* result, stage at,
     auto report = diagnose(result);
     if (report.sqlstate.empty())
         return broken(handle, at, errc::connection_lost, where);
+    report.server = server_of(handle);
     return {make_sqlstate_code(report.sqlstate), at, std::move(report), where};
 }
 

@@ -37,6 +37,21 @@ inline diagnostics diagnose(const PGresult* result)
     return report;
 }
 
+inline std::string server_of(const PGconn* connection)
+{
+    const auto known = [](const char* text) {
+        return std::string_view(text == nullptr ? "" : text);
+    };
+    std::string text(known(PQhost(connection)));
+    if (const auto port = known(PQport(connection)); !port.empty())
+        text.append(":").append(port);
+    if (const auto database = known(PQdb(connection)); !database.empty())
+        text.append(", database \"").append(database).append("\"");
+    if (const auto user = known(PQuser(connection)); !user.empty())
+        text.append(", user \"").append(user).append("\"");
+    return text;
+}
+
 inline std::string without_trailing_space(std::string_view text)
 {
     return std::string(text.substr(0, text.find_last_not_of(" \t\n") + 1));
@@ -111,13 +126,14 @@ inline error broken(PGconn* connection, stage at, errc otherwise,
     const auto last_attempt = std::string_view(text).substr(last == text.npos ? 0 : last);
     if (auto report = read_verbose(last_attempt)) {
         const auto code = make_sqlstate_code(report->sqlstate);
+        report->server = server_of(connection);
         return {code, at, *std::move(report), where};
     }
     const int named = socket_errno(last_attempt);
     const int number = named == 0 && breaks_connections(left) ? left : named;
     const auto code = number == 0 ? make_error_code(otherwise)
                                   : error_code(number, boost::system::system_category());
-    return {code, at, {.message = text}, where};
+    return {code, at, {.message = text, .server = server_of(connection)}, where};
 }
 
 } // namespace loopsafe::postgres::detail

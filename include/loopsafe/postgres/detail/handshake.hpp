@@ -85,10 +85,10 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
             throw broken(s->handle(), at, errc::connection_lost);
         s->notices.rethrow();
         co_return s;
-    } catch (const error&) {
-        throw;
+    } catch (const error& e) {
+        throw error(e.code(), e.stage(), e.report(), where);
     } catch (const boost::system::system_error& e) {
-        throw error(e.code(), at, {.message = e.code().message()});
+        throw error(e.code(), at, {.message = e.code().message()}, where);
     }
 }
 

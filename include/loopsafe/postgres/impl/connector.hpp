@@ -80,6 +80,13 @@ inline bool connector::probe(connection& conn) const noexcept
            loopsafe::detail::seems_alive(PQsocket(s->handle()));
 }
 
+inline bool connector::needs_probe(const connection& conn) const noexcept
+{
+    const auto* const s = conn.session_.get();
+    return s == nullptr ||
+           loopsafe::detail::peek(PQsocket(s->handle())) != loopsafe::detail::arrival::nothing;
+}
+
 inline bool connector::needs_reset(const connection& conn) const noexcept
 {
     return shared_->options.reset == reset_session::always ||

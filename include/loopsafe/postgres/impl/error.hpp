@@ -71,6 +71,8 @@ inline error::error(error_code code, postgres::stage at, diagnostics report,
         text += "\n  hint:   " + report.hint;
     if (report.position != 0)
         text += "\n  at:     character " + std::to_string(report.position) + " of the statement";
+    if (!report.server.empty())
+        text += "\n  server: " + report.server;
     if (where.line() != 0)
         text += "\n  used:   " + loopsafe::detail::to_string(where);
     shared_ = std::make_shared<const shared>(shared{at, std::move(report), where, std::move(text)});

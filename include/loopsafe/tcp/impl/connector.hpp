@@ -23,7 +23,7 @@ tcp_connector::connect(boost::asio::any_io_executor executor, std::source_locati
         if (ec) {
             std::ostringstream target;
             target << *endpoint;
-            throw tcp_error(ec, "connect", target.str());
+            throw tcp_error(ec, "connect", target.str(), where);
         }
     } else {
         const auto& name = std::get<host_and_service>(target_);
@@ -32,10 +32,10 @@ tcp_connector::connect(boost::asio::any_io_executor executor, std::source_locati
         const auto [resolve_ec, addresses] =
             co_await resolver.async_resolve(name.host, name.service, token);
         if (resolve_ec)
-            throw tcp_error(resolve_ec, "resolve", target);
+            throw tcp_error(resolve_ec, "resolve", target, where);
         const auto [ec, reached] = co_await asio::async_connect(socket, addresses, token);
         if (ec)
-            throw tcp_error(ec, "connect", target);
+            throw tcp_error(ec, "connect", target, where);
     }
     error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
+#include <source_location>
 #include <string>
 #include <utility>
 
@@ -54,7 +55,8 @@ inline std::string why_not_verified(long result, const std::string& name)
 
 // Errors: `tls_error` in the stage "handshake".
 inline asio::awaitable<std::shared_ptr<tls_channel>>
-shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> settings)
+shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings> settings,
+            std::source_location where = {})
 {
     const auto channel = share_new<tls_channel>(std::move(connected), settings);
     const auto ec = co_await complete(*channel, [&channel] { return channel->engine.handshake(); });
@@ -63,7 +65,7 @@ shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings>
         throw tls_error(ec, "handshake",
                         verified == X509_V_OK ? settings->name()
                                               : why_not_verified(verified, settings->name()),
-                        verified);
+                        verified, where);
     }
     co_return channel;
 }

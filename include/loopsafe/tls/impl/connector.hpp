@@ -13,7 +13,7 @@ tls_connector::connect(boost::asio::any_io_executor executor, std::source_locati
 {
     const auto settings = settings_;
     auto below = co_await tcp_.connect(executor, where);
-    auto channel = co_await detail::shake_hands(std::move(below.next_layer()), settings);
+    auto channel = co_await detail::shake_hands(std::move(below.next_layer()), settings, where);
     co_return tls_stream(std::move(channel), below.home());
 }
 

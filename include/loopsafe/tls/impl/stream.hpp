@@ -19,7 +19,7 @@ tls_stream::say_goodbye(std::shared_ptr<detail::tls_channel> channel)
     const auto ec =
         co_await detail::complete(*channel, [&channel] { return channel->engine.shut_down(); });
     if (ec)
-        throw boost::system::system_error(ec, "tls shutdown");
+        throw boost::system::system_error(detail::without_place(ec), "tls shutdown");
 }
 
 inline boost::asio::awaitable<bool> tls_stream::shut_down(std::chrono::milliseconds limit)

@@ -168,12 +168,15 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
             c.answer.seen.replayed = true;
             self->tell({.what = event::kind::replayed, .origin = at.origin});
         }
-    } catch (const error&) {
+    } catch (error& e) {
+        e.add_place(where);
         throw;
     } catch (const boost::system::system_error& e) {
         if (e.code() != asio::error::operation_aborted)
             throw;
-        throw error(e.code(), c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+        error aborted(e.code(), c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+        aborted.add_place(where);
+        throw aborted;
     }
 }
 
