@@ -101,6 +101,26 @@ private:
     std::shared_ptr<const shared> shared_;
 };
 
+/// What the errors of connections have in common: `what()` ends with the place in the program that
+/// asked for what failed.
+/// Thread safety: as an exception object; copies share one immutable text.
+class located_error : public boost::system::system_error {
+public:
+    located_error(error_code code, const std::string& what, const std::source_location& where = {});
+
+    /// Where the failed operation was called; line 0 if that is not known.
+    const std::source_location& where() const noexcept { return where_; }
+
+    const char* what() const noexcept override;
+
+    /// If none is known yet: the first one is nearest to the failure.
+    void add_place(const std::source_location& where);
+
+private:
+    std::shared_ptr<const std::string> text_; // with the place
+    std::source_location where_;
+};
+
 } // namespace loopsafe
 
 template <>

@@ -14,6 +14,7 @@ enum class context_origin : unsigned char;
 struct context_info;
 struct context_report;
 class context_error;
+class located_error;
 
 // context
 class context_id;

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_HTTP_ERROR_HPP
 #define LOOPSAFE_HTTP_ERROR_HPP
 
-#include <loopsafe/detail/located_error.hpp>
+#include <loopsafe/error.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -98,7 +98,7 @@ struct evidence {
 ///
 /// `code()` is an `errc`, or the error of the socket, the resolver or OpenSSL;
 /// `boost::asio::error::operation_aborted` after a cancellation.
-class error : public loopsafe::detail::located_error {
+class error : public located_error {
 public:
     error(error_code code, const evidence& seen, const std::string& about)
         : located_error(code, describe(seen, about), {}), seen_(seen)

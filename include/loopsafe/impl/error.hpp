@@ -154,6 +154,27 @@ inline context_error::context_error(context_report report)
     shared_ = detail::share_new<shared>(shared{std::move(report), std::move(text)});
 }
 
+inline located_error::located_error(error_code code, const std::string& what,
+                                    const std::source_location& where)
+    : system_error(detail::without_place(code), what)
+{
+    add_place(where);
+}
+
+inline const char* located_error::what() const noexcept
+{
+    return text_ != nullptr ? text_->c_str() : system_error::what();
+}
+
+inline void located_error::add_place(const std::source_location& where)
+{
+    if (where.line() == 0 || where_.line() != 0)
+        return;
+    text_ = detail::share_new<const std::string>(std::string(system_error::what()) +
+                                                 "\n  used:  " + detail::to_string(where));
+    where_ = where;
+}
+
 } // namespace loopsafe
 
 #endif

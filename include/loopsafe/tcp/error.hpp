@@ -2,14 +2,14 @@
 #ifndef LOOPSAFE_TCP_ERROR_HPP
 #define LOOPSAFE_TCP_ERROR_HPP
 
-#include <loopsafe/detail/located_error.hpp>
+#include <loopsafe/error.hpp>
 
 #include <string>
 
 namespace loopsafe {
 
 /// Thrown when a TCP connection cannot be made.
-class tcp_error : public detail::located_error {
+class tcp_error : public located_error {
 public:
     tcp_error(error_code code, const char* stage, const std::string& target,
               const std::source_location& where = {})

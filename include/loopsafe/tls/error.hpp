@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_TLS_ERROR_HPP
 #define LOOPSAFE_TLS_ERROR_HPP
 
-#include <loopsafe/detail/located_error.hpp>
+#include <loopsafe/error.hpp>
 
 #include <string>
 
@@ -12,7 +12,7 @@ namespace loopsafe {
 ///
 /// `code()` is OpenSSL's error, in the category of `<boost/asio/ssl/error.hpp>`, or that of the
 /// socket or of a file.
-class tls_error : public detail::located_error {
+class tls_error : public located_error {
 public:
     tls_error(error_code code, const char* stage, const std::string& what, long verify_result = 0,
               const std::source_location& where = {})
