@@ -283,6 +283,11 @@ TEST_CASE("a folded field is one line with spaces in it, also where that decides
     refused(ok + "A\r\n : b\r\nContent-Length: 0\r\n\r\n", errc::bad_head);
     refused(ok + "A: b\r\n c\n\r\n", errc::bad_head);
     refused(ok + "A: b\r\n c\rd\r\n\r\n", errc::bad_head);
+
+    const auto v = decode(chunked("0\r\nT: b\r\n c\r\n\td\r\nU:\r\n e\r\nV: f\r\n \r\n\r\n"));
+    CHECK(v.trailers == "T=b   c  \td;U=e;V=f;");
+    CHECK(v.kept);
+    refused(chunked("0\r\nT\r\n : b\r\n\r\n"), errc::bad_trailer);
 }
 
 TEST_CASE("a status is three digits (gap 11)")
@@ -420,6 +425,9 @@ TEST_CASE("malformed chunks are refused")
         CAPTURE(text);
         CHECK(decode(chunked(text), {.ends = true}).ec == errc::bad_trailer);
     }
+    // Without waiting for more.
+    CHECK(decode(chunked("0\r\n\n")).ec == errc::bad_trailer);
+    CHECK(decode(chunked("0\r\nT: v\n")).ec == errc::bad_trailer);
     // The size of the largest chunk that can be written down is no size to believe.
     CHECK(decode(chunked("ffffffffffffffff\r\nx")).done == false);
 }

@@ -74,6 +74,7 @@ private:
         trailer_start,
         trailer,
         trailer_lf,
+        after_trailer,
         last_lf,
         done
     };
@@ -103,6 +104,12 @@ private:
                              : errc::bad_chunk;
         case place::data_cr: return c == '\r' ? go(place::data_lf) : errc::bad_chunk;
         case place::data_lf: return c == '\n' ? go(place::first_digit) : errc::bad_chunk;
+        case place::after_trailer:
+            if (c == ' ' || c == '\t')
+                line_ += "  "; // folded: its CR and LF are spaces (RFC 9112, 5.2)
+            else if (const auto wrong = end_of_line(); wrong != errc())
+                return wrong;
+            [[fallthrough]];
         case place::trailer_start:
             if (c == '\r')
                 return go(place::last_lf);
@@ -113,9 +120,11 @@ private:
                 return errc::trailers_too_large;
             if (c == '\r')
                 return go(place::trailer_lf);
+            if (c == '\n')
+                return errc::bad_trailer; // at once: there may be no CR to wait for
             line_ += c;
             return errc();
-        case place::trailer_lf: return c == '\n' ? end_of_line() : errc::bad_trailer;
+        case place::trailer_lf: return c == '\n' ? go(place::after_trailer) : errc::bad_trailer;
         case place::last_lf: return c == '\n' ? go(place::done) : errc::bad_chunk;
         case place::data:
         case place::done: break;
@@ -195,7 +204,7 @@ private:
             return errc::trailers_too_large;
         fields_access::append(*trailers_, name, value);
         line_.clear();
-        return go(place::trailer_start);
+        return errc();
     }
 
     const limits* most_;
