@@ -269,6 +269,7 @@ public:
             break_off();
     }
 
+    bool stalls() const { return is_open() && stalls_; }
     void read_on() { stalls_ = false; }
 
 private:
@@ -423,7 +424,7 @@ private:
         now_->answered = true;
         now_->early |= !body_done_;
         stalls_ = a.stalls && !body_done_;
-        last_ = a.then != script::end::keep || a.as == script::form::until_close;
+        last_ = a.then != script::end::keep;
         out_ += a.then == script::end::cut ? a.text.substr(0, a.text.size() / 2) : a.text;
         if (a.then == script::end::junk)
             junk_ = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\njunk";
@@ -451,12 +452,9 @@ private:
     // The answer is on its way.
     bool finish()
     {
+        using end = script::end;
         const auto then = now_->answer.then;
-        if (last_ && then != script::end::junk && then != script::end::announced_close) {
-            break_off();
-            return true;
-        }
-        if (then == script::end::no_answer) {
+        if (then == end::close || then == end::cut || then == end::no_answer) {
             break_off();
             return true;
         }
@@ -993,7 +991,9 @@ private:
             if (std::none_of(all_.begin(), all_.end(), goes_on))
                 break;
             require(std::any_of(all_.begin(), all_.end(),
-                                [](const asked& r) { return !r.ended && r.waits(); }),
+                                [](const asked& r) { return !r.ended && r.waits(); }) ||
+                        std::any_of(sides_.begin(), sides_.end(),
+                                    [](const side& s) { return s.stalls(); }),
                     "nothing happens any more, and a request has not ended");
             pass(++passes < 20 ? 1 : 3);
         }
