@@ -424,4 +424,62 @@ TEST_CASE("http: what comes late is no answer to the next request, nor does a la
     }
 }
 
+TEST_CASE(
+    "http: what comes before a connection is first used is no answer, nor does an end break it")
+{
+    for (const auto what : {combination::keep_alive_on_context, combination::per_context_on_context,
+                            combination::carry_over_on_context}) {
+        for (const bool secure : {false, true}) {
+            for (const bool ends : {false, true}) {
+                CAPTURE(name_of(what));
+                CAPTURE(secure);
+                CAPTURE(ends);
+                asio::cancellation_signal signal;
+                const auto made =
+                    secure ? http::event::kind::secured : http::event::kind::connected;
+                linked l(
+                    what, secure,
+                    [&](http_peer::caller& c) {
+                        if (c.number() == 0) {
+                            c.peer().await_note("idle");
+                            if (ends)
+                                c.close();
+                            else
+                                c.write(
+                                    "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+                            c.peer().note("said more");
+                            c.await_end();
+                            return;
+                        }
+                        while (!c.read_request().empty())
+                            c.write(answer("right"));
+                    },
+                    [&](http::single_use_client_options& o) {
+                        o.on_event = [&signal, made](const http::event& e) {
+                            if (e.what == made)
+                                signal.emit(asio::cancellation_type::terminal);
+                        };
+                    });
+                bool ended = false;
+                asio::co_spawn(*l.context, watch(l.client->get("/")),
+                               asio::bind_cancellation_slot(
+                                   signal.slot(), [&](const std::exception_ptr&, const seen& s) {
+                                       CHECK(s.ec == asio::error::operation_aborted);
+                                       CHECK(s.evidence.bytes_sent == 0);
+                                       ended = true;
+                                   }));
+                run_until(*l.context, [&] { return ended; });
+                CHECK(l.client->stats().idle == 1);
+                l.peer.note("idle");
+                l.peer.await_note("said more");
+                const auto next = l.send({"POST", "/", "not idempotent"});
+                CHECK_FALSE(next.ec.failed());
+                CHECK(next.answer.body == "right");
+                CHECK_FALSE(next.evidence.replayed);
+                CHECK(l.peer.connections() == 2);
+            }
+        }
+    }
+}
+
 } // namespace replay_tests

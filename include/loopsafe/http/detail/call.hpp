@@ -66,6 +66,9 @@ struct call {
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of the whole request, on the steady clock
     bool streamed = false;                       // the caller reads the body
+    // When its connection was asked for, on the steady clock. One that was there before has been
+    // idle, even if nobody has used it.
+    std::chrono::nanoseconds sought = std::chrono::nanoseconds::max();
 
     response answer;
     error_code failure; // also of a write, after which the response is still read

@@ -67,6 +67,7 @@ asio::awaitable<void> acquire(State& self, typename State::server& at, way_of<St
 {
     call& c = x.the_call();
     c.answer.seen.stage = stage::wait;
+    c.sought = State::timer_type::clock_type::now().time_since_epoch();
     self.make_room(at);
     x.lease = co_await at.pool.acquire({.timeout = c.times->wait}, where);
 }
@@ -131,6 +132,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
         if (self->needs_permission())
             co_await within_total<timer>(c, permit(*self, x, where));
         for (;;) {
+            c.sought = std::chrono::nanoseconds::max();
             x.lease = x.take_idle(at.pool, executor, where);
             if (!x.lease)
                 co_await within_total<timer>(c, acquire(*self, at, x, where));

@@ -16,6 +16,7 @@
 #include <boost/asio/ssl/error.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -122,7 +123,8 @@ public:
         c.failure = {};
         c.failed = c.refused_more = c.done = c.writing = false;
         encrypted_before_ = transport_.encrypted_bytes_sent();
-        c.stale = known_.is_used() && !transport_.is_silent();
+        const bool was_idle = known_.is_used() || made_ < c.sought;
+        c.stale = was_idle && !transport_.is_silent();
         if (c.stale) // what came late would be taken for this answer
             fail(c, errc::no_response);
         c.begun = true;
@@ -386,6 +388,7 @@ private:
     std::uint64_t encrypted_before_ = 0;
     answer_forecast forecast_;
     standing<Timer> known_;
+    const std::chrono::nanoseconds made_ = Timer::clock_type::now().time_since_epoch();
     bool clean_ = true;
 };
 
