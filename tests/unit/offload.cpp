@@ -539,8 +539,8 @@ TEST_CASE("a caller on no context is refused, and the function does not run")
     loopsafe::async_offload(
         asio::any_io_executor(asio::system_executor()), [&] { ran = true; },
         [&](std::exception_ptr error) { refused.set_value(std::move(error)); });
-    CHECK(text_of<loopsafe::context_error>(refused.get_future().get()).starts_with(
-        "offload: the caller names no context"));
+    CHECK(text_of<loopsafe::context_error>(refused.get_future().get())
+              .starts_with("offload: the caller names no context"));
     CHECK_FALSE(ran);
 }
 

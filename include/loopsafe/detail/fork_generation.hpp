@@ -13,8 +13,9 @@
 
 namespace loopsafe::detail {
 
-// Asking for the process id costs a system call at every acquire; this costs a load. Visible, as what
-// Asio keeps for the process is: shared libraries that hide the rest run each other's functions.
+// Asking for the process id costs a system call at every acquire; this costs a load. Visible, as
+// what Asio keeps for the process is: shared libraries that hide the rest run each other's
+// functions.
 inline BOOST_SYMBOL_VISIBLE std::atomic<std::uint64_t> fork_generation{0};
 
 inline void watch_forks()
