@@ -226,6 +226,35 @@ struct timed {
     std::optional<seen> ended;
 };
 
+TEST_CASE("http: events say which request they are about, its status and how long each step took")
+{
+    // The hook takes time: a millisecond more each time that it is called.
+    manual_clock::reset();
+    http_peer peer([](http_peer::caller& c) {
+        while (!c.read_request().empty())
+            c.write(answer("ok"));
+    });
+    std::vector<std::string> told;
+    timed_client::options with;
+    with.on_event = [&](const http::event& e) {
+        manual_clock::move(std::chrono::milliseconds(told.size() + 1), 0ms, 0ms);
+        told.push_back(std::string(to_string(e.what)) + " of " + std::to_string(e.request) +
+                       " took " + std::to_string(e.took / 1ms) + " status " +
+                       std::to_string(e.status));
+    };
+    asio::io_context context(1);
+    timed_client client(context, with);
+    for (int i = 0; i != 2; ++i)
+        CHECK(run_on(context, client.get(peer.url())).body == "ok");
+    const std::vector<std::string> expected{
+        "resolved of 0 took 0 status 0",   "connected of 0 took 1 status 0",
+        "acquired of 1 took 3 status 0",   "first_byte of 1 took 3 status 0",
+        "returned of 1 took 7 status 200", "acquired of 2 took 0 status 0",
+        "first_byte of 2 took 6 status 0", "returned of 2 took 13 status 200",
+    };
+    CHECK(told == expected);
+}
+
 TEST_CASE("http: each stage has its deadline, and none is early")
 {
     timed t(

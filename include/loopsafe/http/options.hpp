@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,16 @@ struct event {
     std::chrono::nanoseconds idle_for = {}; ///< for `acquired`, if reused
     bool kept = false;                      ///< for `returned`: the connection can be reused
     close_reason reason = {};               ///< for `dropped`
+
+    /// Which of the client's requests, from 1; 0 for what belongs to a connection alone.
+    std::uint64_t request = 0;
+
+    /// For `returned`: of the response; 0 if there is none.
+    int status = 0;
+
+    /// For `resolved`, `connected` and `secured`: this step. For `acquired`: since the request
+    /// began, or was `replayed`. For `first_byte`, `replayed` and `returned`: since `acquired`.
+    std::chrono::nanoseconds took = {};
 };
 
 /// Its name, as above, for logs and metrics.

@@ -29,7 +29,7 @@ struct call {
     ~call()
     {
         if (begun)
-            tell({.what = event::kind::returned, .origin = *origin});
+            tell({.what = event::kind::returned, .origin = *origin, .status = answer.status});
     }
 
     // The part of the body that is not copied behind the head.
@@ -51,7 +51,15 @@ struct call {
     }
 
     bool is_watched() const noexcept { return !!settings->options->on_event; }
-    void tell(event what) const noexcept { tell_hook(*settings->options, what); }
+    void tell(event what) noexcept
+    {
+        what.request = number;
+        const auto now = clock();
+        what.took = now - since;
+        if (what.what == event::kind::acquired || what.what == event::kind::replayed)
+            since = now;
+        tell_hook(*settings->options, what);
+    }
 
     request asked;
     std::string normal;          // the target, where it is not in asked.url as it is sent
@@ -66,6 +74,12 @@ struct call {
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of the whole request, on the steady clock
     bool streamed = false;                       // the caller reads the body
+
+    // Only where it is watched.
+    std::uint64_t number = 0; // of the client's requests
+    std::chrono::nanoseconds since = {};
+    std::chrono::nanoseconds (*clock)() noexcept = nullptr;
+
     // When its connection was asked for, on the steady clock. One that was there before has been
     // idle, even if nobody has used it.
     std::chrono::nanoseconds sought = std::chrono::nanoseconds::max();

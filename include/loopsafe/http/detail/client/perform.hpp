@@ -127,6 +127,8 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     try {
         auto& at = self->prepare(c, executor, where);
         using timer = typename State::timer_type;
+        if (c.is_watched())
+            self->number(c);
         if (self->asks_for_authorization(c))
             co_await within_total<timer>(c, authorize(c));
         if (self->needs_permission())
@@ -168,7 +170,8 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
                 std::rethrow_exception(failed);
             at.pool.invalidate(); // the others of its age are likely stale; the next is a new one
             c.answer.seen.replayed = true;
-            self->tell({.what = event::kind::replayed, .origin = at.origin});
+            if (c.is_watched())
+                c.tell({.what = event::kind::replayed, .origin = at.origin});
         }
     } catch (error& e) {
         e.add_place(where);

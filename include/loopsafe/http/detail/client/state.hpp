@@ -11,6 +11,8 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -192,7 +194,15 @@ public:
             oldest->pool.invalidate();
     }
 
-    void tell(const event& what) const noexcept { tell_hook(*options_, what); }
+    // For the hook.
+    void number(call& c) noexcept
+    {
+        c.number = requests_.fetch_add(1, std::memory_order_relaxed) + 1;
+        c.clock = []() noexcept -> std::chrono::nanoseconds {
+            return timer_type::clock_type::now().time_since_epoch();
+        };
+        c.since = c.clock();
+    }
 
     void invalidate() noexcept
     {
@@ -357,6 +367,7 @@ private:
     std::optional<permit_pool> permits_;
     context_ref home_;
 
+    std::atomic<std::uint64_t> requests_{0}; // that are watched
     server_list<server, mutex> servers_;
     mutex tls_mutex_;
 };

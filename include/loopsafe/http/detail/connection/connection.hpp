@@ -377,7 +377,10 @@ private:
     void leave(call& c) noexcept
     {
         if (std::exchange(c.begun, false) && c.is_watched())
-            c.tell({.what = event::kind::returned, .origin = *c.origin, .kept = clean_});
+            c.tell({.what = event::kind::returned,
+                    .origin = *c.origin,
+                    .kept = clean_,
+                    .status = c.answer.status});
     }
 
     transport transport_;

@@ -13,6 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -85,17 +86,23 @@ private:
         steps(const std::shared_ptr<const target>& t, const asio::any_io_executor& executor)
             : of(t), socket(executor)
         {
+            if (of->options->on_event)
+                since = Timer::clock_type::now().time_since_epoch();
         }
 
-        void tell(event::kind what) const noexcept
+        void tell(event::kind what) noexcept
         {
-            tell_hook(*of->options, {.what = what, .origin = of->origin});
+            if (!of->options->on_event)
+                return;
+            const auto began = std::exchange(since, Timer::clock_type::now().time_since_epoch());
+            tell_hook(*of->options, {.what = what, .origin = of->origin, .took = since - began});
         }
 
         const std::shared_ptr<const target> of;
         asio::ip::tcp::socket socket;
         std::vector<asio::ip::tcp::endpoint> addresses;
         std::shared_ptr<loopsafe::detail::tls_channel> channel;
+        std::chrono::nanoseconds since = {};
     };
 
     [[noreturn]] static void fail(const target& of, stage at, const error_code& ec)
@@ -219,6 +226,7 @@ private:
     static asio::awaitable<connection_type> connect_unix(std::shared_ptr<const target> of,
                                                          asio::any_io_executor executor)
     {
+        const auto began = Timer::clock_type::now();
         transport::socket socket(executor);
         const auto [ec] = co_await socket.async_connect(
             asio::local::stream_protocol::endpoint(of->options->unix_socket),
@@ -229,7 +237,9 @@ private:
         if (not_connected)
             throw error(not_connected, {.stage = stage::connect},
                         "unix socket " + of->options->unix_socket);
-        tell_hook(*of->options, {.what = event::kind::connected, .origin = of->origin});
+        tell_hook(*of->options, {.what = event::kind::connected,
+                                 .origin = of->origin,
+                                 .took = Timer::clock_type::now() - began});
         co_return std::make_unique<connection<Timer>>(transport(std::move(socket)), executor);
     }
 
