@@ -103,7 +103,9 @@ private:
 /// Whether a request may be sent a second time, on a new connection, after a kept one broke before
 /// the first byte of a response. At most once, and never after a time-out or a cancellation.
 ///
-/// A request of which nothing was sent is sent again whatever this is, except with `never`.
+/// A request of which nothing was sent is sent again whatever this is, except with `never`. A kept
+/// connection that has ended, or has something to say, before the request is sent is replaced by
+/// another one; that is not a second time.
 enum class replay {
     by_method, ///< idempotent methods (RFC 9110, 9.2.2), and requests with an Idempotency-Key
     safe,      ///< this request does no harm if it is carried out twice
