@@ -11,6 +11,7 @@
 ///     co_await asio::async_write(*lease, asio::buffer("hello"));
 #include <loopsafe/tcp/connector.hpp>
 #include <loopsafe/tcp/error.hpp>
+#include <loopsafe/tcp/probe.hpp>
 #include <loopsafe/tcp/stream.hpp>
 
 #endif

@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 // Not compiled for ThreadSanitizer: it has one thread.
+#include <loopsafe/connection_pool.hpp>
+#include <loopsafe/tcp.hpp>
 #include <loopsafe/testing/manual_clock.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <support/run_until.hpp>
 
 namespace testing_kit_tests {
@@ -16,6 +29,7 @@ namespace testing_kit_tests {
 namespace {
 
 using namespace support;
+using loopsafe::error_code;
 using loopsafe::testing::connect_script;
 using loopsafe::testing::manual_clock;
 using loopsafe::testing::mortal_context;
@@ -163,6 +177,111 @@ TEST_CASE("a scripted connector answers and counts probes and resets")
     CHECK(connector.is_clean(connection));
     connection.clean = false;
     CHECK_FALSE(connector.is_clean(connection));
+}
+
+using scripted_pool = loopsafe::connection_pool<scripted_connector>;
+
+TEST_CASE("a scripted connection answers queries, and throws what the script throws")
+{
+    asio::io_context context(1);
+    const auto script = std::make_shared<connect_script>();
+    scripted_pool pool(context, scripted_connector(script));
+    const auto ask = [&](std::string text) -> asio::awaitable<std::string> {
+        auto lease = co_await pool.acquire();
+        co_return co_await lease->query(std::move(text));
+    };
+    CHECK(run_on(context, ask("anything")).empty());
+    script->reply([](std::string_view said) {
+        if (said == "bad")
+            throw std::runtime_error("syntax error");
+        return "answer to " + std::string(said);
+    });
+    CHECK(run_on(context, ask("one")) == "answer to one");
+    CHECK_THROWS_WITH(run_on(context, ask("bad")), "syntax error");
+    CHECK(pool.stats().idle == 0); // it was in mid-query
+    CHECK(run_on(context, ask("two")) == "answer to two");
+    CHECK(script->opened == 2);
+}
+
+TEST_CASE("a scripted connection is a stream: what is written is answered, and what is unread is "
+          "not clean")
+{
+    asio::io_context context(1);
+    const auto script = std::make_shared<connect_script>();
+    script->reply([](std::string_view said) { return std::string(said) + said.data()[0] + "!\n"; });
+    scripted_pool pool(context, scripted_connector(script));
+    const auto talk = [&](bool read_all) -> asio::awaitable<std::string> {
+        auto lease = co_await pool.acquire();
+        co_await asio::async_write(*lease, asio::buffer("a\n", 2), asio::use_awaitable);
+        std::string got;
+        auto n = co_await asio::async_read_until(*lease, asio::dynamic_buffer(got, 2), '\n',
+                                                 asio::use_awaitable);
+        if (read_all)
+            n += co_await asio::async_read_until(*lease, asio::dynamic_buffer(got), "!\n",
+                                                 asio::use_awaitable);
+        co_return got;
+    };
+    CHECK(run_on(context, talk(true)) == "a\na!\n");
+    CHECK(pool.stats().idle == 1);
+    CHECK(run_on(context, talk(false)) == "a\n");
+    CHECK(pool.stats().idle == 0);
+}
+
+TEST_CASE(
+    "a read on a scripted connection waits for what a later write is answered, or is cancelled")
+{
+    asio::io_context context(1);
+    const auto script = std::make_shared<connect_script>();
+    script->reply([](std::string_view said) { return std::string(said); });
+    scripted_pool pool(context, scripted_connector(script));
+    auto lease = run_on(context, pool.acquire());
+    char byte = 0;
+    std::optional<error_code> ended;
+    asio::cancellation_signal signal;
+    const auto read = [&] {
+        ended.reset();
+        lease->async_read_some(asio::buffer(&byte, 1),
+                               asio::bind_cancellation_slot(
+                                   signal.slot(), [&](error_code ec, std::size_t) { ended = ec; }));
+        run_ready(context);
+    };
+    read();
+    CHECK(!ended);
+    lease->async_write_some(asio::buffer("xy", 2), [](error_code, std::size_t) {});
+    run_ready(context);
+    CHECK(ended == error_code());
+    CHECK(byte == 'x');
+    read(); // what is there
+    CHECK(ended == error_code());
+    CHECK(byte == 'y');
+    for (const auto kind : {asio::cancellation_type::terminal, asio::cancellation_type::total}) {
+        read();
+        CHECK(!ended);
+        signal.emit(kind);
+        run_ready(context);
+        CHECK(ended == error_code(asio::error::operation_aborted));
+    }
+    lease->async_read_some(asio::buffer(&byte, 0), [&](error_code ec, std::size_t) { ended = ec; });
+    run_ready(context);
+    CHECK(ended == error_code());
+}
+
+TEST_CASE("a socket that has nothing to say seems alive")
+{
+    asio::io_context context(1);
+    asio::local::stream_protocol::socket ours(context);
+    asio::local::stream_protocol::socket peer(context);
+    asio::local::connect_pair(ours, peer);
+    CHECK(loopsafe::seems_alive(ours));
+    asio::write(peer, asio::buffer("x", 1));
+    CHECK(!loopsafe::seems_alive(ours));
+    char byte = 0;
+    asio::read(ours, asio::buffer(&byte, 1));
+    CHECK(loopsafe::seems_alive(ours));
+    peer.close();
+    CHECK(!loopsafe::seems_alive(ours));
+    ours.close();
+    CHECK(!loopsafe::seems_alive(ours));
 }
 
 TEST_CASE("a mortal context is born again at its old address")

@@ -56,7 +56,8 @@ concept can_tell_clean = requires(const C& c, const typename C::connection_type&
 /// `c.probe(connection)` returns whether an idle connection still seems alive.
 ///
 /// It is called before reuse, on the connection's context. It must not wait: check what the
-/// operating system knows (a peek), and return false if in doubt.
+/// operating system knows (a peek, as `seems_alive(socket)` of `<loopsafe/tcp.hpp>`), and return
+/// false if in doubt.
 template <class C>
 concept can_probe = requires(const C& c, typename C::connection_type& connection) {
     { c.probe(connection) } noexcept -> std::same_as<bool>;

@@ -5,16 +5,25 @@
 #include <loopsafe/pool/connector.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/compose.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace loopsafe::testing {
@@ -42,6 +51,24 @@ public:
         return first;
     }
 
+    /// What a peer answers to what a connection wrote to it, or was asked by `query()`. What it
+    /// throws, they throw. Without one, a peer says nothing.
+    void reply(std::function<std::string(std::string_view)> how)
+    {
+        const std::lock_guard lock(mutex_);
+        reply_ = std::move(how);
+    }
+
+    std::string answer_to(std::string_view said)
+    {
+        std::function<std::string(std::string_view)> how;
+        {
+            const std::lock_guard lock(mutex_);
+            how = reply_;
+        }
+        return how ? how(said) : std::string();
+    }
+
     std::atomic<int> attempts{0};
     std::atomic<int> opened{0};
     std::atomic<int> closed{0};
@@ -61,12 +88,18 @@ public:
 private:
     std::mutex mutex_;
     std::deque<outcome> planned_;
+    std::function<std::string(std::string_view)> reply_;
 };
 
-/// A connection without a peer. It holds a timer, so it is as bound to its context as a socket is,
-/// and a sanitizer notices if it outlives the context.
+/// A connection without a peer: the script answers. It holds a timer, so it is as bound to its
+/// context as a socket is, and a sanitizer notices if it outlives the context.
+///
+/// Asio and Beast read from it and write to it as to a socket (AsyncReadStream, AsyncWriteStream).
+/// It is not clean while an answer is unread. One read at a time.
 class scripted_connection {
 public:
+    using executor_type = boost::asio::any_io_executor;
+
     scripted_connection(std::shared_ptr<connect_script> script,
                         const boost::asio::any_io_executor& executor)
         : scripted_connection(opened(std::move(script)), executor)
@@ -74,7 +107,11 @@ public:
     }
 
     scripted_connection(scripted_connection&& other) noexcept
-        : clean(other.clean), opened_(std::move(other.opened_)), timer_(std::move(other.timer_))
+        : clean(other.clean),
+          opened_(std::move(other.opened_)),
+          timer_(std::move(other.timer_)),
+          arrival_(std::move(other.arrival_)),
+          unread_(std::move(other.unread_))
     {
     }
     scripted_connection& operator=(scripted_connection&&) = delete;
@@ -82,6 +119,62 @@ public:
     /// 1 for the first connection of the script, and so on.
     int number() const noexcept { return opened_.number; }
     boost::asio::steady_timer& timer() noexcept { return timer_; }
+    executor_type get_executor() noexcept { return timer_.get_executor(); }
+
+    /// What the script answers to `text`, after a turn of the context.
+    boost::asio::awaitable<std::string> query(std::string text)
+    {
+        const auto was_clean = std::exchange(clean, false);
+        boost::asio::steady_timer turn(timer_.get_executor(),
+                                       boost::asio::steady_timer::time_point::min());
+        co_await turn.async_wait(boost::asio::use_awaitable);
+        auto answer = opened_.script->answer_to(text);
+        clean = was_clean;
+        co_return answer;
+    }
+
+    template <class Buffers, class Token = boost::asio::default_completion_token_t<executor_type>>
+    auto async_write_some(const Buffers& from, Token&& token = {})
+    {
+        return boost::asio::async_compose<Token, void(boost::system::error_code, std::size_t)>(
+            [this, from, n = std::size_t{0}, written = false](auto& self) mutable {
+                if (std::exchange(written, true)) {
+                    self.complete({}, n);
+                    return;
+                }
+                std::string said(boost::asio::buffer_size(from), '\0');
+                n = boost::asio::buffer_copy(boost::asio::buffer(said), from);
+                unread_ += opened_.script->answer_to(said);
+                if (!unread_.empty())
+                    arrival_.cancel(); // who waits for it
+                boost::asio::post(get_executor(), std::move(self));
+            },
+            token, timer_);
+    }
+
+    template <class Buffers, class Token = boost::asio::default_completion_token_t<executor_type>>
+    auto async_read_some(const Buffers& into, Token&& token = {})
+    {
+        return boost::asio::async_compose<Token, void(boost::system::error_code, std::size_t)>(
+            [this, into, begun = false](auto& self, boost::system::error_code = {}) mutable {
+                using clock = boost::asio::steady_timer;
+                if (!begun)
+                    self.reset_cancellation_state(boost::asio::enable_total_cancellation());
+                const bool ready = !unread_.empty() || boost::asio::buffer_size(into) == 0;
+                if (self.cancelled() != boost::asio::cancellation_type::none) {
+                    self.complete(boost::asio::error::operation_aborted, 0);
+                } else if (!std::exchange(begun, true) || !ready) {
+                    arrival_.expires_at(ready ? clock::time_point::min()
+                                              : clock::time_point::max());
+                    arrival_.async_wait(std::move(self));
+                } else {
+                    const auto n = boost::asio::buffer_copy(into, boost::asio::buffer(unread_));
+                    unread_.erase(0, n);
+                    self.complete({}, n);
+                }
+            },
+            token, arrival_);
+    }
 
     bool clean = true; ///< the result of `is_clean`
 
@@ -107,12 +200,14 @@ private:
     };
 
     scripted_connection(opened&& by, const boost::asio::any_io_executor& executor)
-        : opened_(std::move(by)), timer_(executor)
+        : opened_(std::move(by)), timer_(executor), arrival_(executor)
     {
     }
 
     opened opened_;
     boost::asio::steady_timer timer_;
+    boost::asio::steady_timer arrival_; // of something to read
+    std::string unread_;
 };
 
 /// A connector for testing code that uses a pool: no network, outcomes as planned.
@@ -145,7 +240,10 @@ public:
         co_return scripted_connection(script_, executor);
     }
 
-    bool is_clean(const scripted_connection& connection) const noexcept { return connection.clean; }
+    bool is_clean(const scripted_connection& connection) const noexcept
+    {
+        return connection.clean && connection.unread_.empty();
+    }
 
     bool probe(scripted_connection&) const noexcept
     {
