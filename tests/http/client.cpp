@@ -226,6 +226,33 @@ struct timed {
     std::optional<seen> ended;
 };
 
+TEST_CASE(
+    "http: an error says where its request was made, also one that a reader of its body meets")
+{
+    http_peer peer([](http_peer::caller& c) {
+        c.read_request();
+        c.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        c.close();
+    });
+    asio::io_context context(1);
+    http::client client(context);
+    const auto text = [&](auto& ask) { return text_of(thrown_by<http::error>(ask)); };
+    std::string used = next_line();
+    const auto send = [&] { run_on(context, client.get(peer.url())); };
+    CHECK(text(send).ends_with("\n  used:  " + used));
+    const auto reader = [](http::incoming_response& r) { return r.read_all(100); };
+    used = next_line();
+    const auto read = [&] { run_on(context, client.with_response({"GET", peer.url()}, reader)); };
+    CHECK(text(read).ends_with("\n  used:  " + used));
+    const std::string nowhere = "http://127.0.0.1:1/";
+    used = next_line();
+    const auto connect = [&] { run_on(context, client.get(nowhere)); };
+    CHECK(text(connect).ends_with("\n  used:  " + used));
+    used = next_line();
+    const auto parse = [&] { run_on(context, client.get("no URL")); };
+    CHECK(text(parse).ends_with("\n  used:  " + used));
+}
+
 TEST_CASE("http: events say which request they are about, its status and how long each step took")
 {
     // The hook takes time: a millisecond more each time that it is called.

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -74,6 +75,7 @@ struct call {
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of the whole request, on the steady clock
     bool streamed = false;                       // the caller reads the body
+    std::source_location used;                   // where it was asked for
 
     // Only where it is watched.
     std::uint64_t number = 0; // of the client's requests
@@ -95,11 +97,18 @@ struct call {
     bool refused_more = false; // the server answered or closed before it had read the whole request
 };
 
+inline error failure_of(const call& c, const error_code& ec)
+{
+    error failed(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+    failed.add_place(c.used);
+    return failed;
+}
+
 // What follows a part of the body that was not sent to its end would be taken for that part.
 inline void require_unbroken(const call& c)
 {
     if (c.writing)
-        throw error(errc::broken_write, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+        throw failure_of(c, errc::broken_write);
 }
 
 } // namespace loopsafe::http::detail

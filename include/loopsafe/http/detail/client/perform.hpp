@@ -124,6 +124,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     self->require_home(executor, "send", where);
     auto& x = made.way();
     call& c = x.the_call();
+    c.used = where;
     try {
         auto& at = self->prepare(c, executor, where);
         using timer = typename State::timer_type;
@@ -179,9 +180,7 @@ asio::awaitable<Result> perform(std::shared_ptr<State> self, outcome<State, Resu
     } catch (const boost::system::system_error& e) {
         if (e.code() != asio::error::operation_aborted)
             throw;
-        error aborted(e.code(), c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
-        aborted.add_place(where);
-        throw aborted;
+        throw failure_of(c, e.code());
     }
 }
 

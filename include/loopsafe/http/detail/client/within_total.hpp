@@ -30,7 +30,7 @@ asio::awaitable<void> within_total(call& c, asio::awaitable<void> step)
     if (done.expired && done.error != nullptr) {
         c.answer.seen.timeout = "total";
         c.answer.seen.allowed = c.times->total;
-        throw error(errc::timed_out, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+        throw failure_of(c, errc::timed_out);
     }
     if (done.error != nullptr)
         std::rethrow_exception(done.error);

@@ -228,7 +228,7 @@ private:
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
         leave(c);
-        throw error(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+        throw failure_of(c, ec);
     }
 
     // For TLS, the bytes that the operating system accepted count: a record in memory was not sent.
