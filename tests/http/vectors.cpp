@@ -876,7 +876,8 @@ TEST_CASE("http vectors: interim responses are passed over, and a change of prot
     try_all(interim);
 }
 
-TEST_CASE("http vectors: 204, 304 and HEAD have no body; what is sent as one is never an answer")
+TEST_CASE(
+    "http vectors: 204, 304 and HEAD have no body, and what is sent as one is never an answer")
 {
     try_all(without_body);
 }

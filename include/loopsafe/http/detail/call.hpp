@@ -29,7 +29,7 @@ struct call {
     call& operator=(const call&) = delete;
     ~call()
     {
-        if (begun)
+        if (begun && is_watched())
             tell({.what = event::kind::returned, .origin = *origin, .status = answer.status});
     }
 
