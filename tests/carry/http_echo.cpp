@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -43,12 +44,13 @@ enum class ending {
     half_read_thrown,
     reading,
     writing,
+    write_cancelled, // and the maker writes on
     cancelled,
     count
 };
 
-constexpr const char* names[] = {"idle",    "half_read", "half_read_left", "half_read_thrown",
-                                 "reading", "writing",   "cancelled"};
+constexpr const char* names[] = {"idle",    "half_read", "half_read_left",  "half_read_thrown",
+                                 "reading", "writing",   "write_cancelled", "cancelled"};
 static_assert(std::size(names) == static_cast<std::size_t>(ending::count));
 
 struct on_purpose : std::runtime_error {
@@ -205,8 +207,31 @@ private:
             co_await client_.send(std::move(asks));
             break;
         }
+        case ending::write_cancelled: {
+            const auto make = [this](http::body_writer& to) { return cancel_and_write_on(to); };
+            http::request asks("POST", http_echo::target(manner::deaf, 1, 0),
+                               http::request_body::streamed(make, 6'000'001, true));
+            asks.replay = http::replay::safe; // an answer's close may come while this is written
+            try {
+                co_await client_.send(std::move(asks));
+                tally_.note(tally_.wrong, seed_, "a broken body was sent");
+            } catch (const http::error& e) {
+                if (e.code() != http::errc::broken_write)
+                    throw;
+            }
+            break;
+        }
         case ending::count: break;
         }
+    }
+
+    asio::awaitable<void> cancel_and_write_on(http::body_writer& to)
+    {
+        using namespace asio::experimental::awaitable_operators;
+        const std::string much(6'000'000, 'x'); // more than a deaf server's socket takes
+        asio::steady_timer now(context_, asio::steady_timer::time_point::min());
+        co_await (to.write(much) || now.async_wait(asio::use_awaitable));
+        co_await to.write("G");
     }
 
     asio::io_context& context_;

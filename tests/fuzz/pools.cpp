@@ -4,6 +4,8 @@
 // before do not explain. One thread, a clock that the program moves, and connections without a
 // peer, so that a program runs the same each time.
 
+#include "program.hpp"
+
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/context_bound.hpp>
 #include <loopsafe/testing/manual_clock.hpp>
@@ -42,19 +44,6 @@ void require(bool holds)
     if (!holds)
         std::abort();
 }
-
-class program {
-public:
-    program(const std::uint8_t* data, std::size_t size) : at_(data), end_(data + size) {}
-
-    bool more() const { return at_ != end_; }
-    unsigned next() { return more() ? *at_++ : 0; }
-    unsigned below(unsigned most) { return next() % most; }
-
-private:
-    const std::uint8_t* at_;
-    const std::uint8_t* end_;
-};
 
 template <class Policy>
 class world {

@@ -8,6 +8,7 @@
 // One thread, UNIX sockets, and a clock that the program moves, so that a program runs the same
 // each time.
 
+#include "program.hpp"
 #include "request_server.hpp"
 
 #include <loopsafe/http.hpp>
@@ -42,19 +43,6 @@ using namespace asio::experimental::awaitable_operators;
 using loopsafe::testing::manual_clock;
 using client_type =
     http::basic_client<loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;
-
-class program {
-public:
-    program(const std::uint8_t* data, std::size_t size) : at_(data), end_(data + size) {}
-
-    bool more() const { return at_ != end_; }
-    unsigned next() { return more() ? *at_++ : 0; }
-    unsigned below(unsigned most) { return next() % most; }
-
-private:
-    const std::uint8_t* at_;
-    const std::uint8_t* end_;
-};
 
 struct oops {}; // what the program's own functions throw
 

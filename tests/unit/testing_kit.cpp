@@ -201,6 +201,15 @@ TEST_CASE("a scripted connection answers queries, and throws what the script thr
     CHECK(pool.stats().idle == 0); // it was in mid-query
     CHECK(run_on(context, ask("two")) == "answer to two");
     CHECK(script->opened == 2);
+
+    const auto write = [&](std::string text) -> asio::awaitable<error_code> {
+        auto lease = co_await pool.acquire();
+        const auto [ec, n] = co_await asio::async_write(*lease, asio::buffer(text),
+                                                        asio::as_tuple(asio::use_awaitable));
+        co_return ec;
+    };
+    CHECK(run_on(context, write("bad")) == asio::error::connection_reset);
+    CHECK(pool.stats().idle == 0);
 }
 
 TEST_CASE("a scripted connection is a stream: what is written is answered, and what is unread is "

@@ -52,7 +52,8 @@ public:
     }
 
     /// What a peer answers to what a connection wrote to it, or was asked by `query()`. What it
-    /// throws, they throw. Without one, a peer says nothing.
+    /// throws, `query()` throws; a write fails with `connection_reset` then. Without one, a peer
+    /// says nothing.
     void reply(std::function<std::string(std::string_view)> how)
     {
         const std::lock_guard lock(mutex_);
@@ -95,7 +96,7 @@ private:
 /// context as a socket is, and a sanitizer notices if it outlives the context.
 ///
 /// Asio and Beast read from it and write to it as to a socket (AsyncReadStream, AsyncWriteStream).
-/// It is not clean while an answer is unread. One read at a time.
+/// It is not clean while an answer is unread. One read at a time, and no move while one is pending.
 class scripted_connection {
 public:
     using executor_type = boost::asio::any_io_executor;
@@ -137,14 +138,22 @@ public:
     auto async_write_some(const Buffers& from, Token&& token = {})
     {
         return boost::asio::async_compose<Token, void(boost::system::error_code, std::size_t)>(
-            [this, from, n = std::size_t{0}, written = false](auto& self) mutable {
+            [this, from, n = std::size_t{0}, written = false, failed = false](auto& self) mutable {
                 if (std::exchange(written, true)) {
-                    self.complete({}, n);
+                    boost::system::error_code ec;
+                    if (failed)
+                        ec = boost::asio::error::connection_reset;
+                    self.complete(ec, failed ? 0 : n);
                     return;
                 }
                 std::string said(boost::asio::buffer_size(from), '\0');
                 n = boost::asio::buffer_copy(boost::asio::buffer(said), from);
-                unread_ += opened_.script->answer_to(said);
+                try {
+                    unread_ += opened_.script->answer_to(said);
+                } catch (...) { // Asio does not expect it here
+                    failed = true;
+                    clean = false;
+                }
                 if (!unread_.empty())
                     arrival_.cancel(); // who waits for it
                 boost::asio::post(get_executor(), std::move(self));
