@@ -9,6 +9,7 @@
 
 #include <http/support.hpp>
 #include <latch>
+#include <semaphore>
 #include <support/descriptors.hpp>
 
 namespace {
@@ -260,6 +261,43 @@ TEST_CASE_TEMPLATE("http contract: a body is not written on after a write that w
     }
 }
 
+TEST_CASE_TEMPLATE("http contract: a write that begins when its maker has ended is refused", T,
+                   CLIENTS)
+{
+    http::body_writer* kept = nullptr;
+    error_code late;
+    std::counting_semaphore<> made{0};
+    linked_as<T>* linked = nullptr;
+    linked_as<T> l([&](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
+            if (text.starts_with("POST")) {
+                made.acquire();
+                std::latch written{1};
+                asio::co_spawn(
+                    *linked->context, kept->write("late"), [&](std::exception_ptr error, bool) {
+                        late =
+                            thrown_by<http::error>([&] { std::rethrow_exception(error); }).code();
+                        written.count_down();
+                    });
+                written.wait();
+            }
+            c.write(answer(text));
+        }
+    });
+    linked = &l;
+    const auto make = [&](http::body_writer& out) -> asio::awaitable<void> {
+        CHECK(co_await out.write("early"));
+        kept = &out;
+        made.release();
+    };
+    for (const auto length : {std::optional<std::uint64_t>(), std::optional<std::uint64_t>(5)}) {
+        const auto s = l.send({"POST", "/", http::request_body::streamed(make, length)});
+        CHECK(std::exchange(late, {}) == errc::broken_write);
+        CHECK(body_of(s.answer.body) == (length ? "early" : "5\r\nearly\r\n0\r\n\r\n"));
+        CHECK(l.get("/next").answer.body.starts_with("GET /next "));
+    }
+}
+
 TEST_CASE_TEMPLATE("http contract: a body is sent while it is made", T, CLIENTS)
 {
     linked_as<T> l([](http_peer::caller& c) {
@@ -288,6 +326,8 @@ TEST_CASE_TEMPLATE("http contract: a body is sent while it is made", T, CLIENTS)
         const auto s = l.send({"POST", "/", http::request_body::streamed(fifteen, wrong)});
         CHECK(s.ec == errc::bad_length);
         CHECK(s.ec == condition::bad_request);
+        const auto lengths = std::to_string(wrong) + " bytes announced, 15 written";
+        CHECK(text_of(s.error).find(lengths) != std::string::npos);
     }
     const auto throws = [](http::body_writer& out) -> asio::awaitable<void> {
         co_await out.write("some");

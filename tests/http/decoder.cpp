@@ -23,6 +23,7 @@ using namespace std::string_literals;
 struct verdict {
     error_code ec;
     int status = 0;
+    std::string reason = {};
     std::string body = {};
     std::string trailers = {};
     std::string left = {}; // of what was given
@@ -73,6 +74,7 @@ verdict decode(std::string_view text, const situation& in, const std::vector<std
     v.kept = v.done && decoder.keeps_alive() && buffered.empty();
     if (v.done) {
         v.status = answer.status;
+        v.reason = answer.reason;
         v.body = answer.body;
         v.left = buffered;
         for (const auto [name, value] : answer.trailers)
@@ -188,6 +190,26 @@ TEST_CASE("a Transfer-Encoding other than chunked is refused (gaps 1 to 3)")
     refused(ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             errc::transfer_coding);
     refused(ok + "Transfer-Encoding: ,\r\n\r\nx", errc::transfer_coding);
+}
+
+TEST_CASE("a further Transfer-Encoding that lists nothing changes nothing")
+{
+    const std::string chunks = "\r\n1\r\nx\r\n0\r\n\r\n";
+    taken(ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n" + chunks, "x", true);
+    refused(ok + "Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n" + chunks,
+            errc::transfer_coding);
+}
+
+TEST_CASE("what a terminal would obey is blank in the reason")
+{
+    CHECK(decode("HTTP/1.1 200 a\x1b[31mb\x7f\r\nContent-Length: 0\r\n\r\n").reason == "a [31mb ");
+}
+
+TEST_CASE("an answer in TLS is called that, after its first byte")
+{
+    refused("\x15", errc::tls_answer); // an alert
+    refused("\x16\x03\x03", errc::tls_answer);
+    refused("\x17", errc::bad_version);
 }
 
 TEST_CASE("after a Transfer-Encoding in HTTP/1.0 the connection is not used again (gap 4)")

@@ -30,10 +30,10 @@ public:
 
     ~peer() { thread_.join(); }
 
+    std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
     std::string conninfo(std::string_view more = {}) const
     {
-        return "host=127.0.0.1 user=u port=" + std::to_string(acceptor_.local_endpoint().port()) +
-               ' ' + std::string(more);
+        return "host=127.0.0.1 user=u port=" + std::to_string(port()) + ' ' + std::string(more);
     }
 
     static std::string receive(socket& s)

@@ -284,6 +284,10 @@ TEST_CASE("a server that accepts and is silent: connect_timeout, and no place is
             FAIL("connected");
         } catch (const loopsafe::pool_error& e) {
             CHECK(e.code() == loopsafe::errc::connect_timeout);
+            const auto& last = e.report().last_connect_error;
+            CAPTURE(last);
+            CHECK(last.find("127.0.0.1:" + std::to_string(silent.port())) != std::string::npos);
+            CHECK(last.find("does not answer as PostgreSQL does") != std::string::npos);
         }
         CHECK(db.stats().connecting == 0);
     });

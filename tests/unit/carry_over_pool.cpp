@@ -397,6 +397,7 @@ TEST_CASE("the hook hears of each connection that is parked, adopted or dropped,
         case pool_event::kind::dropped: heard.push_back("dropped: " + why); break;
         case pool_event::kind::closed: heard.push_back("closed: " + why); break;
         case pool_event::kind::connected: heard.push_back("connected"); break;
+        case pool_event::kind::returned: break;
         default: heard.push_back("?");
         }
     });

@@ -31,7 +31,7 @@ std::string refusal_of(typename Policy::options limits)
 
 std::string refused(const char* name)
 {
-    return std::string(name) + ": invalid option [loopsafe:12]";
+    return std::string("connection pool: ") + name + ": invalid option [loopsafe:12]";
 }
 
 TEST_CASE_TEMPLATE("options that make no sense are refused by name", Policy, keep_alive,
@@ -44,6 +44,13 @@ TEST_CASE_TEMPLATE("options that make no sense are refused by name", Policy, kee
           refused("connect_timeout must be more than 0"));
     CHECK(refusal_of<Policy>({.connect_timeout = -1ms}) ==
           refused("connect_timeout must be more than 0"));
+}
+
+TEST_CASE_TEMPLATE("an option that is refused comes with the pool's name", Policy, keep_alive,
+                   per_context, null)
+{
+    CHECK(refusal_of<Policy>({.max_size = 0, .name = "orders"}) ==
+          "connection pool \"orders\": max_size must be at least 1: invalid option [loopsafe:12]");
 }
 
 TEST_CASE_TEMPLATE("options of a pool that keeps connections are refused by name", Policy,

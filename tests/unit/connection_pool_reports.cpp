@@ -36,6 +36,8 @@ std::function<void(const pool_event&)> record(names& events)
             break;
         case pool_event::kind::refused: text = "refused"; break;
         case pool_event::kind::acquire_timed_out: text = "timed out"; break;
+        case pool_event::kind::waited: text = "waited"; break;
+        case pool_event::kind::returned: return; // see the test of how long it took
         case pool_event::kind::parked: text = "parked"; break;
         case pool_event::kind::adopted: text = "adopted"; break;
         case pool_event::kind::dropped:
@@ -55,6 +57,10 @@ constexpr const char* cure = "\n  cure:  make the pool inside the context that u
                              "null_pool (a new connection each time), per_context_pool (each "
                              "context keeps its own) or carry_over_pool (the next context gets "
                              "what the last one leaves)";
+
+const std::string too_few = "\n  cure:  end leases sooner, or raise max_size or acquire_timeout; a "
+                            "coroutine that acquires a second lease while it holds one needs room "
+                            "for both";
 
 TEST_CASE("a pool refuses another living context, saying which contexts met and what to do")
 {
@@ -162,16 +168,16 @@ TEST_CASE("who holds what, from where, when an acquire times out")
     attempt late(f.context, f.pool.acquire());
     run_until(f.context, [&] { return f.pool.stats().waiting == 1; });
     f.advance(3s);
-    CHECK(late.text() == "connection pool \"db\": no connection became free in time"
-                         "\n  used:  acquire at " +
-                             used +
-                             "\n  state: max_size 2, leased 2, connecting 0, idle 0, waiting 0"
-                             "\n  held:  by " +
-                             first_place + " in context #" + number_of(f.context) +
-                             " for 4520 ms"
-                             "\n  held:  by " +
-                             second_place + " in context #" + number_of(f.context) +
-                             " for 3020 ms");
+    CHECK(late.text() ==
+          "connection pool \"db\": no connection became free in time"
+          "\n  used:  acquire at " +
+              used +
+              "\n  state: max_size 2, max_waiting 1000, leased 2, connecting 0, idle 0, waiting 0"
+              "\n  held:  by " +
+              first_place + " in context #" + number_of(f.context) +
+              " for 4520 ms"
+              "\n  held:  by " +
+              second_place + " in context #" + number_of(f.context) + " for 3020 ms" + too_few);
 }
 
 TEST_CASE("who holds what is asked of the pool at any time, as far as one wants to know")
@@ -217,24 +223,31 @@ TEST_CASE("a full queue, a closed pool and a slow connect are reported with the 
     run_until(f.context, [&] { return f.script->attempts == 1; });
     const auto refused = next_line();
     attempt full(f.context, f.pool.acquire());
-    CHECK(full.text() == "connection pool: too many callers are already waiting"
-                         "\n  used:  acquire at " +
-                             refused +
-                             "\n  state: max_size 1, leased 0, connecting 1, idle 0, waiting 0");
+    CHECK(full.text() ==
+          "connection pool: too many callers are already waiting"
+          "\n  used:  acquire at " +
+              refused +
+              "\n  state: max_size 1, max_waiting 0, leased 0, connecting 1, idle 0, waiting 0"
+              "\n  cure:  raise max_waiting or max_size, or begin less at the same "
+              "time");
     f.advance(3s);
-    CHECK(slow.text() == "connection pool: no connection could be made in time"
-                         "\n  used:  acquire at " +
-                             place +
-                             "\n  state: max_size 1, leased 0, connecting 1, idle 0, waiting 0"
-                             "\n  last connect error: scripted: Operation canceled [system:125]");
+    CHECK(slow.text() ==
+          "connection pool: no connection could be made in time"
+          "\n  used:  acquire at " +
+              place +
+              "\n  state: max_size 1, max_waiting 0, leased 0, connecting 1, idle 0, waiting 0"
+              "\n  last connect error: scripted: Operation canceled [system:125]"
+              "\n  cure:  see whether the server can be reached, or raise "
+              "connect_timeout");
     f.pool.close();
     const auto closed = next_line();
     attempt late(f.context, f.pool.acquire());
-    CHECK(late.text() == "connection pool: the pool is closed"
-                         "\n  used:  acquire at " +
-                             closed +
-                             "\n  state: max_size 1, leased 0, connecting 0, idle 0, waiting 0"
-                             "\n  last connect error: scripted: Operation canceled [system:125]");
+    CHECK(late.text() ==
+          "connection pool: the pool is closed"
+          "\n  used:  acquire at " +
+              closed +
+              "\n  state: max_size 1, max_waiting 0, leased 0, connecting 0, idle 0, waiting 0"
+              "\n  last connect error: scripted: Operation canceled [system:125]");
 }
 
 TEST_CASE("an acquire that times out tells of the last connect that failed")
@@ -246,7 +259,7 @@ TEST_CASE("an acquire that times out tells of the last connect that failed")
     run_until(f.context, [&] { return f.script->attempts == 2; });
     auto waiting = f.start({.timeout = 0ms});
     CHECK(waiting.text().ends_with(
-        "\n  last connect error: scripted: Connection refused [system:111]"));
+        "\n  last connect error: scripted: Connection refused [system:111]" + too_few));
 }
 
 TEST_CASE("what the connector throws reaches the caller as it is")
@@ -352,6 +365,81 @@ TEST_CASE("hooks: on_event tells of every connect, failure, close, refusal and t
     CHECK(events == names{closed_because(close_reason::pool_closed)});
 }
 
+TEST_CASE("hooks: on_event tells how long a connect, a wait and a use took")
+{
+    std::vector<std::pair<pool_event::kind, std::chrono::nanoseconds>> told;
+    const auto since = [&told] { return std::exchange(told, {}); };
+    using times = decltype(told);
+    using kind = pool_event::kind;
+    scripted f({.max_size = 1, .acquire_timeout = 9s, .connect_timeout = 3s});
+    f.pool.on_event([&](const pool_event& e) { told.emplace_back(e.what, e.took); });
+    f.script->plan({outcome::never});
+    auto slow = f.start();
+    run_until(f.context, [&] { return f.script->attempts == 1; });
+    f.advance(3s);
+    CHECK(slow.code() == errc::connect_timeout);
+    CHECK(since() == times{{kind::connect_failed, 3s}});
+
+    auto lease = f.acquire();
+    CHECK(since() == times{{kind::connected, 0s}});
+    auto second = f.start_waiting();
+    f.advance(5s);
+    lease.release();
+    second.lease();
+    CHECK(since() == times{{kind::returned, 5s}, {kind::waited, 5s}});
+    auto third = f.start_waiting();
+    f.advance(9s);
+    CHECK(third.code() == errc::acquire_timeout);
+    second.lease().release();
+    CHECK(since() == times{{kind::acquire_timed_out, 9s}, {kind::returned, 9s}});
+
+    auto warm = f.acquire();
+    f.advance(1s);
+    warm.discard();
+    CHECK(since() == times{{kind::returned, 1s}, {kind::closed, 0s}});
+
+    struct slow_connector : scripted_connector {
+        using scripted_connector::scripted_connector;
+        asio::awaitable<connection_type> connect(asio::any_io_executor executor) const
+        {
+            manual_clock::move(2s, 2s, 2s);
+            co_return co_await scripted_connector::connect(executor);
+        }
+    };
+    auto pool = make_pool<slow_connector, keep_alive>(f.context, slow_connector(f.script), {});
+    pool.on_event([&](const pool_event& e) { told.emplace_back(e.what, e.took); });
+    run_on(f.context, pool.acquire()).release();
+    CHECK(since() == times{{kind::connected, 2s}, {kind::returned, 0s}});
+}
+
+TEST_CASE("hooks: on_event may destroy the pool when it hears of a use or a wait")
+{
+    using kind = pool_event::kind;
+    for (const auto wanted : {kind::connected, kind::returned, kind::waited}) {
+        CAPTURE(to_string(wanted));
+        asio::io_context context;
+        const auto script = std::make_shared<connect_script>();
+        using pool_type = loopsafe::connection_pool<scripted_connector>;
+        std::optional<pool_type> pool;
+        pool.emplace(context, scripted_connector(script), pool_type::options{.max_size = 1});
+        int told = 0;
+        pool->on_event([&](const pool_event& e) {
+            if (e.what != wanted)
+                return;
+            ++told;
+            pool.reset();
+        });
+        attempt first(context, pool->acquire());
+        attempt second(context, pool->acquire());
+        first.lease().release();
+        if (wanted == kind::waited)
+            second.lease().release();
+        context.poll();
+        CHECK(told == 1);
+        CHECK(script->open() == 0);
+    }
+}
+
 TEST_CASE("hooks: what on_event throws is dropped, and the pool works on")
 {
     int called = 0;
@@ -362,9 +450,9 @@ TEST_CASE("hooks: what on_event throws is dropped, and the pool works on")
     });
     asio::io_context other;
     f.acquire().discard();
-    CHECK(called == 2);
+    CHECK(called == 3); // connected, returned, closed
     CHECK_THROWS_AS(run_on(other, f.pool.acquire()), context_error);
-    CHECK(called == 3);
+    CHECK(called == 4);
     CHECK(number(f.acquire()) == 2);
 }
 

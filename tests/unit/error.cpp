@@ -47,8 +47,11 @@ context_info some_context(std::uint64_t number, std::string name, bool alive, co
 
 TEST_CASE("every errc has its own words")
 {
-    CHECK(words(errc::wrong_context) == "used from a context that is not its home");
-    CHECK(words(errc::context_closed) == "its home context is gone");
+    CHECK(words(errc::wrong_context) ==
+          "used from a context that is not its home; use a connection only in the context that "
+          "acquired it, and acquire another one elsewhere");
+    CHECK(words(errc::context_closed) ==
+          "its home context is gone; acquire another one in a context that is alive");
     CHECK(words(errc::no_context) == "the caller names no context");
     CHECK(words(errc::lease_expired) == "the lease is empty or its context is gone");
     CHECK(words(errc::pool_closed) == "the pool is closed");

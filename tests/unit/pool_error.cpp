@@ -21,6 +21,7 @@ pool_report report_of(errc code)
     pool_report report;
     report.code = code;
     report.max_size = 4;
+    report.max_waiting = 9;
     report.stats.leased = 3;
     report.stats.connecting = 1;
     report.stats.waiting = 5;
@@ -36,19 +37,22 @@ TEST_CASE("a pool_error says what the pool looks like and who holds what, from w
     report.pool = "db";
     report.holders = {{report.used, 1500ms, 7}, {report.used, 20ms, 9}};
     report.last_connect_error = "tcp connect 127.0.0.1:1: refused";
+    report.advice = "do less";
     const pool_error error(report);
-    CHECK(text_of(error) == "connection pool \"db\": no connection became free in time"
-                            "\n  used:  acquire at " +
-                                place +
-                                "\n  state: max_size 4, leased 3, connecting 1, idle 0, waiting 5"
-                                "\n  held:  by " +
-                                place +
-                                " in context #7 for 1500 ms"
-                                "\n  held:  by " +
-                                place +
-                                " in context #9 for 20 ms"
-                                "\n  held:  and 1 more"
-                                "\n  last connect error: tcp connect 127.0.0.1:1: refused");
+    CHECK(text_of(error) ==
+          "connection pool \"db\": no connection became free in time"
+          "\n  used:  acquire at " +
+              place +
+              "\n  state: max_size 4, max_waiting 9, leased 3, connecting 1, idle 0, waiting 5"
+              "\n  held:  by " +
+              place +
+              " in context #7 for 1500 ms"
+              "\n  held:  by " +
+              place +
+              " in context #9 for 20 ms"
+              "\n  held:  and 1 more"
+              "\n  last connect error: tcp connect 127.0.0.1:1: refused"
+              "\n  cure:  do less");
     CHECK(error.code() == errc::acquire_timeout);
     CHECK(error.report().holders.size() == 2);
 }
@@ -57,9 +61,10 @@ TEST_CASE("a pool_error leaves out what is not known")
 {
     const pool_error error(report_of(errc::pool_closed));
     CHECK(text_of(error) ==
-          std::string("connection pool: the pool is closed"
-                      "\n  used:  acquire"
-                      "\n  state: max_size 4, leased 3, connecting 1, idle 0, waiting 5"));
+          std::string(
+              "connection pool: the pool is closed"
+              "\n  used:  acquire"
+              "\n  state: max_size 4, max_waiting 9, leased 3, connecting 1, idle 0, waiting 5"));
 }
 
 TEST_CASE("a pool_error that lists every holder speaks of no more")

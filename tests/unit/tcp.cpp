@@ -314,6 +314,13 @@ TEST_CASE("a connect that fails names its stage and target, and keeps the cause"
     CHECK(text_of(no_name) ==
           "tcp resolve 127.0.0.1:no such service: " + no_name.code().what() + used);
     CHECK(text_of(no_name).find("boost") == std::string::npos);
+
+    for (const std::string both : {"127.0.0.1:80", "tcp://127.0.0.1"}) {
+        const auto no_host = failure_of(tcp_connector(both, port));
+        CHECK(no_host.stage() == std::string("resolve"));
+        CHECK(text_of(no_host).starts_with("tcp resolve " + both + ':' + port +
+                                           " (the first argument is a host without its port): "));
+    }
 }
 
 TEST_CASE("a connect that fails in a pool says where the connection was wanted")

@@ -37,7 +37,6 @@ enum class errc {
     bad_field_value, ///< CR, LF, NUL or another control character
     framing_field,   ///< a field that the client sets itself, such as Content-Length
     bad_length,      ///< a streamed body that is longer or shorter than announced
-                     ///< it
 
     // Deadlines.
     timed_out, ///< the stage shows which deadline
@@ -62,7 +61,9 @@ enum class errc {
     trailers_too_large,   ///< more than limits::trailer_bytes
 
     // Later additions, so that the numbers above stay.
-    broken_write ///< an earlier write of the body failed or was cancelled: nothing can follow it
+    broken_write, ///< nothing can follow a write of the body that failed or was cancelled, nor
+                  ///< the end of the function that writes it
+    tls_answer    ///< the server of an http URL answers in TLS
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

@@ -19,8 +19,11 @@ struct errc_table {
     static std::string message(value_type value)
     {
         switch (value) {
-        case errc::wrong_context: return "used from a context that is not its home";
-        case errc::context_closed: return "its home context is gone";
+        case errc::wrong_context:
+            return "used from a context that is not its home; use a connection only in the context "
+                   "that acquired it, and acquire another one elsewhere";
+        case errc::context_closed:
+            return "its home context is gone; acquire another one in a context that is alive";
         case errc::no_context: return "the caller names no context";
         case errc::lease_expired: return "the lease is empty or its context is gone";
         case errc::pool_closed: return "the pool is closed";
@@ -137,7 +140,8 @@ inline boost::system::error_condition make_error_condition(condition c) noexcept
 
 inline std::string context_report::to_string() const
 {
-    std::string text = resource + ": " + make_error_code(code).message();
+    const std::string message = make_error_code(code).message();
+    std::string text = resource + ": " + message.substr(0, message.find(';')); // see `advice`
     text += "\n  home:  " + detail::to_string(home);
     if (asked || code != errc::lease_expired)
         text += "\n  asked: " + detail::to_string(asked);

@@ -25,7 +25,7 @@ struct pass_an_io_context_first_or_choose_null_pool_or_per_context_pool {};
 
 /// Options of a single acquire, in addition to the pool's.
 struct acquire_options {
-    /// Replaces the pool's `acquire_timeout`. 0: do not wait.
+    /// Replaces the pool's `acquire_timeout`. 0 or less: do not wait.
     std::optional<std::chrono::milliseconds> timeout = {};
     /// For `async_acquire`: receives the exception that `acquire()` would throw, with its whole
     /// report. It must live until the operation completes.
@@ -210,14 +210,15 @@ public:
     /// Completion signature: `void(error_code)`.
     /// Context: as for `async_acquire(token)`.
     /// Per-operation cancellation: terminal, partial and total; the pool stays closed.
-    /// Errors: `close_timeout` if leases are still out after `limit`; the context errors of
-    /// `acquire()`.
+    /// Errors: `close_timeout` if leases are still out after `limit`, at once if it is 0 or less;
+    /// the context errors of `acquire()`.
     template <boost::asio::completion_token_for<void(error_code)> Token = boost::asio::deferred_t>
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current());
 
-    /// Sets the hook for connects, failures, closes, refusals, time-outs and, with
-    /// `carry_over_pool`, parked, adopted and dropped connections; see `pool_event`.
+    /// Sets the hook for connects, failures, closes, refusals, time-outs, waits, uses and, with
+    /// `carry_over_pool`, parked, adopted and dropped connections; see `pool_event`. With one, a
+    /// release costs a second lock and the call.
     ///
     /// It is called on the thread where the event happens, with no lock held; its exceptions are
     /// ignored. It is not called while a context is destroyed, except with `carry_over_pool` for

@@ -7,9 +7,18 @@
 #include <loopsafe/pool/stats.hpp>
 
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 namespace loopsafe {
+
+namespace detail {
+inline std::string pool_title(std::string_view name)
+{
+    return name.empty() ? "connection pool" : "connection pool \"" + std::string(name) + '"';
+}
+
+} // namespace detail
 
 /// An active lease, as listed in an error or by `connection_pool::holders()`.
 struct lease_holder {
@@ -23,11 +32,13 @@ struct pool_report {
     errc code = errc::acquire_timeout;
     std::string pool; ///< the name in the options
     std::size_t max_size = 0;
+    std::size_t max_waiting = 0;
     pool_stats stats;
     std::vector<lease_holder> holders; ///< who holds leases, acquired where; the first few
     std::string last_connect_error;    ///< what() of the last failed connect, if any
     std::string operation;
     std::source_location used = {};
+    std::string advice; ///< what to do instead
 
     /// The whole text, on several lines.
     std::string to_string() const;
@@ -53,16 +64,13 @@ private:
 
 inline std::string pool_report::to_string() const
 {
-    std::string text = "connection pool";
-    if (!pool.empty())
-        text += " \"" + pool + '"';
-    text += ": " + make_error_code(code).message();
+    std::string text = detail::pool_title(pool) + ": " + make_error_code(code).message();
     text += "\n  used:  " + operation + detail::place(used);
     if (max_size != 0) // the pool still exists
-        text += "\n  state: max_size " + std::to_string(max_size) + ", leased " +
-                std::to_string(stats.leased) + ", connecting " + std::to_string(stats.connecting) +
-                ", idle " + std::to_string(stats.idle) + ", waiting " +
-                std::to_string(stats.waiting);
+        text += "\n  state: max_size " + std::to_string(max_size) + ", max_waiting " +
+                std::to_string(max_waiting) + ", leased " + std::to_string(stats.leased) +
+                ", connecting " + std::to_string(stats.connecting) + ", idle " +
+                std::to_string(stats.idle) + ", waiting " + std::to_string(stats.waiting);
     for (const auto& holder : holders) {
         text += "\n  held:  by " + detail::to_string(holder.where) + " in context #" +
                 std::to_string(holder.context_number);
@@ -73,6 +81,8 @@ inline std::string pool_report::to_string() const
         text += "\n  held:  and " + std::to_string(stats.leased - holders.size()) + " more";
     if (!last_connect_error.empty())
         text += "\n  last connect error: " + last_connect_error;
+    if (!advice.empty())
+        text += "\n  cure:  " + advice;
     return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include <loopsafe/pool/close_reason.hpp>
 
+#include <chrono>
 #include <exception>
 #include <string_view>
 
@@ -17,15 +18,22 @@ struct pool_event {
         closed,
         refused,
         acquire_timed_out,
-        parked,  ///< `carry_over_pool` detached it from its dying context
-        adopted, ///< it is attached to the next context
-        dropped  ///< it was parked, and is closed: reported instead of `closed`
+        waited,   ///< a caller that had to wait has got its turn
+        returned, ///< a lease has ended
+        parked,   ///< `carry_over_pool` detached it from its dying context
+        adopted,  ///< it is attached to the next context
+        dropped   ///< it was parked, and is closed: reported instead of `closed`
     };
 
     kind what;
     close_reason reason = {};      ///< for `closed` and `dropped`
     std::string_view pool;         ///< the name in the options
     std::exception_ptr error = {}; ///< for `connect_failed`
+
+    /// How long it took: to connect (`connected`, `connect_failed`), the wait (`waited`,
+    /// `acquire_timed_out`), the use of a connection (`returned`; by a coarse clock, whose steps
+    /// are some milliseconds). 0 for the others.
+    std::chrono::nanoseconds took = {};
 };
 
 /// Its name, as above, for logs and metrics.
@@ -37,6 +45,8 @@ constexpr std::string_view to_string(pool_event::kind what) noexcept
     case pool_event::kind::closed: return "closed";
     case pool_event::kind::refused: return "refused";
     case pool_event::kind::acquire_timed_out: return "acquire_timed_out";
+    case pool_event::kind::waited: return "waited";
+    case pool_event::kind::returned: return "returned";
     case pool_event::kind::parked: return "parked";
     case pool_event::kind::adopted: return "adopted";
     case pool_event::kind::dropped: return "dropped";

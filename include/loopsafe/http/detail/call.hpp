@@ -92,14 +92,15 @@ struct call {
     bool failed = false;
     bool stale = false; // the connection could not take the request; nothing was sent
     bool done = false;
-    bool writing = false; // a part of the body; stays so if that fails or is cancelled
+    bool writing =
+        false; // a part of the body; stays so if that fails or is cancelled, or at its end
     std::optional<std::uint64_t> length; // of the body, if it was announced
     bool refused_more = false; // the server answered or closed before it had read the whole request
 };
 
-inline error failure_of(const call& c, const error_code& ec)
+inline error failure_of(const call& c, const error_code& ec, const std::string& detail = {})
 {
-    error failed(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url));
+    error failed(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url) + detail);
     failed.add_place(c.used);
     return failed;
 }

@@ -31,7 +31,7 @@ inline void check_timeouts(const timeouts& t)
         {"gap", t.gap},   {"total", t.total}};
     for (const auto& [name, limit] : all) {
         if (limit < std::chrono::milliseconds::zero())
-            loopsafe::detail::refuse_option("timeouts." + std::string(name) +
+            loopsafe::detail::refuse_option("http::client: timeouts." + std::string(name) +
                                             " must not be negative");
     }
 }

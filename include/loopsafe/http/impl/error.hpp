@@ -24,13 +24,16 @@ struct errc_table {
             return "the value of a field holds a control character (RFC 9110, 5.5)";
         case errc::framing_field: return "the client sets this field itself";
         case errc::broken_write:
-            return "an earlier write of the request body failed or was cancelled";
+            return "an earlier write of the request body failed or was cancelled, or the function "
+                   "that writes it has ended";
+        case errc::tls_answer: return "the server speaks TLS here: use an https URL";
         case errc::bad_length: return "the streamed body does not have the announced length";
         case errc::timed_out: return "a deadline has passed";
         case errc::no_response: return "the server closed the connection without a response";
         case errc::incomplete: return "the connection was closed in the middle of a response";
         case errc::bad_head: return "a status line or a field is malformed (RFC 9112, 4 and 5)";
-        case errc::bad_version: return "neither HTTP/1.1 nor HTTP/1.0 (RFC 9112, 2.3)";
+        case errc::bad_version:
+            return "the answer is neither HTTP/1.1 nor HTTP/1.0 (RFC 9112, 2.3)";
         case errc::bad_status: return "a status is not three digits (RFC 9112, 4)";
         case errc::folded_field: return "a field on several lines (RFC 9112, 5.2)";
         case errc::transfer_coding_1_0: return "a Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1)";

@@ -13,7 +13,8 @@ inline pool_core::pool_core(const pool_rules& rules) noexcept
       fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
       needs_clock_(fresh_for_ != std::chrono::nanoseconds::max() ||
                    rules.max_lifetime != std::chrono::nanoseconds::max()),
-      keeps_(rules.keeps_idle)
+      keeps_(rules.keeps_idle),
+      returns_warm_(rules.keeps_idle)
 {
 }
 
@@ -98,7 +99,7 @@ inline bool pool_core::leftover_destroyed(pool_slot& slot) noexcept
 inline void pool_core::close() noexcept
 {
     closed_ = true;
-    keeps_ = false;
+    keeps_ = returns_warm_ = false;
     const auto fail = [](pool_budget& budget) noexcept {
         while (auto* waiter = budget.waiters.pop_front()) {
             --budget.waiting;

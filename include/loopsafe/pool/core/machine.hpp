@@ -83,6 +83,12 @@ public:
     }
     bool drained() const noexcept; // linear in the number of shelves
     bool needs_clock() const noexcept { return needs_clock_; }
+    // Every release then goes the long way, and every use is timed.
+    void watch() noexcept
+    {
+        needs_clock_ = true;
+        returns_warm_ = false;
+    }
 
     // Readings of the clocks, taken at each acquire; release() takes none.
     std::chrono::nanoseconds cheap_now() const noexcept { return cheap_now_; }
@@ -111,6 +117,7 @@ private:
     std::chrono::nanoseconds fresh_for_;
     bool needs_clock_;
     bool keeps_; // returned connections, until the pool is closed
+    bool returns_warm_;
     bool closed_ = false;
     bool handle_ = true;
     std::uint64_t epoch_ = 0; // invalidations, thaws and forks together

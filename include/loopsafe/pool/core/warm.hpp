@@ -40,7 +40,8 @@ inline bool pool_core::reading_is_old(std::chrono::nanoseconds cheap_now) const 
 // An unchanged epoch means that nothing has happened to the pool since the slot recorded it.
 inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
 {
-    return keeps_ && slot.epoch == epoch_ && !slot.shelf->dead && slot.shelf->budget->waiting == 0;
+    return returns_warm_ && slot.epoch == epoch_ && !slot.shelf->dead &&
+           slot.shelf->budget->waiting == 0;
 }
 
 inline void pool_core::put_back(pool_slot& slot) noexcept

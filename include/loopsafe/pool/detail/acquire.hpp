@@ -36,6 +36,7 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
                                                   std::source_location where)
     -> asio::awaitable<void>
 {
+    const auto began = stopwatch();
     waiter w(t, executor);
     w.expires_after(timeout.value_or(options_.acquire_timeout));
     bool full = false;
@@ -65,15 +66,17 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
         else if (!t.granted() && !closed && !ec)
             core_.count_acquire_timeout();
     }
-    if (t.granted())
+    if (t.granted()) {
+        emit({.what = pool_event::kind::waited, .pool = name_, .took = stopwatch() - began});
         co_return;
+    }
     if (closed)
         fail(errc::pool_closed, "acquire", where);
     if (full)
         fail(errc::queue_full, "acquire", where);
     if (ec)
         throw boost::system::system_error(ec, "acquire");
-    emit({.what = pool_event::kind::acquire_timed_out, .pool = name_});
+    emit({.what = pool_event::kind::acquire_timed_out, .pool = name_, .took = stopwatch() - began});
     fail(errc::acquire_timeout, "acquire", where);
 }
 
@@ -145,10 +148,12 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         destroy_connection(s, found.why);
         tell_closed(found.why);
     }
+    const auto began = stopwatch();
     const auto done = co_await finish_within<timer>(executor, options_.connect_timeout,
                                                     connect_into(s, executor, where));
+    const auto took = stopwatch() - began;
     if (done.error == nullptr) {
-        emit({.what = pool_event::kind::connected, .pool = name_});
+        emit({.what = pool_event::kind::connected, .pool = name_, .took = took});
         co_return;
     }
     auto text = text_of(done.error); // of a late one: the stage at which the connector was stopped
@@ -159,7 +164,8 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
     }
     emit({.what = pool_event::kind::connect_failed,
           .pool = name_,
-          .error = done.expired ? nullptr : done.error});
+          .error = done.expired ? nullptr : done.error,
+          .took = took});
     if (!done.expired)
         std::rethrow_exception(done.error);
     fail(errc::connect_timeout, "acquire", where);

@@ -33,6 +33,20 @@ inline std::shared_ptr<const std::string> text_of(const std::exception_ptr& erro
     }
 }
 
+inline const char* advice_for(errc code) noexcept
+{
+    switch (code) {
+    case errc::acquire_timeout:
+        return "end leases sooner, or raise max_size or acquire_timeout; a coroutine that acquires "
+               "a second lease while it holds one needs room for both";
+    case errc::connect_timeout:
+        return "see whether the server can be reached, or raise connect_timeout";
+    case errc::queue_full: return "raise max_waiting or max_size, or begin less at the same time";
+    case errc::close_timeout: return "end the leases above first, or allow more time";
+    default: return "";
+    }
+}
+
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::fail(errc code, const char* operation,
                                          const std::source_location& where)
@@ -41,6 +55,7 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
     report.code = code;
     report.pool = name_;
     report.max_size = options_.max_size;
+    report.max_waiting = options_.max_waiting;
     report.operation = operation;
     report.used = where;
     report.holders = holders(8);
@@ -52,6 +67,7 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
     }
     if (last != nullptr)
         report.last_connect_error = *last;
+    report.advice = advice_for(code);
     throw pool_error(std::move(report));
 }
 
@@ -64,13 +80,15 @@ inline std::exception_ptr pool_is_gone(const char* operation, const std::source_
     report.pool = std::move(name);
     report.operation = operation;
     report.used = where;
+    report.advice = "it was destroyed or moved from before this began: keep it until its callers "
+                    "have ended, and use the object that it was moved to";
     return std::make_exception_ptr(pool_error(std::move(report)));
 }
 
 template <class Connector, class Policy>
 std::string pool_state<Connector, Policy>::resource() const
 {
-    return name_.empty() ? "connection pool" : "connection pool \"" + name_ + '"';
+    return pool_title(name_);
 }
 
 template <class Connector, class Policy>
@@ -90,6 +108,21 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::tell_closed(close_reason why) noexcept
 {
     emit({.what = pool_event::kind::closed, .reason = why, .pool = name_});
+}
+
+template <class Connector, class Policy>
+void pool_state<Connector, Policy>::tell_returned(const slot& s) noexcept
+{
+    if (!on_event_)
+        return;
+    {
+        const lock_guard lock(mutex_);
+        if (s.state != slot_state::leased || shelf_of(s).dead)
+            return;
+    }
+    emit({.what = pool_event::kind::returned,
+          .pool = name_,
+          .took = std::max(clock::cheap() - s.taken_at, std::chrono::nanoseconds::zero())});
 }
 
 template <class Connector, class Policy>

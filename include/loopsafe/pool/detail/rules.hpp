@@ -4,6 +4,7 @@
 
 #include <loopsafe/error.hpp>
 #include <loopsafe/pool/core/parts.hpp>
+#include <loopsafe/pool/error.hpp>
 
 #include <chrono>
 #include <string>
@@ -21,12 +22,13 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
 {
     using std::chrono::milliseconds;
     const auto zero = milliseconds::zero();
+    const auto refuse = [&o](const char* what) { refuse_option(pool_title(o.name) + ": " + what); };
     if (o.max_size == 0)
-        refuse_option("max_size must be at least 1");
+        refuse("max_size must be at least 1");
     if (o.acquire_timeout < zero)
-        refuse_option("acquire_timeout must not be negative");
+        refuse("acquire_timeout must not be negative");
     if (o.connect_timeout <= zero)
-        refuse_option("connect_timeout must be more than 0");
+        refuse("connect_timeout must be more than 0");
     pool_rules rules;
     rules.max_size = o.max_size;
     rules.max_waiting = o.max_waiting;
@@ -34,14 +36,13 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
     rules.limit_per_context = limit_per_context;
     if constexpr (requires { o.idle_timeout; }) {
         if (o.idle_timeout <= zero)
-            refuse_option(
-                "idle_timeout must be more than 0; to keep no connections, use null_pool");
+            refuse("idle_timeout must be more than 0; to keep no connections, use null_pool");
         if (o.max_lifetime <= zero)
-            refuse_option("max_lifetime must be more than 0");
+            refuse("max_lifetime must be more than 0");
         if (o.probe_after < zero)
-            refuse_option("probe_after must not be negative");
+            refuse("probe_after must not be negative");
         if (!(o.lifetime_jitter >= 0.0 && o.lifetime_jitter <= 1.0))
-            refuse_option("lifetime_jitter must be between 0 and 1");
+            refuse("lifetime_jitter must be between 0 and 1");
         const auto limit = [](milliseconds t) {
             using std::chrono::nanoseconds;
             return t > std::chrono::duration_cast<milliseconds>(nanoseconds::max() / 2)
@@ -54,8 +55,8 @@ pool_rules checked_rules(const Options& o, bool keeps_idle, bool limit_per_conte
     }
     if constexpr (requires { o.max_parked; }) {
         if (o.max_parked == 0)
-            refuse_option("max_parked must be at least 1; to carry nothing over, use "
-                          "per_context_pool");
+            refuse("max_parked must be at least 1; to carry nothing over, use "
+                   "per_context_pool");
     }
     return rules;
 }

@@ -142,7 +142,12 @@ public:
     // The caller's executor, for a token with this one: itself, else the home's, else none.
     asio::any_io_executor asking(asio::any_io_executor associated);
     std::string resource() const;
-    void on_event(std::function<void(const pool_event&)> hook) { on_event_ = std::move(hook); }
+    void on_event(std::function<void(const pool_event&)> hook)
+    {
+        on_event_ = std::move(hook);
+        if (on_event_)
+            core_.watch();
+    }
     [[noreturn]] void fail(errc code, const char* operation, const std::source_location& where);
 
 private:
@@ -186,6 +191,12 @@ private:
             connector_.returned(*s.connection);
     }
     void tell_closed(close_reason why) noexcept;
+    void tell_returned(const slot& s) noexcept;
+    // Of the steady clock, for what a hook is told; 0 without one.
+    std::chrono::nanoseconds stopwatch() const noexcept
+    {
+        return on_event_ ? clock::read().monotonic : std::chrono::nanoseconds::zero();
+    }
     void close_now() noexcept;
     void drop_all_parked(close_reason why) noexcept;
     template <class Wanted, class... Pin>

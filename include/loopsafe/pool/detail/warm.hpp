@@ -80,8 +80,10 @@ void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
     auto& pool = shelf_of(s).pool;
     if constexpr (carries && !frames_messages<Connector>)
         s.released = how == lease_end::released;
-    if (!clean || !pool.put_back(s))
-        pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
+    if (clean && pool.put_back(s))
+        return;
+    pool.tell_returned(s);
+    pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);
 }
 
 // The warm path of a release. It does not free a pool that still keeps connections.

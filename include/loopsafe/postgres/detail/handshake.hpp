@@ -68,12 +68,13 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
     loopsafe::detail::require_home(home, co_await asio::this_coro::executor, "postgres connector",
                                    "connect", where);
     auto at = stage::resolve;
+    std::shared_ptr<session> s;
     try {
         const auto targets = co_await resolve(executor, targets_of(wanted));
         aim(wanted, targets);
 
         at = stage::connect;
-        auto s = std::make_shared<session>(executor, home, std::move(handler));
+        s = std::make_shared<session>(executor, home, std::move(handler));
         s->adopt(wanted.start());
         s->notices.attach(s->handle());
         if (PQstatus(s->handle()) == CONNECTION_BAD)
@@ -88,7 +89,15 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
     } catch (const error& e) {
         throw error(e.code(), e.stage(), e.report(), where);
     } catch (const boost::system::system_error& e) {
-        throw error(e.code(), at, {.message = e.code().message()}, where);
+        const bool silent = e.code() == asio::error::operation_aborted && at > stage::connect;
+        throw error(e.code(), at,
+                    {.message = e.code().message() +
+                                (silent ? "; the server has accepted, and does not answer as "
+                                          "PostgreSQL does"
+                                        : ""),
+                     .server = s == nullptr || s->handle() == nullptr ? std::string()
+                                                                      : server_of(s->handle())},
+                    where);
     }
 }
 

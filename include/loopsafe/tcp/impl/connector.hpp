@@ -32,7 +32,11 @@ tcp_connector::connect(boost::asio::any_io_executor executor, std::source_locati
         const auto [resolve_ec, addresses] =
             co_await resolver.async_resolve(name.host, name.service, token);
         if (resolve_ec)
-            throw tcp_error(resolve_ec, "resolve", target, where);
+            throw tcp_error(resolve_ec, "resolve",
+                            name.host.find_first_of(":/") == std::string::npos
+                                ? target
+                                : target + " (the first argument is a host without its port)",
+                            where);
         const auto [ec, reached] = co_await asio::async_connect(socket, addresses, token);
         if (ec)
             throw tcp_error(ec, "connect", target, where);

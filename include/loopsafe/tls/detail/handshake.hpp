@@ -36,8 +36,16 @@ asio::awaitable<error_code> complete(tls_channel& channel, Step step)
 }
 
 // With advice.
-inline std::string why_not_verified(long result, const std::string& name)
+inline std::string why_refused(const error_code& ec, long result, const std::string& name)
 {
+    if (result == X509_V_OK) {
+        const auto reason = ERR_GET_REASON(static_cast<unsigned long>(ec.value()));
+        const bool not_tls =
+            ec.category() == asio::error::get_ssl_category() &&
+            (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+             reason == SSL_R_PACKET_LENGTH_TOO_LONG);
+        return not_tls ? name + ": the server does not speak TLS on this port" : name;
+    }
     std::string text = name + ": " + X509_verify_cert_error_string(result);
     switch (result) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -62,10 +70,8 @@ shake_hands(asio::ip::tcp::socket connected, std::shared_ptr<const tls_settings>
     const auto ec = co_await complete(*channel, [&channel] { return channel->engine.handshake(); });
     if (ec) {
         const long verified = SSL_get_verify_result(channel->engine.handle());
-        throw tls_error(ec, "handshake",
-                        verified == X509_V_OK ? settings->name()
-                                              : why_not_verified(verified, settings->name()),
-                        verified, where);
+        throw tls_error(ec, "handshake", why_refused(ec, verified, settings->name()), verified,
+                        where);
     }
     co_return channel;
 }

@@ -151,6 +151,7 @@ asio::awaitable<void> on_loop<State>::upload()
         throw;
     }
     require_unbroken(call_);
+    call_.writing = true; // a write that comes later is refused
     co_await connection().end_body(call_, to.trailers);
     co_await connection().receive(call_);
 }

@@ -140,6 +140,7 @@ asio::awaitable<void> on_worker<State>::upload()
         throw;
     }
     require_unbroken(*call_);
+    call_->writing = true; // a write that comes later is refused
     const auto finish = [c = call_, trailers = to.trailers](blocking& b) {
         b.wait((*b)->end_body(*c, trailers));
         b.wait((*b)->receive(*c));

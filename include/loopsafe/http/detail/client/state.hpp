@@ -334,11 +334,12 @@ private:
         using loopsafe::detail::refuse_option;
         const auto& o = *options_;
         if (o.max_per_origin == 0)
-            refuse_option("max_per_origin must be at least 1");
+            refuse_option("http::client: max_per_origin must be at least 1");
         if (o.max_total == 0)
-            refuse_option("max_total must be at least 1");
+            refuse_option("http::client: max_total must be at least 1");
         check_timeouts(o.timeouts);
         typename PoolPolicy::options limits;
+        limits.name = "http::client";
         limits.max_size = o.max_per_origin;
         limits.max_waiting = o.max_waiting;
         limits.acquire_timeout = o.timeouts.wait;
@@ -351,7 +352,8 @@ private:
         }
         if constexpr (carries_over<PoolPolicy>) {
             if (o.max_parked_per_origin == 0)
-                refuse_option("max_parked_per_origin must be at least 1; to carry nothing over, "
+                refuse_option("http::client: max_parked_per_origin must be at least 1; to carry "
+                              "nothing over, "
                               "use http::basic_client<per_context_pool>");
             limits.max_parked = o.max_parked_per_origin;
         }

@@ -146,7 +146,7 @@ public:
             co_return !c.refused_more;
         if (left_to_write_) {
             if (part.size() > *left_to_write_)
-                fail(c, errc::bad_length);
+                fail_length(c, part.size());
             *left_to_write_ -= part.size();
         } else {
             write_number(out_, part.size(), 16);
@@ -166,7 +166,7 @@ public:
         if (c.refused_more)
             co_return;
         if (left_to_write_.value_or(0) != 0)
-            fail(c, errc::bad_length);
+            fail_length(c, 0);
         if (!left_to_write_) {
             check_trailers(trailers);
             out_.append("0\r\n");
@@ -215,7 +215,15 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(call& c, error_code ec)
+    [[noreturn]] void fail_length(call& c, std::size_t more)
+    {
+        const auto announced = *c.asked.body.length();
+        fail(c, errc::bad_length,
+             ", " + std::to_string(announced) + " bytes announced, " +
+                 std::to_string(announced - *left_to_write_ + more) + " written");
+    }
+
+    [[noreturn]] void fail(call& c, error_code ec, const std::string& detail = {})
     {
         if (deadline_.expired()) {
             ec = errc::timed_out;
@@ -228,7 +236,7 @@ private:
         c.answer.seen.bytes_sent = sent(c);
         deadline_.clear();
         leave(c);
-        throw failure_of(c, ec);
+        throw failure_of(c, ec, detail);
     }
 
     // For TLS, the bytes that the operating system accepted count: a record in memory was not sent.

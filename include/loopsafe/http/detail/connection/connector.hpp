@@ -215,10 +215,9 @@ private:
         try {
             s.channel = co_await loopsafe::detail::shake_hands(std::move(s.socket), s.of->tls);
         } catch (const tls_error& e) {
-            auto about = s.of->origin.to_string();
-            if (e.verify_result() != X509_V_OK)
-                about +=
-                    ", " + loopsafe::detail::why_not_verified(e.verify_result(), s.of->tls->name());
+            const auto about =
+                s.of->origin.to_string() + ", " +
+                loopsafe::detail::why_refused(e.code(), e.verify_result(), s.of->tls->name());
             std::throw_with_nested(error(e.code(), {.stage = stage::tls}, about));
         }
     }

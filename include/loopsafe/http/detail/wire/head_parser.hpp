@@ -72,7 +72,8 @@ private:
     std::size_t size_of_line(std::string_view rest, error_code& ec)
     {
         if (!begun_ && !is_version(rest.substr(0, version.size() + 1))) {
-            ec = errc::bad_version; // at once: who speaks something else may never end a line
+            // At once: who speaks something else may never end a line.
+            ec = is_tls_record(rest[0]) ? errc::tls_answer : errc::bad_version;
             return 0;
         }
         for (;;) {
@@ -107,6 +108,9 @@ private:
         return part.starts_with(version) && (part.back() == '0' || part.back() == '1');
     }
 
+    // An alert or a handshake (RFC 8446, 5.1).
+    static bool is_tls_record(char first) noexcept { return first == '\x15' || first == '\x16'; }
+
     errc take(std::string_view line)
     {
         if (!begun_) {
@@ -132,9 +136,12 @@ private:
             return errc::bad_status;
         into_.status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
         line.remove_prefix(std::min<std::size_t>(line.size(), 4));
-        if (!all_are(field_char, line))
+        if (line.find_first_of(std::string_view("\r\0", 2)) != line.npos)
             return errc::bad_head;
-        into_.reason.assign(line);
+        into_.reason.assign(line); // for people only, so what a terminal would obey is blank
+        std::replace_if(
+            into_.reason.begin(), into_.reason.end(), [](char c) { return !is(field_char, c); },
+            ' ');
         return errc();
     }
 
@@ -234,8 +241,10 @@ private:
             other = other || coded || !equal_ignoring_case(member, "chunked");
             coded = true;
         });
-        if (other || !coded || chunked_)
+        if (other || coded == chunked_)
             return errc::transfer_coding;
+        if (!coded) // another line, with nothing in it
+            return errc();
         if (length_)
             return errc::bad_head;
         chunked_ = true;
