@@ -278,7 +278,7 @@ int main(int words, char** word)
                 row(name, used, "instructions", 0, 12500);
             if (one.one_thread) { // with workers, most of it happens elsewhere
                 row(name, one.allocations(s, secure), "allocations", 0, most(6));
-                row(name, one.system_calls(s, secure), "system calls", 0, most(4.1));
+                row(name, one.system_calls(s, secure), "system calls", 0, most(5.1));
             }
         }
     }

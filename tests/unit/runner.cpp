@@ -2,6 +2,7 @@
 #include <loopsafe/runner.hpp>
 
 #include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <doctest/doctest.h>
@@ -129,6 +130,45 @@ TEST_CASE("a main that nothing can wake is reported, not waited for")
     CHECK(text_of(error) ==
           std::string("main awaits something that nothing will complete: the context ran out "
                       "of work before main completed [loopsafe:11]"));
+}
+
+TEST_CASE("a main that nobody will wake is reported when it has been quiet for as long as allowed")
+{
+    bool cancelled = false;
+    const auto waits = [&]() -> asio::awaitable<void> {
+        for (int i = 0; i != 3; ++i) // what happens counts from anew
+            co_await asio::post(asio::use_awaitable);
+        using channel = asio::experimental::channel<void(loopsafe::error_code)>;
+        channel nobody_sends(co_await asio::this_coro::executor);
+        try {
+            co_await nobody_sends.async_receive(asio::use_awaitable);
+        } catch (const system_error&) {
+            cancelled = true;
+        }
+    };
+    const auto error = thrown_by<system_error>([&] { loopsafe::run(waits, {.quiet_limit = 2ms}); });
+    CHECK(error.code() == errc::main_stuck);
+    CHECK(text_of(error).starts_with("main awaits something, and nothing has happened for 2 ms "
+                                     "(run_options::quiet_limit): "));
+    CHECK(cancelled);
+
+    loopsafe::runner r({.quiet_limit = 2ms});
+    CHECK(thrown_by<system_error>([&] { r.run(waits); }).code() == errc::main_stuck);
+    CHECK(r.run([]() -> asio::awaitable<int> { co_return 1; }) == 1);
+    CHECK(thrown_by<system_error>([&] { r.run(stuck); }).code() == errc::main_stuck);
+}
+
+TEST_CASE("a quiet limit may be as long as its type allows, and must be more than nothing")
+{
+    const auto one = []() -> asio::awaitable<int> { co_return 1; };
+    for (const auto limit : {1h, std::chrono::hours(24 * 366), std::chrono::hours(2'000'000'000)})
+        CHECK(loopsafe::run(one, {.quiet_limit = limit}) == 1);
+    CHECK(loopsafe::run(one, {.quiet_limit = loopsafe::never}) == 1);
+    for (const auto limit : {0ms, -1ms}) {
+        const auto refused =
+            thrown_by<system_error>([&] { loopsafe::run(one, {.quiet_limit = limit}); });
+        CHECK(refused.code() == errc::bad_option);
+    }
 }
 
 TEST_CASE("a runner keeps one context for many calls")

@@ -247,8 +247,9 @@ private:
     friend struct detail::offloaded_pool;
 
     // The pool may be moved or destroyed before it begins.
+    template <class... Options>
     static boost::asio::awaitable<lease_type>
-    acquire_from(detail::late_pool<state> pool, acquire_options what, std::source_location where);
+    acquire_from(detail::late_pool<state> pool, std::source_location where, Options... what);
     // In a frame of its own: Asio does not recycle a large one.
     static boost::asio::awaitable<lease_type>
     acquire_slowly(detail::late_pool<state> pool, acquire_options what, std::source_location where);

@@ -2,11 +2,13 @@
 #ifndef LOOPSAFE_RUN_RUNNER_HPP
 #define LOOPSAFE_RUN_RUNNER_HPP
 
+#include <loopsafe/never.hpp>
 #include <loopsafe/run/spawn.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/config.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -34,6 +36,16 @@ using result_of_main = typename awaited<std::invoke_result_t<Main>>::type;
 template <class Main>
 concept main_function = requires { typename detail::result_of_main<Main>; };
 
+/// Options of `run()` and of a `runner`.
+struct run_options {
+    /// How long nothing may happen in the context before `main` has ended; then `main` is cancelled
+    /// and `main_stuck` is thrown. It must be longer than anything that `main` may wait for. For
+    /// tests, where a main that waits for ever should fail rather than hang. A main that cannot be
+    /// cancelled, as one that awaits a timer of a context that nobody runs, is waited for all the
+    /// same.
+    std::chrono::milliseconds quiet_limit = never;
+};
+
 /// One context for many calls, in sequence: what outlives a call, such as the connections of a
 /// pool, serves the next.
 ///
@@ -41,6 +53,10 @@ concept main_function = requires { typename detail::result_of_main<Main>; };
 class runner {
 public:
     explicit runner(std::source_location where = std::source_location::current());
+
+    /// Errors: `bad_option` (as `system_error`) if `quiet_limit` is not positive.
+    explicit runner(const run_options& options,
+                    std::source_location where = std::source_location::current());
 
     runner(const runner&) = delete;
     runner& operator=(const runner&) = delete;
@@ -59,7 +75,8 @@ public:
     /// inside another `run()` of this thread, which this one would block; `main_stuck` if the
     /// context is stopped, or runs out of work, before `main` has ended. Whatever is pending counts
     /// as work, also what nobody will complete: for a channel to which nobody sends, or a timer of
-    /// a context that nobody runs, this waits as long as `main` does.
+    /// a context that nobody runs, this waits as long as `main` does, or for
+    /// `run_options::quiet_limit`.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
@@ -74,11 +91,14 @@ private:
 
     struct state {
         boost::asio::io_context context{1};
+        std::chrono::milliseconds quiet_limit = never;
         bool running = false;
     };
     struct running_mark;
 
-    runner(context_origin origin, const std::source_location& where);
+    runner(context_origin origin, const run_options& options, const std::source_location& where);
+    static bool run_one(state& s);
+    [[noreturn]] static void fail_stuck(const state& s);
     static void end_tasks(state& s);
     static void end_main(state& s, detail::main_state& main) noexcept;
 
@@ -95,6 +115,11 @@ private:
 /// Thread safety: safe; each thread may have one `run()` in progress.
 template <main_function Main>
 detail::result_of_main<Main> run(Main&& main,
+                                 std::source_location where = std::source_location::current());
+
+/// The same, with options.
+template <main_function Main>
+detail::result_of_main<Main> run(Main&& main, const run_options& options,
                                  std::source_location where = std::source_location::current());
 
 } // namespace loopsafe

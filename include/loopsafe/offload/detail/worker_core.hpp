@@ -52,6 +52,7 @@ public:
     void submit(worker_call& call) noexcept
     {
         call.add_reference();
+        add_reference(); // the call may end, and its owner with it, before this returns
         bool start = false;
         std::optional<errc> why;
         {
@@ -67,8 +68,6 @@ public:
                 if (start) {
                     ++stats_.threads;
                     ++alive_;
-                } else {
-                    work_.notify_one();
                 }
             }
         }
@@ -76,7 +75,10 @@ public:
             refuse(call, *why);
         } else if (start) {
             start_thread();
+        } else {
+            work_.notify_one(); // without the lock, which the worker needs first
         }
+        drop_reference();
     }
 
     // Without threads: true if the caller may run the function itself.

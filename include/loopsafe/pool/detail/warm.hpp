@@ -80,7 +80,7 @@ void pool_state<Connector, Policy>::give_back(slot& s, lease_end how) noexcept
     auto& pool = shelf_of(s).pool;
     if constexpr (carries && !frames_messages<Connector>)
         s.released = how == lease_end::released;
-    if (clean && pool.put_back(s))
+    if (clean && pool.put_back(s)) [[likely]]
         return;
     pool.tell_returned(s);
     pool.finish(s, clean, keep ? close_reason::dirty : close_reason::discarded);

@@ -29,7 +29,7 @@ template <class Connector, class PoolPolicy>
 auto connection_pool<Connector, PoolPolicy>::acquire(std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    return acquire_from(late(), {}, where);
+    return acquire_from(late(), where);
 }
 
 template <class Connector, class PoolPolicy>
@@ -37,13 +37,14 @@ auto connection_pool<Connector, PoolPolicy>::acquire(acquire_options what,
                                                      std::source_location where)
     -> boost::asio::awaitable<lease_type>
 {
-    return acquire_from(late(), what, where);
+    return acquire_from(late(), where, what);
 }
 
 template <class Connector, class PoolPolicy>
+template <class... Options>
 auto connection_pool<Connector, PoolPolicy>::acquire_from(detail::late_pool<state> pool,
-                                                          acquire_options what,
-                                                          std::source_location where)
+                                                          std::source_location where,
+                                                          Options... what)
     -> boost::asio::awaitable<lease_type>
 {
     const auto* const context = detail::asking_context(co_await boost::asio::this_coro::executor);
@@ -51,7 +52,7 @@ auto connection_pool<Connector, PoolPolicy>::acquire_from(detail::late_pool<stat
         if (const auto fresh = s->take_fresh(context, where))
             co_return fresh;
     }
-    co_return co_await acquire_slowly(pool, what, where);
+    co_return co_await acquire_slowly(pool, acquire_options(what...), where);
 }
 
 template <class Connector, class PoolPolicy>

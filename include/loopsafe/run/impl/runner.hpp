@@ -72,9 +72,9 @@ asio::awaitable<void> run_main(std::decay_t<Main> main, std::shared_ptr<Outcome>
 } // namespace detail
 
 struct detail::single_run {
-    static runner on_fresh_context(const std::source_location& where)
+    static runner on_fresh_context(const run_options& options, const std::source_location& where)
     {
-        return runner(context_origin::run, where);
+        return runner(context_origin::run, options, where);
     }
 };
 
@@ -97,11 +97,21 @@ private:
     state& state_;
 };
 
-inline runner::runner(std::source_location where) : runner(context_origin::runner, where) {}
+inline runner::runner(std::source_location where) : runner(context_origin::runner, {}, where) {}
 
-inline runner::runner(context_origin origin, const std::source_location& where)
+inline runner::runner(const run_options& options, std::source_location where)
+    : runner(context_origin::runner, options, where)
+{
+}
+
+inline runner::runner(context_origin origin, const run_options& options,
+                      const std::source_location& where)
     : state_(std::make_shared<state>())
 {
+    if (options.quiet_limit <= std::chrono::milliseconds::zero())
+        throw boost::system::system_error(make_error_code(errc::bad_option),
+                                          "run_options::quiet_limit must be more than 0");
+    state_->quiet_limit = options.quiet_limit;
     detail::state_of(state_->context)->name({}, origin, where);
 }
 
@@ -113,6 +123,24 @@ inline runner::~runner()
         close();
     } catch (...) { // a destructor cannot report errors; close() can
     }
+}
+
+// False if nothing happens any more, or has not for too long.
+inline bool runner::run_one(state& s)
+{
+    constexpr auto no_limit = std::chrono::hours(24 * 365); // Asio adds it to the time of day
+    return s.quiet_limit < no_limit ? s.context.run_one_for(s.quiet_limit) != 0
+                                    : s.context.run_one() != 0;
+}
+
+inline void runner::fail_stuck(const state& s)
+{
+    throw boost::system::system_error(make_error_code(errc::main_stuck),
+                                      s.context.stopped()
+                                          ? "main awaits something that nothing will complete"
+                                          : "main awaits something, and nothing has happened for " +
+                                                std::to_string(s.quiet_limit.count()) +
+                                                " ms (run_options::quiet_limit)");
 }
 
 inline void runner::end_tasks(state& s)
@@ -159,10 +187,9 @@ detail::result_of_main<Main> runner::run(Main&& main)
                               detail::run_main<Main>(std::forward<Main>(main), outcome),
                               detail::main_handler(outcome));
         kept->context.restart();
-        while (!outcome->done && kept->context.run_one() != 0) {}
+        while (!outcome->done && run_one(*kept)) {}
         if (!outcome->done)
-            throw boost::system::system_error(make_error_code(errc::main_stuck),
-                                              "main awaits something that nothing will complete");
+            fail_stuck(*kept);
     } catch (...) {
         end_main(*kept, *outcome); // it may refer to objects of the caller
         throw;
@@ -176,7 +203,14 @@ detail::result_of_main<Main> runner::run(Main&& main)
 template <main_function Main>
 detail::result_of_main<Main> run(Main&& main, std::source_location where)
 {
-    runner once = detail::single_run::on_fresh_context(where);
+    return run(std::forward<Main>(main), run_options(), where);
+}
+
+template <main_function Main>
+detail::result_of_main<Main> run(Main&& main, const run_options& options,
+                                 std::source_location where)
+{
+    runner once = detail::single_run::on_fresh_context(options, where);
     if constexpr (std::is_void_v<detail::result_of_main<Main>>) {
         once.run(std::forward<Main>(main));
         once.close();
