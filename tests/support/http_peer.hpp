@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 
 #include <openssl/ssl.h>
 
@@ -79,6 +80,34 @@ public:
                 if (!read_some())
                     return {};
             }
+        }
+
+        /// What has come, or comes next; empty where the client has gone.
+        std::string read_part()
+        {
+            if (buffer_.empty() && !read_some())
+                return {};
+            return take(buffer_.size());
+        }
+
+        /// The bytes that say it: with TLS, a record. They must all be sent, in order.
+        std::string seal(std::string_view text)
+        {
+            if (!ssl_)
+                return std::string(text);
+            BIO* const memory = BIO_new(BIO_s_mem());
+            SSL_set0_wbio(ssl(), memory);
+            certificates::require(write(text));
+            char* sealed = nullptr;
+            const auto size = BIO_get_mem_data(memory, &sealed);
+            std::string bytes(sealed, static_cast<std::size_t>(size));
+            SSL_set0_wbio(ssl(), BIO_new_socket(socket_.native_handle(), BIO_NOCLOSE));
+            return bytes;
+        }
+        void send(std::string_view bytes)
+        {
+            boost::system::error_code ignored;
+            boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
         }
 
         /// Waits until the client has gone. False where it has sent something first.

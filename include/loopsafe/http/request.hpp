@@ -27,8 +27,9 @@ public:
     body_writer(const body_writer&) = delete;
     body_writer& operator=(const body_writer&) = delete;
 
-    /// Sends the next bytes at once. False: the server has already answered or gone, and accepts no
-    /// more; return then, and the response, or its error, shows why.
+    /// Sends the next bytes at once. False: the server has gone, or has answered that it does not
+    /// want them (with a status other than 2xx, or with a response that closes the connection);
+    /// return then, and the response, or its error, shows why.
     ///
     /// Context: that of the request, otherwise `wrong_context`; any, with `thread_offload`.
     /// Per-operation cancellation: terminal. After a write that failed or was cancelled every other

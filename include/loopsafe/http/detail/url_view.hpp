@@ -94,7 +94,8 @@ inline url_view split_url(std::string_view text) noexcept
 // Whether a target can be sent as it stands in a URL, a "/" in front aside.
 inline bool is_normal(std::string_view target, bool keep_dot_segments) noexcept
 {
-    return (keep_dot_segments || target.find("/.") == std::string_view::npos) &&
+    return (keep_dot_segments ||
+            (!target.starts_with('.') && target.find("/.") == std::string_view::npos)) &&
            all_are(target_char, target);
 }
 

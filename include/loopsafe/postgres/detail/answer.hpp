@@ -92,7 +92,8 @@ struct answer {
     bool stale = false; // it may have failed because its prepared statement is gone or out of date
 };
 
-// A plan caused the failure: detected before anything has run, since there is no context.
+// A plan caused the failure: analysing the statement anew, which runs nothing, and points to a
+// place in it.
 inline bool is_stale(const PGresult* failed)
 {
     const auto field = [failed](int code) {
@@ -101,7 +102,8 @@ inline bool is_stale(const PGresult* failed)
     };
     const auto state = field(PG_DIAG_SQLSTATE);
     return field(PG_DIAG_CONTEXT).empty() &&
-           (state == "26000" || state.starts_with("42") ||
+           (state == "26000" ||
+            (state.starts_with("42") && !field(PG_DIAG_STATEMENT_POSITION).empty()) ||
             (state == "0A000" && field(PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery"));
 }
 

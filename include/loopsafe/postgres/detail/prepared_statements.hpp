@@ -38,8 +38,8 @@ public:
         auto all = sql.text();
         for (const auto& value : values)
             all.append(1, '\0').append(std::to_string(value.type));
-        for (const auto* setting :
-             {"TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings"}) {
+        for (const auto* setting : {"TimeZone", "DateStyle", "IntervalStyle", "client_encoding",
+                                    "standard_conforming_strings"}) {
             const char* now = PQparameterStatus(handle, setting);
             all.append(1, '\0').append(now == nullptr ? "" : now);
         }

@@ -36,7 +36,12 @@ inline asio::awaitable<void> begin(session_in_turn asked, statement sql)
         asked.require(co_await asio::this_coro::executor, "transaction", sql.where());
         throw error(errc::transaction_open, stage::transaction, {}, sql.where());
     }
+    const auto where = sql.where();
+    const auto kept = s;
     co_await exchange(std::move(asked), std::move(sql), {}, stage::transaction);
+    if (!kept->closed() && !kept->broken && !kept->in_transaction())
+        throw error(errc::transaction_failed, stage::transaction,
+                    {.message = "the statement that should begin the transaction has not"}, where);
 }
 
 // Sends nothing if the session cannot be used: closing it also rolls back.
@@ -56,6 +61,11 @@ inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_loca
         co_await roll_back(s, where);
         throw error(errc::transaction_failed, stage::transaction, {}, where);
     }
+    if (!s->closed() && !s->broken && !s->busy && !s->in_transaction())
+        throw error(errc::transaction_failed, stage::transaction,
+                    {.message = "the transaction has ended before transaction() could commit it: "
+                                "its function must not commit or roll back itself"},
+                    where);
     co_await exchange(s, statement("commit", where), {}, stage::transaction);
 }
 

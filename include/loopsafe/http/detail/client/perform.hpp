@@ -42,11 +42,6 @@ inline bool may_replay(const call& c) noexcept
            asked.headers.contains("idempotency-key");
 }
 
-inline bool is_cancelled(const asio::cancellation_state& state) noexcept
-{
-    return state.cancelled() != asio::cancellation_type::none;
-}
-
 inline asio::awaitable<void> authorize(call& c)
 {
     c.authorization = co_await c.settings->options->authorization(*c.origin);

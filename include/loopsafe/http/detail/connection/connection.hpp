@@ -27,6 +27,11 @@
 
 namespace loopsafe::http::detail {
 
+inline bool is_cancelled(const asio::cancellation_state& state) noexcept
+{
+    return state.cancelled() != asio::cancellation_type::none;
+}
+
 // One connection to one server, and the exchange in progress on it.
 template <class Timer>
 class connection {
@@ -83,7 +88,9 @@ public:
         error_code ec;
         std::size_t n = 0;
         // The read gives others their turn, so the write need not.
-        if (transport_.try_write_some(asio::buffer(out_), ec, n) && wrote(c, ec, n))
+        if (!transport_.is_secure() &&
+            transport_.try_write_some({asio::buffer(out_), asio::const_buffer()}, ec, n) &&
+            wrote(c, ec, n))
             out_.erase(0, n);
     }
 
@@ -98,7 +105,8 @@ public:
     {
         std::size_t n = 0;
         c.expect_response();
-        const bool is_here = ec || transport_.try_read_some(received_.room(), ec, n);
+        const bool is_here =
+            ec || (!transport_.is_secure() && transport_.try_read_some(received_.room(), ec, n));
         forecast_.came(is_here);
         if (!is_here)
             return false;
@@ -152,8 +160,8 @@ public:
             write_number(out_, part.size(), 16);
             out_.append("\r\n");
         }
-        if (c.answer.seen.bytes_sent != 0 && !transport_.is_silent())
-            co_await listen(c);
+        if (c.answer.seen.bytes_sent != 0)
+            listen(c);
         if (!c.refused_more)
             co_await transact(c, part, false);
         if (!left_to_write_)
@@ -254,20 +262,34 @@ private:
         while (!c.refused_more && !(head.empty() && body.empty())) {
             deadline_.set("write", c.times->write, c.due);
             const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
-            const auto [ec, n] =
-                co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            error_code ec;
+            std::size_t n = 0;
+            const bool waits = !transport_.try_write_some(both, ec, n);
+            if (waits && may_listen(c)) {
+                const auto [failed] =
+                    co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
+                ec = failed;
+            } else if (waits) {
+                std::tie(ec, n) =
+                    co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));
+            }
             if (!wrote(c, ec, n))
                 break;
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
-            if (body.empty() || transport_.is_silent())
+            if (body.empty())
                 continue;
-            co_await listen(c); // it has answered, or closed, in the middle of the body
+            if (!waits) { // others get their turn
+                co_await turn();
+                if (is_cancelled(co_await asio::this_coro::cancellation_state))
+                    fail(c, asio::error::operation_aborted);
+            }
+            listen(c);
         }
         out_.clear();
-        if (!then_read) {
-            pause(c);
+        if (!then_read) { // the time that the caller takes meanwhile does not count
+            deadline_.set({}, never, c.due);
             co_return;
         }
         while (!advance(c)) {
@@ -287,24 +309,42 @@ private:
         pause(c);
     }
 
-    // Processes what arrives while the request is still being sent. After a final response, or the
-    // end, the server accepts no more; an interim response has no such meaning.
-    asio::awaitable<void> listen(call& c)
+    // Whether there is room for what arrives while the request is still being sent: not for a body
+    // that the caller reads later, nor for what follows the response.
+    bool may_listen(const call& c) const noexcept
     {
-        deadline_.set("gap", c.times->gap, c.due);
-        const auto room = received_.room();
-        const auto [ec, n] =
-            co_await transport_.async_read_some(room, asio::as_tuple(asio::deferred));
-        if (ec) {
-            if (ec == asio::error::operation_aborted || deadline_.expired())
-                fail(c, ec);
-            c.refused_more = true; // what has arrived before is still read
-            c.failure = is_end(ec) ? c.how_it_ended() : ec;
-            co_return;
-        }
-        came(c, ec, n);
-        advance(c);
-        c.refused_more = received_.head_done();
+        return !received_.done() && !(c.streamed && received_.head_done());
+    }
+
+    // Processes what has arrived while the request is still being sent. Without a wait: a server
+    // may have nothing to say before it has everything.
+    void listen(call& c)
+    {
+        do {
+            error_code ec;
+            std::size_t n = 0;
+            if (!may_listen(c) || !transport_.try_read_some(received_.room(), ec, n))
+                return;
+            if (ec) {
+                if (deadline_.expired())
+                    fail(c, ec);
+                c.refused_more = true; // what has arrived before is still processed
+                if (ec != asio::error::eof)
+                    c.failure = ec;
+                return;
+            }
+            came(c, ec, n);
+            advance(c);
+            c.refused_more = wants_no_more(c);
+        } while (!c.refused_more && transport_.has_pending());
+    }
+
+    // Whether the response says so. A success does not: the server may answer as it reads. Nor does
+    // an interim response.
+    bool wants_no_more(const call& c) const noexcept
+    {
+        return received_.head_done() && (c.answer.status < 200 || c.answer.status >= 300 ||
+                                         (received_.done() && !received_.keeps_alive()));
     }
 
     // The time that the caller takes meanwhile does not count as the server's.
@@ -352,8 +392,10 @@ private:
             return received_.came(c, n);
         if (!is_end(ec) || deadline_.expired())
             fail(c, c.failure ? c.failure : ec);
-        error_code wrong;
-        received_.end_of_stream(wrong);
+        // After a reset, the end says nothing about what came before it.
+        error_code wrong = received_.done() ? error_code() : c.failure;
+        if (!wrong)
+            received_.end_of_stream(wrong);
         if (wrong || ec != asio::error::eof)
             fail(c, c.failure && seen.bytes_received == 0 ? c.failure : c.how_it_ended());
         return 0;

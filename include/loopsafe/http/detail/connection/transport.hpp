@@ -3,6 +3,7 @@
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_TRANSPORT_HPP
 
 #include <loopsafe/detail/mute_descriptor.hpp>
+#include <loopsafe/http/detail/connection/wait_either.hpp>
 #include <loopsafe/tcp/detail/parked_socket.hpp>
 #include <loopsafe/tcp/detail/probe.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <utility>
 #include <variant>
 
@@ -74,17 +76,41 @@ public:
             token, this, from);
     }
 
-    // Both without waiting. False: the result is only known after a wait.
-    bool try_write_some(asio::const_buffer from, error_code& ec, std::size_t& n) noexcept
+    // Until there is something to read or room to write. Completion signature: void(error_code).
+    template <class Token>
+    auto async_wait_either(Token&& token)
     {
-        return !secure_ && moved(::send(plain_.native_handle(), from.data(), from.size(),
-                                        MSG_DONTWAIT | MSG_NOSIGNAL),
-                                 ec, n);
+        return asio::async_initiate<Token, void(error_code)>(
+            [](auto handler, transport* self) {
+                const auto begin = [&handler](auto& on) {
+                    either_wait<std::decay_t<decltype(on)>, decltype(handler)>::begin(
+                        on, std::move(handler));
+                };
+                if (self->secure_)
+                    begin(self->secure_->socket);
+                else
+                    begin(self->plain_);
+            },
+            token, this);
+    }
+
+    // Both without waiting. False: the result is only known after a wait.
+    bool try_write_some(const outgoing& from, error_code& ec, std::size_t& n)
+    {
+        if (secure_)
+            return moved(secure_->engine, loopsafe::detail::to_write(*secure_, from), ec, n);
+        std::array<iovec, 2> parts{part_of(from[0]), part_of(from[1])};
+        msghdr message{};
+        message.msg_iov = parts.data();
+        message.msg_iovlen = parts.size();
+        return moved(::sendmsg(plain_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL), ec,
+                     n);
     }
     bool try_read_some(asio::mutable_buffer to, error_code& ec, std::size_t& n) noexcept
     {
-        if (secure_ ||
-            !moved(::recv(plain_.native_handle(), to.data(), to.size(), MSG_DONTWAIT), ec, n))
+        if (secure_)
+            return moved(secure_->engine, to, ec, n);
+        if (!moved(::recv(plain_.native_handle(), to.data(), to.size(), MSG_DONTWAIT), ec, n))
             return false;
         if (n == 0 && !ec)
             ec = asio::error::eof;
@@ -97,6 +123,9 @@ public:
         return secure_ ? secure_->engine.bytes_sent() : 0;
     }
     bool is_secure() const noexcept { return secure_ != nullptr; }
+
+    // What has arrived can be read although the descriptor is not ready.
+    bool has_pending() const noexcept { return secure_ && secure_->engine.has_pending(); }
 
     // Nothing has arrived, not even the end.
     bool is_silent() noexcept
@@ -143,6 +172,21 @@ public:
     }
 
 private:
+    static iovec part_of(const asio::const_buffer& from) noexcept
+    {
+        return {const_cast<void*>(from.data()), from.size()};
+    }
+
+    static bool moved(loopsafe::detail::tls_engine& engine,
+                      const loopsafe::detail::tls_buffer& what, error_code& ec,
+                      std::size_t& n) noexcept
+    {
+        const auto step = what.transfer(engine);
+        ec = step.ec;
+        n = step.bytes;
+        return step.needs == loopsafe::detail::tls_step::wait::none;
+    }
+
     static bool moved(ssize_t result, error_code& ec, std::size_t& n) noexcept
     {
         n = 0;
