@@ -142,7 +142,7 @@ TEST_CASE("http: who waits for a permit or a connection is cancelled, and none o
 // Returns when the client only has to look.
 void answer_and_see_it_arrive(http_peer::caller& c)
 {
-    c.write(answer("no"));
+    c.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     int on_its_way = 1;
     while (::ioctl(c.socket().native_handle(), SIOCOUTQ, &on_its_way) == 0 && on_its_way != 0)
         std::this_thread::yield();

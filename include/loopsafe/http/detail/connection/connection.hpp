@@ -330,7 +330,7 @@ private:
                     fail(c, ec);
                 c.refused_more = true; // what has arrived before is still processed
                 if (ec != asio::error::eof)
-                    c.failure = ec;
+                    c.failure = is_end(ec) ? c.how_it_ended() : ec;
                 return;
             }
             came(c, ec, n);
