@@ -594,6 +594,33 @@ TEST_CASE_TEMPLATE(
     CHECK(l.peer.connections() == 1);
 }
 
+TEST_CASE_TEMPLATE("http contract: closing that takes too long says who is still at it", T, CLIENTS)
+{
+    std::counting_semaphore<> asked{0};
+    std::counting_semaphore<> go_on{0};
+    linked_as<T> l([&](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
+            asked.release();
+            go_on.acquire();
+            c.write(answer("ok"));
+        }
+    });
+    std::optional<seen> answered;
+    asio::co_spawn(*l.context, watch(l.client->get("/")),
+                   [&](const std::exception_ptr&, seen s) { answered = std::move(s); });
+    run_until(*l.context, [&] { return asked.try_acquire(); });
+    for (const auto limit : {std::chrono::milliseconds(0), std::chrono::milliseconds(-1),
+                             std::chrono::milliseconds::min()}) {
+        const auto late = thrown_by<loopsafe::pool_error>(
+            [&] { run_on(*l.context, l.client->async_close(limit)); });
+        CHECK(late.code() == loopsafe::errc::close_timeout);
+        CHECK(late.report().holders.size() == 1);
+    }
+    go_on.release();
+    run_on(*l.context, l.client->async_close(loopsafe::never));
+    CHECK(answered->answer.body == "ok");
+}
+
 TEST_CASE_TEMPLATE("http contract: a context that dies takes its request along, and nothing else",
                    T, CLIENTS)
 {

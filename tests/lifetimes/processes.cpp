@@ -219,6 +219,41 @@ TEST_CASE("a forked child has none of the worker threads, and starts its own (ro
     CHECK(served == 2);
 }
 
+#if !defined(LOOPSAFE_TESTS_THREAD_SANITIZER) // it ends a forked child that starts a thread
+TEST_CASE("a child that a worker thread forked is none of the worker threads (row 7)")
+{
+    loopsafe::worker_threads workers({.max_threads = 1});
+    asio::io_context context(1);
+    const auto fork_and_use = [&] {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            asio::io_context fresh(1);
+            const auto call = [&] {
+                return run_on(fresh, loopsafe::offload({.workers = &workers}, [] { return 42; }));
+            };
+            try {
+                ::_exit(call() == 42 && workers.join(loopsafe::never) ? 0 : 1);
+            } catch (const std::exception& e) {
+                std::fprintf(stderr, "child: %s\n", e.what());
+                ::_exit(101);
+            }
+        }
+        int status = -1;
+        return ::waitpid(pid, &status, 0) == pid ? status : -1;
+    };
+    CHECK(run_on(context, loopsafe::offload({.workers = &workers}, fork_and_use)) == 0);
+
+    // And one whose function goes on to its end: the thread, and so the process, ends with it.
+    const auto forks = [] { return ::fork(); };
+    const auto pid = run_on(context, loopsafe::offload({.workers = &workers}, forks));
+    int status = -1;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    CHECK(status == 0);
+    CHECK(workers.stats().running == 0);
+    CHECK(workers.join(loopsafe::never));
+}
+#endif
+
 TEST_CASE("a function that forks where the call is made leaves the figures of both right (row 7)")
 {
     loopsafe::worker_threads none({.max_threads = 0});

@@ -3,6 +3,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <optional>
 #include <thread>
@@ -52,6 +53,21 @@ struct restless_connector {
     {
         for (;;)
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    }
+    bool is_clean(int) const noexcept { return true; }
+    bool probe(int) const noexcept { return true; }
+};
+
+// It waits for another thread of its context.
+struct waiting_connector {
+    using connection_type = int;
+
+    asio::awaitable<int> connect(asio::any_io_executor executor) const
+    {
+        const auto end = std::chrono::steady_clock::now() + 5ms;
+        while (std::chrono::steady_clock::now() < end) // the deadline comes meanwhile
+            asio::post(executor, asio::use_future([] {})).get();
+        co_return 1;
     }
     bool is_clean(int) const noexcept { return true; }
     bool probe(int) const noexcept { return true; }
@@ -138,6 +154,22 @@ TEST_CASE("close() from main ends the waiting of every thread")
         CHECK(pool.stats().acquired == seen.given);
         CHECK(script->opened == script->closed);
     }
+}
+
+TEST_CASE("the deadline of a connect takes no thread from a connect that waits for it")
+{
+    asio::thread_pool context(2);
+    loopsafe::connection_pool<waiting_connector> pool(context.get_executor(), {},
+                                                      {.max_size = 1, .connect_timeout = 1ms});
+    for (int round = 0; round != 20; ++round) {
+        asio::co_spawn(
+            context.get_executor(),
+            [&]() -> asio::awaitable<void> { (co_await pool.acquire()).discard(); },
+            asio::use_future)
+            .wait();
+    }
+    context.join();
+    CHECK(pool.stats().connecting == 0);
 }
 
 TEST_CASE("the deadline of a connect comes on one thread while it steps on another")

@@ -276,7 +276,8 @@ TEST_CASE("join waits for functions under way, no longer than it may")
     asio::co_spawn(context, pass(workers, g, passed), asio::detached);
     context.poll();
     g.entered.acquire();
-    CHECK_FALSE(workers.join(0ms));
+    for (const auto limit : {0ms, -1ms, std::chrono::milliseconds::min()})
+        CHECK_FALSE(workers.join(limit));
     g.open.release();
     CHECK(workers.join(loopsafe::never));
     context.run();

@@ -137,6 +137,84 @@ TEST_CASE("a function waits to the end, also where the operation stops the conte
     CHECK(run_on(*w.context, lease.run(wait)) == 7);
 }
 
+TEST_CASE("a function waits to the end, also where another handler throws")
+{
+    world w;
+    auto lease = w.acquire();
+    bool ended = false;
+    const auto function = [&](connection& c) {
+        const auto local = std::make_unique<std::string>("of the function");
+        const auto operation = [&](const std::string& of_it) -> asio::awaitable<void> {
+            asio::post(c.get_executor(), [] { throw std::runtime_error("another handler"); });
+            try {
+                co_await forever(c);
+            } catch (const system_error&) { // it is cancelled
+            }
+            ended = of_it == "of the function";
+        };
+        c.wait(operation(*local));
+    };
+    CHECK_THROWS_WITH_AS(run_on(*w.context, lease.run(function)), "another handler",
+                         std::runtime_error);
+    CHECK(ended);
+    CHECK(run_on(*w.context, lease.run([](connection& c) {
+              return c.wait([](connection& own) -> asio::awaitable<int> {
+                  co_await asio::post(own.get_executor(), asio::use_awaitable);
+                  co_return 7;
+              }(c));
+          })) == 7);
+}
+
+TEST_CASE("a function may wait for as long as the type of a limit allows")
+{
+    world w;
+    auto lease = w.acquire();
+    for (const auto limit :
+         {std::chrono::milliseconds(std::chrono::hours(24 * 365 * 300)), loopsafe::never - 1ms}) {
+        const auto in_time = run_on(*w.context, lease.run([limit](connection& c) {
+            const auto posts = [](connection& own) -> asio::awaitable<int> {
+                for (int i = 0; i != 3; ++i)
+                    co_await asio::post(own.get_executor(), asio::use_awaitable);
+                co_return 7;
+            };
+            return c.wait(posts(c), limit);
+        }));
+        CHECK(in_time == 7);
+    }
+}
+
+TEST_CASE("a lease whose call waits for a thread is in use")
+{
+    loopsafe::worker_threads one({.max_threads = 1});
+    const auto script = std::make_shared<connect_script>();
+    asio::io_context context;
+    pool_type pool(scripted_connector(script), {}, &one);
+    auto lease = run_on(context, pool.acquire());
+    holding hold;
+    asio::co_spawn(context,
+                   loopsafe::offload({.workers = &one},
+                                     [&hold] {
+                                         hold.entered.release();
+                                         hold.open.acquire();
+                                     }),
+                   asio::detached);
+    run_ready(context);
+    hold.entered.acquire();
+    const auto number = [](connection& c) { return c->number(); };
+    asio::cancellation_signal signal;
+    std::exception_ptr ended;
+    asio::co_spawn(
+        context, lease.run(number),
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, int) { ended = e; }));
+    run_ready(context);
+    CHECK(thrown_by<system_error>([&] { run_on(context, lease.run(number)); }).code() ==
+          errc::busy);
+    do_on(context, [&] { signal.emit(asio::cancellation_type::terminal); });
+    run_until(context, [&] { return ended != nullptr; });
+    hold.open.release();
+    CHECK(run_on(context, lease.run(number)) == 1);
+}
+
 TEST_CASE("cancelling a call cancels what its function waits for")
 {
     for (const auto mode : {on_cancel::wait, on_cancel::abandon}) {
@@ -275,6 +353,20 @@ TEST_CASE("leases outlive their pool, and say so when the worker threads are gon
           errc::workers_closed);
     lease.release();
     CHECK(script->open() == 0);
+}
+
+TEST_CASE("drain tells a coroutine who still holds a lease")
+{
+    world w;
+    auto lease = w.acquire();
+    const auto error =
+        thrown_by<loopsafe::pool_error>([&] { run_on(*w.context, w.pool.drain(0ms)); });
+    CHECK(error.code() == errc::close_timeout);
+    CHECK(error.report().holders.size() == 1);
+    CHECK(error.report().operation == "drain");
+    lease.release();
+    run_on(*w.context, w.pool.drain(loopsafe::never));
+    CHECK(w.script->open() == 0);
 }
 
 TEST_CASE("async_close waits for the last lease, and async_acquire completes for every token")

@@ -202,6 +202,27 @@ TEST_CASE("close of a runner rethrows the first error of its tasks, once")
     r.close();
 }
 
+TEST_CASE("the end of a runner waits for its tasks, also where another handler throws")
+{
+    for (const bool closes : {true, false}) {
+        names log;
+        {
+            loopsafe::runner r;
+            r.run([&]() -> asio::awaitable<void> {
+                spawn(co_await asio::this_coro::executor, careful(log));
+                co_await asio::post(asio::use_awaitable);
+            });
+            for (int i = 0; i != 2; ++i)
+                asio::post(r.get_executor(), [] { throw std::runtime_error("another handler"); });
+            if (closes) {
+                CHECK_THROWS_WITH_AS(r.close(), "another handler", std::runtime_error);
+                CHECK(log == names{"cancelled", "tidied up"});
+            }
+        }
+        CHECK(log == names{"cancelled", "tidied up"});
+    }
+}
+
 TEST_CASE("the destructor of a runner ends its tasks and drops their errors")
 {
     names log;

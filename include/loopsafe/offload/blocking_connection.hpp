@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 #define LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 
+#include <loopsafe/async/detail/first_error.hpp>
+#include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/error.hpp>
 #include <loopsafe/never.hpp>
 
@@ -57,9 +59,11 @@ public:
     /// Runs one operation of the connection to its end and returns its result.
     ///
     /// An operation that takes longer than `limit`, or whose caller cancels it, is cancelled
-    /// (terminal); `wait` still waits until it ends.
-    /// Errors: what the operation throws; `boost::asio::error::timed_out` if it ended by an
-    /// exception after `limit`; `nested_run` in an operation that `wait` already runs.
+    /// (terminal), as is one beside which another handler of that context throws; `wait` still
+    /// waits until it ends.
+    /// Errors: what such a handler throws; what the operation throws;
+    /// `boost::asio::error::timed_out` if it ended by an exception after `limit`; `nested_run` in
+    /// an operation that `wait` already runs.
     template <class T>
     T wait(boost::asio::awaitable<T> operation, std::chrono::milliseconds limit = never);
 
@@ -141,7 +145,7 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
     const auto p = std::make_shared<pending<T>>();
     asio::steady_timer deadline(context_);
     if (limit != never) {
-        deadline.expires_after(limit);
+        detail::expire_after(deadline, limit);
         deadline.async_wait([p](const boost::system::error_code& ec) {
             p->late = !ec && !p->ended;
             if (p->late)
@@ -156,17 +160,23 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
                        p->completed = true;
                    }));
     context_.restart();
+    detail::first_error of_others;
     {
         // Another thread wakes this one with a cancel, which needs no memory.
         const std::stop_callback on_stop(stop_, [&stopped] { stopped.cancel(); });
-        while (!p->completed) {
+        const auto go_on = [&] {
             if (context_.run_one() == 0)
                 context_.restart(); // the operation has stopped it
+        };
+        while (!p->completed) {
+            if (!of_others.try_to(go_on))
+                p->cancel();
         }
     }
     deadline.cancel();
     stopped.cancel();
-    context_.poll();
+    while (!of_others.try_to([&] { context_.poll(); })) {}
+    of_others.rethrow();
     if (p->failure != nullptr && p->late)
         throw boost::system::system_error(asio::error::timed_out, "blocking_connection::wait");
     if (p->failure != nullptr)

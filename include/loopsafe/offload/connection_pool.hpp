@@ -102,7 +102,15 @@ public:
                      std::source_location where = std::source_location::current())
     {
         return boost::asio::async_initiate<Token, void(error_code)>(
-            initiate<false>(state::drain(state_, limit, where), nullptr), token);
+            initiate<false>(state::drain(state_, limit, where, "async_close"), nullptr), token);
+    }
+
+    /// The same for a coroutine, which gets the whole report. Errors: `pool_error`
+    /// {`close_timeout`}.
+    boost::asio::awaitable<void> drain(std::chrono::milliseconds limit,
+                                       std::source_location where = std::source_location::current())
+    {
+        return state::drain(state_, limit, where, "drain");
     }
 
     /// As with `on_context`.

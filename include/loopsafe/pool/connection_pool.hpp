@@ -216,6 +216,15 @@ public:
     auto async_close(std::chrono::milliseconds limit, Token&& token = {},
                      std::source_location where = std::source_location::current());
 
+    /// The same for a coroutine, which gets the whole report: who still holds leases, acquired
+    /// where.
+    ///
+    /// Context, cancellation: as `acquire()`; the pool stays closed.
+    /// Errors: `pool_error` {`close_timeout`}; `context_error`.
+    boost::asio::awaitable<void>
+    drain(std::chrono::milliseconds limit,
+          std::source_location where = std::source_location::current());
+
     /// Sets the hook for connects, failures, closes, refusals, time-outs, waits, uses and, with
     /// `carry_over_pool`, parked, adopted and dropped connections; see `pool_event`. With one, a
     /// release costs a second lock and the call.
@@ -253,6 +262,10 @@ private:
     // In a frame of its own: Asio does not recycle a large one.
     static boost::asio::awaitable<lease_type>
     acquire_slowly(detail::late_pool<state> pool, acquire_options what, std::source_location where);
+
+    static boost::asio::awaitable<void> drain_late(detail::late_pool<state> pool,
+                                                   std::chrono::milliseconds limit,
+                                                   std::source_location where);
 
     detail::late_pool<state> late() const noexcept { return detail::late_pool<state>(*life_); }
 

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_RUN_RUNNER_HPP
 #define LOOPSAFE_RUN_RUNNER_HPP
 
+#include <loopsafe/async/detail/first_error.hpp>
 #include <loopsafe/never.hpp>
 #include <loopsafe/run/spawn.hpp>
 
@@ -80,7 +81,8 @@ public:
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
-    /// Cancels what `spawn()` started, waits for it, and rethrows its first error. Idempotent.
+    /// Cancels what `spawn()` started, waits for it, and rethrows the first error: of another
+    /// handler that threw meanwhile, else of a task. Idempotent.
     void close();
 
     /// The executor of the context, for pools whose home it is to be.

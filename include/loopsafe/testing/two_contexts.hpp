@@ -2,8 +2,11 @@
 #ifndef LOOPSAFE_TESTING_TWO_CONTEXTS_HPP
 #define LOOPSAFE_TESTING_TWO_CONTEXTS_HPP
 
+#include <loopsafe/async/detail/first_error.hpp>
 #include <loopsafe/context/ref.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -18,6 +21,8 @@ namespace loopsafe::testing {
 
 namespace detail {
 
+using loopsafe::detail::first_error;
+
 // Not a template, so that a test file compiles it once whatever its operations give.
 inline void run_to_end(boost::asio::io_context& context, boost::asio::awaitable<void> operation)
 {
@@ -26,12 +31,21 @@ inline void run_to_end(boost::asio::io_context& context, boost::asio::awaitable<
         bool reached = false;
     };
     const auto end = std::make_shared<ending>(); // the operation may end after this function
-    boost::asio::co_spawn(context, std::move(operation), [end](const std::exception_ptr& error) {
-        end->error = error;
-        end->reached = true;
-    });
+    boost::asio::cancellation_signal cancel;
+    boost::asio::co_spawn(
+        context, std::move(operation),
+        boost::asio::bind_cancellation_slot(cancel.slot(), [end](const std::exception_ptr& error) {
+            end->error = error;
+            end->reached = true;
+        }));
     context.restart();
-    while (!end->reached && context.run_one() != 0) {}
+    first_error of_others;
+    bool more = true;
+    while (more && !end->reached) {
+        if (!of_others.try_to([&] { more = context.run_one() != 0; }))
+            of_others.try_to([&] { cancel.emit(boost::asio::cancellation_type::terminal); });
+    }
+    of_others.rethrow();
     if (end->error != nullptr)
         std::rethrow_exception(end->error);
     if (!end->reached)

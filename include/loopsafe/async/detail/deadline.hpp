@@ -15,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -23,9 +24,9 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// Touched in the gate only, until the operation has ended.
+// Touched in the gate only, until the operation has ended; but for `wanted`.
 template <class Timer>
-struct deadline {
+struct deadline final : gate_errand {
     // An inner deadline shares the gate of the outer one: two gates would be locked in both orders.
     deadline(const asio::any_io_executor& executor, const serial_executor* outer)
         : gate(outer != nullptr ? outer->gate()
@@ -35,7 +36,25 @@ struct deadline {
     {
     }
 
-    void cancel_operation() { cancel.emit(asio::cancellation_type::terminal); }
+    enum : unsigned { by_caller = 1, by_timer = 2 };
+
+    static void stop(const std::shared_ptr<deadline>& d, unsigned why) noexcept
+    {
+        d->wanted.fetch_or(why);
+        d->gate->run_between_steps(d);
+    }
+
+    void run() noexcept override
+    {
+        const auto why = wanted.exchange(0);
+        if (why == 0 || ended)
+            return;
+        expired = expired || (why & by_timer) != 0;
+        try {
+            cancel.emit(asio::cancellation_type::terminal);
+        } catch (...) { // declared, though never thrown by Asio's reactors
+        }
+    }
 
     const std::shared_ptr<serial_gate> gate;
     const bool nested;
@@ -44,6 +63,7 @@ struct deadline {
     bool ended = false;
     bool expired = false;
     std::exception_ptr error;
+    std::atomic<unsigned> wanted{0};
 };
 
 template <class Timer>
@@ -68,12 +88,8 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
     if (limit != never) {
         expire_after(d->timer, limit);
         d->timer.async_wait([d](const boost::system::error_code& ec) {
-            d->gate->pass([&] {
-                if (!ec && !d->ended) {
-                    d->expired = true;
-                    d->cancel_operation();
-                }
-            });
+            if (!ec)
+                deadline<Timer>::stop(d, deadline<Timer>::by_timer);
         });
     }
     try {
@@ -102,12 +118,8 @@ asio::awaitable<finished> finish_within(asio::any_io_executor executor,
         // Terminal, whatever the caller's filter lets through: the operation is a coroutine of its
         // own, with a filter of its own.
         outer.assign([weak = std::weak_ptr(d)](asio::cancellation_type) {
-            if (const auto alive = weak.lock()) {
-                alive->gate->pass([&] {
-                    if (!alive->ended)
-                        alive->cancel_operation();
-                });
-            }
+            if (const auto alive = weak.lock())
+                deadline<Timer>::stop(alive, deadline<Timer>::by_caller);
         });
     }
     const auto [not_started] = co_await asio::co_spawn(

@@ -15,6 +15,23 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
+// What another thread wants to be done between two steps of a gate.
+class gate_errand {
+public:
+    virtual void run() noexcept = 0; // in the gate
+
+protected:
+    gate_errand() = default;
+    ~gate_errand() = default;
+
+private:
+    friend class serial_gate;
+
+    std::atomic<bool> queued_{false};
+    std::shared_ptr<gate_errand> kept_; // while it is queued
+    gate_errand* next_ = nullptr;
+};
+
 // Runs one step at a time: those of one coroutine, and those of anything that cancels it from
 // elsewhere. Unlike a strand it has no queue, so no step is lost when memory runs out.
 class serial_gate {
@@ -36,12 +53,30 @@ public:
         std::forward<Step>(step)();
     }
 
+    // Never waits for a step: that may be the user's code, which may take long, or wait for this
+    // very thread. Whoever is in the gate then does it on leaving.
+    void run_between_steps(std::shared_ptr<gate_errand> what) noexcept
+    {
+        auto& errand = *what;
+        if (is_mine()) {
+            errand.run();
+            return;
+        }
+        if (!errand.queued_.exchange(true)) {
+            errand.kept_ = std::move(what);
+            errand.next_ = errands_.load();
+            while (!errands_.compare_exchange_weak(errand.next_, &errand)) {}
+        }
+        run_errands();
+    }
+
     // The last step ends here, although what it resumes may run on for long.
     void leave() noexcept
     {
         if (is_mine()) {
             owner_.store(thread_mark(), std::memory_order_relaxed);
             mutex_.unlock();
+            run_errands();
         }
     }
 
@@ -56,9 +91,32 @@ private:
         return owner_.load(std::memory_order_relaxed) == this_thread();
     }
 
+    void run_errands() noexcept
+    {
+        while (has_errands() && mutex_.try_lock()) {
+            owner_.store(this_thread(), std::memory_order_relaxed);
+            for (auto* next = errands_.exchange(nullptr); next != nullptr;) {
+                const auto errand = std::move(next->kept_);
+                next = next->next_;
+                errand->queued_ = false;
+                errand->run();
+            }
+            owner_.store(thread_mark(), std::memory_order_relaxed);
+            mutex_.unlock();
+        }
+    }
+
+    // Writes, so that of one who leaves and one who finds the gate taken one sees the other.
+    bool has_errands() noexcept
+    {
+        gate_errand* none = nullptr;
+        return !errands_.compare_exchange_strong(none, nullptr);
+    }
+
     const asio::any_io_executor inner_;
     std::mutex mutex_;
     std::atomic<thread_mark> owner_{};
+    std::atomic<gate_errand*> errands_{nullptr};
 };
 
 // Small enough for an any_io_executor to store without allocating: Asio copies executors where an

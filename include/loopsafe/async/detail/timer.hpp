@@ -4,8 +4,11 @@
 
 #include <loopsafe/never.hpp>
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 // A timer that an operation waits on.
 namespace loopsafe::detail {
@@ -19,6 +22,20 @@ void expire_after(Timer& timer, std::chrono::milliseconds limit)
         timer.expires_at(Timer::time_point::max());
     else
         timer.expires_after(std::max(limit, milliseconds::zero()));
+}
+
+// Asio puts its cancellation into the handler's slot before the wait can fail for want of memory.
+template <class Timer, class Handler>
+void begin_wait(Timer& timer, Handler&& handler)
+{
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    try {
+        timer.async_wait(std::forward<Handler>(handler));
+    } catch (...) {
+        if (slot.is_connected())
+            slot.clear();
+        throw;
+    }
 }
 
 template <class Timer>

@@ -39,15 +39,16 @@ struct offloaded_pool {
     }
 
     static asio::awaitable<void> drain(std::shared_ptr<offloaded_pool> self,
-                                       std::chrono::milliseconds limit, std::source_location where)
+                                       std::chrono::milliseconds limit, std::source_location where,
+                                       const char* operation)
     {
         if (self == nullptr) // it was moved from
             co_return;
         auto& state = *self->pool.state_;
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        self->require_context(executor, "async_close", where);
-        auto hold = state.retain(self->anchor.get_executor(), "async_close", where);
-        co_await state.drain(std::move(hold), executor, limit, where);
+        self->require_context(executor, operation, where);
+        auto hold = state.retain(self->anchor.get_executor(), operation, where);
+        co_await state.drain(std::move(hold), executor, limit, where, operation);
     }
 
     asio::io_context anchor{1};
@@ -94,16 +95,36 @@ struct offloaded_loan {
     bool spoiled = false; // the lease ended in the middle of a function, or by discard()
 };
 
+// From before the call is submitted until its function has ended or is dropped: nobody else uses
+// the connection.
+template <class Loan>
+class sole_use {
+public:
+    explicit sole_use(std::shared_ptr<Loan> of) : loan_(std::move(of))
+    {
+        if (loan_->running.exchange(true)) {
+            loan_.reset();
+            throw boost::system::system_error(make_error_code(errc::busy), "lease::run");
+        }
+    }
+    sole_use(sole_use&&) noexcept = default;
+    sole_use& operator=(sole_use&&) = delete;
+    ~sole_use()
+    {
+        if (loan_ != nullptr)
+            loan_->running = false;
+    }
+
+    auto& connection() const { return **loan_->lease; }
+
+private:
+    std::shared_ptr<Loan> loan_;
+};
+
 template <class Loan, class F>
-auto serve(std::stop_token stop, const std::shared_ptr<Loan>& loan, F&& fn)
+auto serve(std::stop_token stop, sole_use<Loan> use, F&& fn)
 {
-    struct running {
-        std::atomic<bool>& flag;
-        explicit running(std::atomic<bool>& f) noexcept : flag(f) { flag = true; }
-        ~running() { flag = false; }
-    };
-    const running from_now_on(loan->running);
-    auto& connection = **loan->lease;
+    auto& connection = use.connection();
     blocking_access::stop_with(connection, std::move(stop));
     return std::forward<F>(fn)(connection);
 }
@@ -112,10 +133,9 @@ template <class Loan, class F, class Connection>
 asio::awaitable<std::invoke_result_t<F, Connection&>> run_on_worker(std::shared_ptr<Loan> loan,
                                                                     F fn, on_cancel cancelled)
 {
-    if (loan->running)
-        throw boost::system::system_error(make_error_code(errc::busy), "lease::run");
     const auto workers = loan->pool->workers;
-    co_return co_await offload_to(workers, cancelled, serve<Loan, F>, std::move(loan),
+    sole_use use(std::move(loan));
+    co_return co_await offload_to(workers, cancelled, serve<Loan, F>, std::move(use),
                                   std::move(fn));
 }
 

@@ -160,9 +160,10 @@ public:
     }
     void after_fork() noexcept { mutex_.unlock(); }
 
-    // The threads stay in the parent.
+    // The threads stay in the parent. One that forked is no longer one of them.
     void after_fork_in_child() noexcept
     {
+        core_of_this_thread = nullptr;
         while (auto* call = queue_.pop_front())
             of_the_parent_.push_back(*call);
         stats_.threads = stats_.idle = stats_.running = stats_.queued = alive_ = 0;
@@ -201,7 +202,7 @@ private:
     {
         constexpr auto no_limit = std::chrono::hours(24 * 365);
         if (limit < no_limit)
-            return what.wait_for(lock, limit, done);
+            return what.wait_for(lock, std::max(limit, std::chrono::milliseconds::zero()), done);
         what.wait(lock, done);
         return true;
     }
@@ -282,6 +283,8 @@ private:
             ++stats_.running;
             lock.unlock();
             call->run();
+            if (!is_of_this_process(*call)) // the function has forked, and this is the child
+                return;
             // Free before the caller is woken: its next call then needs no other thread.
             const auto now_free = [this] {
                 const std::lock_guard relock(mutex_);
@@ -308,6 +311,8 @@ private:
     static void thread_ended(void* self) noexcept
     {
         auto& core = *static_cast<worker_core*>(self);
+        if (core_of_this_thread != &core) // in a forked child
+            return;
         {
             const std::lock_guard lock(core.mutex_);
             --core.alive_;

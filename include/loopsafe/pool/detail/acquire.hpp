@@ -47,7 +47,7 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
         const bool queue = !t.granted() && !core_.closed() && !full;
         if (!queue)
             w.expire_now();
-        w.timer.async_wait(std::move(handler));
+        begin_wait(w.timer, std::move(handler));
         if (queue)
             core_.wait(w);
     };

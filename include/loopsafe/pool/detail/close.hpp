@@ -105,7 +105,8 @@ void pool_state<Connector, Policy>::thaw() noexcept
 template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor,
                                           std::chrono::milliseconds limit,
-                                          std::source_location where) -> asio::awaitable<void>
+                                          std::source_location where, const char* operation)
+    -> asio::awaitable<void>
 {
     close();
     waiter w(h.at(), executor);
@@ -117,7 +118,7 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
         const bool wait = !drained;
         if (!wait)
             w.expire_now();
-        w.timer.async_wait(std::move(handler));
+        begin_wait(w.timer, std::move(handler));
         if (wait)
             core_.wait_until_drained(w);
     };
@@ -131,8 +132,8 @@ auto pool_state<Connector, Policy>::drain(hold h, asio::any_io_executor executor
     if (drained)
         co_return;
     if (ec)
-        throw boost::system::system_error(ec, "async_close");
-    fail(errc::close_timeout, "async_close", where);
+        throw boost::system::system_error(ec, operation);
+    fail(errc::close_timeout, operation, where);
 }
 
 } // namespace loopsafe::detail

@@ -134,7 +134,8 @@ public:
     void drop_parked() noexcept;
     void abandon_handle() noexcept; // the pool object is destroyed
     asio::awaitable<void> drain(hold h, asio::any_io_executor executor,
-                                std::chrono::milliseconds limit, std::source_location where);
+                                std::chrono::milliseconds limit, std::source_location where,
+                                const char* operation = "async_close");
 
     pool_stats stats();
     std::vector<lease_holder> holders(std::size_t most);

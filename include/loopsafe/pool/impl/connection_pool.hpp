@@ -205,6 +205,28 @@ auto connection_pool<Connector, PoolPolicy>::async_close(std::chrono::millisecon
         detail::initiate_close<state>{late()}, token, limit, where);
 }
 
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::drain(std::chrono::milliseconds limit,
+                                                   std::source_location where)
+    -> boost::asio::awaitable<void>
+{
+    return drain_late(late(), limit, where);
+}
+
+template <class Connector, class PoolPolicy>
+auto connection_pool<Connector, PoolPolicy>::drain_late(detail::late_pool<state> pool,
+                                                        std::chrono::milliseconds limit,
+                                                        std::source_location where)
+    -> boost::asio::awaitable<void>
+{
+    auto executor = co_await boost::asio::this_coro::executor;
+    auto* const s = pool.get();
+    if (s == nullptr) // so nobody holds a lease
+        co_return;
+    auto hold = s->retain(executor, "drain", where);
+    co_await s->drain(std::move(hold), std::move(executor), limit, where, "drain");
+}
+
 } // namespace loopsafe
 
 #endif

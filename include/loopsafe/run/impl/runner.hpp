@@ -146,12 +146,17 @@ inline void runner::fail_stuck(const state& s)
 inline void runner::end_tasks(state& s)
 {
     auto& tasks = context_local<detail::background_tasks>::in(s.context.get_executor());
+    detail::first_error of_others;
     {
         const detail::background_tasks::ending until_all_have_ended(tasks);
         s.context.restart();
-        while (!tasks.empty() && s.context.run_one() != 0) {}
+        bool more = true;
+        while (more && !tasks.empty())
+            of_others.try_to([&] { more = s.context.run_one() != 0; });
     }
-    if (const auto error = tasks.take_error())
+    const auto error = tasks.take_error();
+    of_others.rethrow();
+    if (error != nullptr)
         std::rethrow_exception(error);
 }
 
@@ -164,14 +169,11 @@ inline void runner::close()
 
 inline void runner::end_main(state& s, detail::main_state& main) noexcept
 {
-    for (bool told = false; main.exists;) {
-        try {
-            if (!std::exchange(told, true))
-                main.cancellation.emit(boost::asio::cancellation_type::terminal);
-            s.context.restart();
-            s.context.run_one();
-        } catch (...) { // run() throws the first error
-        }
+    detail::first_error ignored; // run() throws one that came before
+    ignored.try_to([&] { main.cancellation.emit(boost::asio::cancellation_type::terminal); });
+    while (main.exists) {
+        s.context.restart();
+        ignored.try_to([&] { s.context.run_one(); });
     }
 }
 

@@ -191,12 +191,13 @@ asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::millisecon
     using std::chrono::milliseconds;
     using timer = typename State::timer_type;
     const auto begun = timer::clock_type::now();
+    const auto most = std::max(limit, milliseconds::zero());
     std::vector<std::shared_ptr<typename State::server>> all;
     self->servers().each([&all](const auto& each, auto) { all.push_back(each); });
     for (const auto& each : all) {
         const auto passed = std::chrono::floor<milliseconds>(timer::clock_type::now() - begun);
-        const auto left = limit == never ? never : std::max(limit - passed, milliseconds::zero());
-        co_await each->pool.async_close(left, asio::use_awaitable, where);
+        const auto left = most == never ? never : std::max(most - passed, milliseconds::zero());
+        co_await each->pool.drain(left, where);
     }
 }
 
