@@ -3,6 +3,7 @@
 #define LOOPSAFE_RUN_RUNNER_HPP
 
 #include <loopsafe/async/detail/first_error.hpp>
+#include <loopsafe/async/detail/is_awaitable.hpp>
 #include <loopsafe/never.hpp>
 #include <loopsafe/run/spawn.hpp>
 
@@ -31,6 +32,14 @@ struct single_run;
 template <class Main>
 using result_of_main = typename awaited<std::invoke_result_t<Main>>::type;
 
+// Their names stand in the compiler's error.
+struct pass_a_function_that_returns_this_awaitable {};
+struct pass_a_function_that_returns_an_awaitable {};
+template <class Other>
+using cure_of_main = std::conditional_t<is_awaitable<std::remove_cvref_t<Other>>,
+                                        pass_a_function_that_returns_this_awaitable,
+                                        pass_a_function_that_returns_an_awaitable>;
+
 } // namespace detail
 
 /// A function without arguments that returns an `awaitable`.
@@ -46,6 +55,16 @@ struct run_options {
     /// same.
     std::chrono::milliseconds quiet_limit = never;
 };
+
+namespace detail {
+
+// What is likely to be meant as one. No more, since run() is also found for other functions of that
+// name, by their arguments.
+template <class Other>
+concept mistaken_for_main =
+    !main_function<Other> && (is_awaitable<std::remove_cvref_t<Other>> || std::invocable<Other>);
+
+} // namespace detail
 
 /// One context for many calls, in sequence: what outlives a call, such as the connections of a
 /// pool, serves the next.
@@ -80,6 +99,10 @@ public:
     /// `run_options::quiet_limit`.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
+
+    /// A coroutine is made on the context that runs it: `run([&] { return main(arguments); })`.
+    template <detail::mistaken_for_main Other, class Cure = detail::cure_of_main<Other>>
+    void run(Other&&) = delete;
 
     /// Cancels what `spawn()` started, waits for it, and rethrows the first error: of another
     /// handler that threw meanwhile, else of a task. Idempotent.
@@ -123,6 +146,10 @@ detail::result_of_main<Main> run(Main&& main,
 template <main_function Main>
 detail::result_of_main<Main> run(Main&& main, const run_options& options,
                                  std::source_location where = std::source_location::current());
+
+/// A coroutine is made on the context that runs it: `run([&] { return main(arguments); })`.
+template <detail::mistaken_for_main Other, class Cure = detail::cure_of_main<Other>>
+void run(Other&&) = delete;
 
 } // namespace loopsafe
 

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+// What run calls gives a coroutine to await; one that is only called never begins.
+// expect: (use of|call to) deleted function
+// expect: Cure = .*pass_a_function_that_returns_an_awaitable
+#include <loopsafe/runner.hpp>
+
+boost::asio::awaitable<void> work();
+
+void start()
+{
+#ifdef LOOPSAFE_TEST_CURE
+    loopsafe::run([] { return work(); });
+#else
+    loopsafe::run([] { work(); });
+#endif
+}
