@@ -2,6 +2,7 @@
 // Connections are carried from one context to the next only by a connector that can do that.
 // expect: carry_over_pool needs a connector that meets the concept loopsafe::can_carry
 // expect: use per_context_pool or null_pool
+// expect: ^(?!(?s:.*error: ){2})
 #include "connectors.hpp"
 
 #ifdef LOOPSAFE_TEST_CURE
@@ -14,4 +15,10 @@ struct carrying : complete {
 using carrying = complete;
 #endif
 
-static_assert(sizeof(loopsafe::connection_pool<carrying, loopsafe::carry_over_pool>) != 0);
+loopsafe::connection_pool<carrying, loopsafe::carry_over_pool> pool{carrying()};
+
+boost::asio::awaitable<void> use()
+{
+    auto lease = co_await pool.acquire();
+    lease.release();
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What connect gives is what the connector names.
-// expect: the connector does not meet the concept loopsafe::connector
+// expect: the connector does not meet the concept loopsafe::connector: it lacks
+// expect: awaitable<connection_type> connect\(boost::asio::any_io_executor\) const
 // expect: (satisfaction of|does not satisfy) .can_connect\b
 #include "connectors.hpp"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // is_clean is asked by destructors.
-// expect: the connector does not meet the concept loopsafe::connector
-// expect: (satisfaction of|does not satisfy) .can_tell_clean\b
+// expect: the connector does not meet the concept loopsafe::connector: .*it lacks .bool
+// is_clean\(const connection_type&\) const noexcept expect: (satisfaction of|does not satisfy)
+// .can_tell_clean\b
 #include "connectors.hpp"
 
 struct incomplete {

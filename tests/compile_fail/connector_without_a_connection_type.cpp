@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connector names its connection.
-// expect: the connector does not meet the concept loopsafe::connector
-// expect: (satisfaction of|does not satisfy) .names_a_connection_type\b
+// expect: the connector does not meet the concept loopsafe::connector: .*it lacks .using
+// connection_type expect: (satisfaction of|does not satisfy) .names_a_connection_type\b
 #include "connectors.hpp"
 
 struct incomplete {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connector probes.
-// expect: the connector does not meet the concept loopsafe::connector
-// expect: (satisfaction of|does not satisfy) .can_probe\b
+// expect: the connector does not meet the concept loopsafe::connector: .*it lacks .bool
+// probe\(connection_type&\) const noexcept expect: (satisfaction of|does not satisfy) .can_probe\b
 #include "connectors.hpp"
 
 struct incomplete {

@@ -8,6 +8,13 @@
 
 namespace loopsafe {
 
+namespace detail {
+
+// Its name stands in the compiler's error.
+struct pass_no_io_context_since_a_pool_of_worker_threads_has_no_home {};
+
+} // namespace detail
+
 /// Connections for functions that block, leased to coroutines of any context.
 ///
 ///     loopsafe::connection_pool<postgres::connector, keep_alive_pool, thread_offload> db{how};
@@ -20,6 +27,7 @@ namespace loopsafe {
 /// with `on_context`; `max_size` applies to the whole pool. Thread safety: as with `on_context`.
 template <class Connector, class PoolPolicy>
 class connection_pool<Connector, PoolPolicy, thread_offload> {
+    static_assert(sizeof(detail::checked_connector<Connector>) != 0);
     static_assert(connector<Connector>,
                   "the connector does not meet the concept loopsafe::connector");
     static_assert(pool_policy<PoolPolicy>,
@@ -45,6 +53,12 @@ public:
     {
     }
 
+    /// It takes no context.
+    template <detail::home_instead_of<Connector> Home,
+              class Cure = detail::pass_no_io_context_since_a_pool_of_worker_threads_has_no_home>
+    connection_pool(Home&&, Connector, const options& = {}, worker_threads* = nullptr) = delete;
+
+    connection_pool(const connection_pool&) = delete; // pass a reference to it, or std::move it
     connection_pool(connection_pool&&) noexcept = default;
     connection_pool& operator=(connection_pool&& other) noexcept
     {

@@ -19,8 +19,10 @@ namespace detail {
 template <class Connector, class Policy>
 struct offloaded_pool;
 
-// Its name stands in the compiler's error.
+// Their names stand in the compiler's error.
 struct pass_an_io_context_first_or_choose_null_pool_or_per_context_pool {};
+struct pass_the_io_context_first {};
+struct pass_no_io_context_since_a_pool_with_this_policy_has_no_home {};
 } // namespace detail
 
 /// Options of a single acquire, in addition to the pool's.
@@ -66,6 +68,7 @@ class connection_pool {
 /// while another still calls into it; the pool may be destroyed before, after or during that.
 template <class Connector, class PoolPolicy>
 class connection_pool<Connector, PoolPolicy, on_context> {
+    static_assert(sizeof(detail::checked_connector<Connector>) != 0);
     static_assert(connector<Connector>,
                   "the connector does not meet the concept loopsafe::connector");
     static_assert(pool_policy<PoolPolicy>,
@@ -96,12 +99,23 @@ public:
     explicit connection_pool(Connector how, const options& limits = {})
         requires pool_policy_without_a_home<PoolPolicy>;
 
-    /// A pool with a home needs its context.
-    connection_pool(Connector, const options& = {}, // pass an io_context first, or choose null_pool
-                    detail::pass_an_io_context_first_or_choose_null_pool_or_per_context_pool = {})
+    /// A pool with a home needs its context; another one takes none.
+    template <class Cure = detail::pass_an_io_context_first_or_choose_null_pool_or_per_context_pool>
+    connection_pool(Connector, const options& = {})
         requires pool_policy_with_a_home<PoolPolicy>
     = delete;
+    template <detail::home_instead_of<Connector, options> Home,
+              class Cure = detail::pass_the_io_context_first>
+    connection_pool(Connector, Home&&, const options& = {})
+        requires pool_policy_with_a_home<PoolPolicy>
+    = delete;
+    template <detail::home_instead_of<Connector> Home,
+              class Cure = detail::pass_no_io_context_since_a_pool_with_this_policy_has_no_home>
+    connection_pool(Home&&, Connector, const options& = {})
+        requires pool_policy_without_a_home<PoolPolicy>
+    = delete;
 
+    connection_pool(const connection_pool&) = delete; // pass a reference to it, or std::move it
     connection_pool(connection_pool&& other) noexcept
         : state_(std::exchange(other.state_, nullptr)),
           life_(std::exchange(other.life_, &detail::pool_life::of_none()))
@@ -277,6 +291,11 @@ template <detail::home_source Home, class Connector>
 connection_pool(Home&&, Connector) -> connection_pool<Connector>;
 template <detail::home_source Home, class Connector>
 connection_pool(Home&&, Connector, kept_connection_options) -> connection_pool<Connector>;
+// For the constructors that say what is wrong.
+template <connector Connector>
+connection_pool(Connector, kept_connection_options = {}) -> connection_pool<Connector>;
+template <connector Connector, detail::home_source Home>
+connection_pool(Connector, Home&&, kept_connection_options = {}) -> connection_pool<Connector>;
 
 } // namespace loopsafe
 

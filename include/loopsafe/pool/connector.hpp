@@ -90,6 +90,33 @@ template <class C>
 concept connector = names_a_connection_type<C> && can_connect<C> && can_tell_clean<C> &&
                     can_probe<C> && std::move_constructible<C>;
 
+namespace detail {
+
+// Says what a connector lacks. The pools check the concept as well: Clang then says no more.
+template <class C>
+struct checked_connector {
+    static_assert(names_a_connection_type<C>,
+                  "the connector does not meet the concept loopsafe::connector: it lacks `using "
+                  "connection_type = ...;`, or that type may throw when it is moved");
+};
+template <names_a_connection_type C>
+struct checked_connector<C> {
+    static_assert(can_connect<C>,
+                  "the connector does not meet the concept loopsafe::connector: it lacks "
+                  "`boost::asio::awaitable<connection_type> connect(boost::asio::any_io_executor) "
+                  "const`");
+    static_assert(can_tell_clean<C>,
+                  "the connector does not meet the concept loopsafe::connector: it lacks `bool "
+                  "is_clean(const connection_type&) const noexcept`");
+    static_assert(can_probe<C>, "the connector does not meet the concept loopsafe::connector: it "
+                                "lacks `bool probe(connection_type&) const noexcept`");
+    static_assert(
+        std::move_constructible<C>,
+        "the connector does not meet the concept loopsafe::connector: it cannot be moved");
+};
+
+} // namespace detail
+
 /// It has `needs_reset()` and `reset()`; see `connector`.
 template <class C>
 concept can_reset = requires(const C& c, typename C::connection_type& connection) {

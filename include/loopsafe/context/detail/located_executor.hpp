@@ -11,6 +11,10 @@ concept home_source =
     std::constructible_from<asio::any_io_executor, const std::remove_cvref_t<T>&> ||
     (context_type<T> && requires(T& context) { asio::any_io_executor(context.get_executor()); });
 
+// One where a value of these types belongs. They are asked first: that costs less.
+template <class T, class... Others>
+concept home_instead_of = !(std::same_as<std::remove_cvref_t<T>, Others> || ...) && home_source<T>;
+
 // An executor, or a context that has one, and the place in the user's code that passed it.
 struct located_executor {
     template <home_source T>

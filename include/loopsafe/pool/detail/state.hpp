@@ -51,7 +51,8 @@ public:
     using lease_type = lease<Connector, Policy>;
 
     static constexpr bool has_home = Policy::has_home;
-    static constexpr bool carries = carries_over<Policy>;
+    // Where the connector cannot, the pool says so, and nothing else does.
+    static constexpr bool carries = carries_over<Policy> && can_carry<Connector>;
 
     struct slot : pool_slot,
                   std::conditional_t<carries, std::type_identity<carried_slot<Connector>>,
