@@ -47,6 +47,11 @@ concept has_code =
     requires { sizeof(client_state<PoolPolicy, ExecutionPolicy>); };
 #endif
 
+// Their names stand in the compiler's error.
+struct pass_an_io_context_first_or_choose_basic_client_with_null_pool_or_per_context_pool {};
+struct pass_no_io_context_since_this_client_has_no_home {};
+struct pass_a_coroutine_that_takes_an_incoming_response_by_reference_and_returns_an_awaitable {};
+
 template <class F>
 using result_of_reader = typename std::invoke_result_t<F&, incoming_response&>::value_type;
 
@@ -139,8 +144,22 @@ public:
     explicit basic_client(options with = {}, worker_threads* workers = nullptr)
         requires(offloaded);
 
+    /// A client with a home needs its context; another one takes none.
+    template <
+        class Cure = detail::
+            pass_an_io_context_first_or_choose_basic_client_with_null_pool_or_per_context_pool>
+    explicit basic_client(options = {})
+        requires(PoolPolicy::has_home && !offloaded)
+    = delete;
+    template <loopsafe::detail::home_instead_of<basic_client, options> Home,
+              class Cure = detail::pass_no_io_context_since_this_client_has_no_home>
+    explicit basic_client(Home&&, options = {}, worker_threads* = nullptr)
+        requires(!PoolPolicy::has_home || offloaded)
+    = delete;
+
     /// A client that was moved from is a closed one.
     basic_client(basic_client&&) noexcept = default;
+    basic_client(const basic_client&) = delete; // pass a reference to it, or std::move it
     basic_client& operator=(basic_client&& other) noexcept
     {
         basic_client(std::move(other)).swap(*this);
@@ -182,6 +201,14 @@ public:
                       "name first and pass that, or capture by reference");
         return detail::lend<std::decay_t<F>>(open(std::move(what), where), std::forward<F>(fn));
     }
+
+    /// `fn` returns an `awaitable`.
+    template <
+        class F,
+        class Cure = detail::
+            pass_a_coroutine_that_takes_an_incoming_response_by_reference_and_returns_an_awaitable>
+        requires(!response_reader<std::decay_t<F>>)
+    boost::asio::awaitable<void> with_response(request, F&&, std::source_location = {}) = delete;
 
     /// `send()`, by method. `body` is sent as it is; to set a Content-Type, use `send()` with a
     /// `request`.

@@ -19,6 +19,13 @@
 
 namespace loopsafe::http {
 
+namespace detail {
+
+// Its name stands in the compiler's error.
+struct pass_a_coroutine_that_takes_a_body_writer_by_reference_and_can_be_copied {};
+
+} // namespace detail
+
 /// Writes a body while it is being produced. It is lent to the function that produces the body,
 /// until that function ends, and belongs to the context of the request. No call may be in progress
 /// when the function ends.
@@ -77,6 +84,13 @@ public:
         made.present_ = true;
         return made;
     }
+
+    /// `make` returns an `awaitable<void>`.
+    template <class F,
+              class Cure =
+                  detail::pass_a_coroutine_that_takes_a_body_writer_by_reference_and_can_be_copied>
+        requires(!std::constructible_from<maker, F>)
+    static request_body streamed(F&&, std::optional<std::uint64_t> = {}, bool = false) = delete;
 
     bool present() const noexcept { return present_; }
     bool is_streamed() const noexcept { return make_ != nullptr; }
