@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A lease has one owner.
-// expect: (deleted function|implicitly-deleted copy constructor) .*lease
+// expect: (use of deleted function|call to deleted constructor) .*lease
+// expect: a lease has one owner: std::move it
 #include "connectors.hpp"
 
 using lease = loopsafe::lease<complete>;

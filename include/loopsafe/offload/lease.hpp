@@ -12,6 +12,13 @@
 
 namespace loopsafe {
 
+namespace detail {
+
+// Its name stands in the compiler's error.
+struct call_run_with_a_function_that_takes_the_connection {};
+
+} // namespace detail
+
 /// A connection on loan from a pool with `thread_offload`; it is returned when the lease ends.
 ///
 /// It belongs to no context: it may be used from any, one call at a time, and may outlive the pool.
@@ -27,6 +34,10 @@ public:
 
     /// Empty.
     lease() noexcept = default;
+    lease(const lease&) = delete;            // a lease has one owner: std::move it
+    lease& operator=(const lease&) = delete; // a lease has one owner: std::move it
+    template <class Executor, class Cure = detail::co_await_the_acquire_to_get_its_lease>
+    lease(boost::asio::awaitable<lease, Executor>&&) = delete;
     lease(lease&&) noexcept = default;
     lease& operator=(lease&& other) noexcept
     {
@@ -61,6 +72,12 @@ public:
         return detail::run_on_worker<loan_type, std::decay_t<F>, connection_type>(
             loan_, std::forward<F>(fn), cancelled);
     }
+
+    /// The connection is used on a worker thread only: by `run()`.
+    template <class Cure = detail::call_run_with_a_function_that_takes_the_connection>
+    connection_type& operator*() const = delete;
+    template <class Cure = detail::call_run_with_a_function_that_takes_the_connection>
+    connection_type* operator->() const = delete;
 
     explicit operator bool() const noexcept { return loan_ != nullptr; }
 

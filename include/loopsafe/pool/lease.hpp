@@ -8,6 +8,13 @@
 
 namespace loopsafe {
 
+namespace detail {
+
+// Its name stands in the compiler's error.
+struct co_await_the_acquire_to_get_its_lease {};
+
+} // namespace detail
+
 /// A connection on loan from a pool; it is returned when the lease ends.
 ///
 /// A lease belongs to the context that acquired it. It may outlive the pool and the context: when
@@ -29,6 +36,10 @@ public:
 
     /// Empty.
     lease() noexcept = default;
+    lease(const lease&) = delete;            // a lease has one owner: std::move it
+    lease& operator=(const lease&) = delete; // a lease has one owner: std::move it
+    template <class Executor, class Cure = detail::co_await_the_acquire_to_get_its_lease>
+    lease(boost::asio::awaitable<lease, Executor>&&) = delete;
     lease(lease&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
     lease& operator=(lease&& other) noexcept
     {
