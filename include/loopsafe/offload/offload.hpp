@@ -49,6 +49,14 @@ template <class F, class... Args>
 boost::asio::awaitable<detail::offload_result_t<F, Args...>> offload(offload_options what, F&& fn,
                                                                      Args&&... args);
 
+/// Options come first, and what a function changes is passed by `std::ref`.
+template <class F, class... Args, class Cure = detail::cure_of_offload<Args...>>
+    requires detail::mistaken_for_offloadable<F, Args...>
+boost::asio::awaitable<void> offload(F&&, Args&&...) = delete;
+template <class F, class... Args, class Cure = detail::cure_of_offload<Args...>>
+    requires detail::mistaken_for_offloadable<F, Args...>
+boost::asio::awaitable<void> offload(offload_options, F&&, Args&&...) = delete;
+
 /// The same for every completion token. Arguments are passed as captures of the function.
 ///
 /// Completion signature: `void(std::exception_ptr, R)`, without `R` if `fn` returns nothing; `R` is
@@ -64,6 +72,10 @@ auto async_offload(F&& fn, Token&& token = {}, offload_options what = {});
 template <std::convertible_to<boost::asio::any_io_executor> Executor, offloadable F,
           boost::asio::completion_token_for<detail::offload_signature_t<F>> Token>
 auto async_offload(const Executor& executor, F&& fn, Token&& token, offload_options what = {});
+
+/// Options come last.
+template <class... Others, class Cure = detail::pass_offload_options_after_the_token>
+boost::asio::awaitable<void> async_offload(offload_options, Others&&...) = delete;
 
 } // namespace loopsafe
 

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_OFFLOAD_OFFLOADABLE_HPP
 #define LOOPSAFE_OFFLOAD_OFFLOADABLE_HPP
 
-#include <loopsafe/config.hpp>
+#include <loopsafe/fwd.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -76,6 +76,31 @@ struct result_if_offloadable<F, Args...> {
 };
 template <class F, class... Args>
 using offload_result_t = typename result_if_offloadable<F, Args...>::type;
+
+// Their names stand in the compiler's error.
+struct pass_offload_options_before_the_function {};
+struct pass_offload_options_after_the_token {};
+struct pass_std_ref_where_the_function_takes_a_reference_or_let_it_take_a_value {};
+
+template <class T>
+inline constexpr bool is_offload_options = std::is_same_v<std::decay_t<T>, offload_options>;
+
+template <class F, class... Args>
+concept invocable_with_references =
+    std::invocable<std::decay_t<F>&, std::decay_t<Args>&...> ||
+    std::invocable<std::decay_t<F>&, std::stop_token, std::decay_t<Args>&...>;
+
+// What looks like an offload. No more, since offload() is also found for other functions of that
+// name, by their arguments.
+template <class F, class... Args>
+concept mistaken_for_offloadable =
+    !offloadable<F, Args...> && !is_offload_options<F> &&
+    ((is_offload_options<Args> || ...) || invocable_with_references<F, Args...>);
+
+template <class... Args>
+using cure_of_offload =
+    std::conditional_t<(is_offload_options<Args> || ...), pass_offload_options_before_the_function,
+                       pass_std_ref_where_the_function_takes_a_reference_or_let_it_take_a_value>;
 
 template <class R>
 struct offload_signature {
