@@ -66,6 +66,29 @@ concept encodable = requires(const std::decay_t<const T&>& value) {
     { parameter_codec<T>::encode(value) } -> std::same_as<parameter>;
 };
 
+namespace detail {
+
+// Its name stands in the compiler's error.
+template <class T>
+struct specialise_loopsafe_postgres_codec_for {};
+
+// There is a type only where a parameter needs it.
+template <class... Parameters>
+struct cure_of_parameters {};
+template <class T, class... Others>
+    requires(encodable<T> && !(encodable<Others> && ...))
+struct cure_of_parameters<T, Others...> : cure_of_parameters<Others...> {};
+template <class T, class... Others>
+    requires(!encodable<T>)
+struct cure_of_parameters<T, Others...> {
+    using type = specialise_loopsafe_postgres_codec_for<std::decay_t<const T&>>;
+};
+template <class T, class... Others>
+    requires(!encodable<std::optional<T>>)
+struct cure_of_parameters<std::optional<T>, Others...> : cure_of_parameters<T> {};
+
+} // namespace detail
+
 /// Types that a field can be read as.
 template <class T>
 concept decodable = requires(std::string_view text) {

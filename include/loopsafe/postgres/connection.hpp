@@ -75,6 +75,15 @@ public:
         return detail::affected_rows(query(std::move(sql), values...));
     }
 
+    /// Every parameter needs a `codec`.
+    template <class First, class... Others,
+              class Cure = typename detail::cure_of_parameters<First, Others...>::type>
+    boost::asio::awaitable<result> query(statement, const First&, const Others&...) = delete;
+    template <class First, class... Others,
+              class Cure = typename detail::cure_of_parameters<First, Others...>::type>
+    boost::asio::awaitable<std::uint64_t> execute(statement, const First&,
+                                                  const Others&...) = delete;
+
     /// Runs `body(*this)`, which returns an `awaitable`, in a transaction: commits and returns the
     /// body's result, or rolls back and rethrows the body's exception.
     ///
@@ -109,6 +118,20 @@ public:
         return detail::in_transaction<Body>(*this, session_, std::move(begin),
                                             std::forward<Body>(body));
     }
+
+    /// `body` is a coroutine.
+    template <
+        class Body,
+        class Cure =
+            detail::pass_a_coroutine_that_takes_a_connection_by_reference_and_returns_an_awaitable>
+        requires(!detail::transaction_body<Body, connection>)
+    boost::asio::awaitable<void> transaction(Body&&, std::source_location = {}) = delete;
+    template <
+        class Body,
+        class Cure =
+            detail::pass_a_coroutine_that_takes_a_connection_by_reference_and_returns_an_awaitable>
+        requires(!detail::transaction_body<Body, connection>)
+    boost::asio::awaitable<void> transaction(statement, Body&&) = delete;
 
     /// Ends the session now. Later operations throw `errc::unusable`; one in progress is aborted.
     void close() noexcept

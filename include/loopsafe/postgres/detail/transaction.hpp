@@ -24,6 +24,9 @@ template <class Body, class Connection>
 concept transaction_body = std::invocable<Body&, Connection&> &&
                            loopsafe::detail::is_awaitable<std::invoke_result_t<Body&, Connection&>>;
 
+// Its name stands in the compiler's error.
+struct pass_a_coroutine_that_takes_a_connection_by_reference_and_returns_an_awaitable {};
+
 inline asio::awaitable<std::uint64_t> affected_rows(asio::awaitable<result> pending)
 {
     co_return (co_await std::move(pending)).affected_rows();
