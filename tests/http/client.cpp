@@ -610,9 +610,27 @@ TEST_CASE("http: a path is sent encoded and without dot segments, also behind a 
             CHECK(get(client, peer.url("/\xc3\xa4#x y")) == "GET /%C3%A4");
             CHECK(get(based, "/x/../y") == (keep ? "GET /api/v1/x/../y" : "GET /api/v1/y"));
             CHECK(get(based, "z z") == "GET /api/v1/z%20z");
+            for (const std::string dots : {"..", ".", "../z", "./z", "..?z", "../.."}) {
+                const auto slash = get(based, '/' + dots);
+                CHECK(get(based, dots) == slash);
+                CHECK((slash.find("/.") != std::string::npos) == keep);
+            }
+            CHECK(get(based, ".hidden") == "GET /api/v1/.hidden");
             CHECK(get(based, "/../../../y") == (keep ? "GET /api/v1/../../../y" : "GET /y"));
         }
     }
+}
+
+TEST_CASE("http: a unix_socket that no address can hold is refused with the options")
+{
+    asio::io_context context(1);
+    const auto refused = thrown_by<boost::system::system_error>([&] {
+        http::client_options options;
+        options.unix_socket = "/tmp/" + std::string(200, 'x');
+        http::client client{context, options};
+    });
+    CHECK(refused.code() == loopsafe::errc::bad_option);
+    CHECK(text_of(refused).find("unix_socket") != std::string::npos);
 }
 
 TEST_CASE("http: a name below localhost is on the loopback")

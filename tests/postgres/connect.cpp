@@ -4,6 +4,9 @@
 #include "support.hpp"
 
 #include <cerrno>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace connect_tests {
 
@@ -58,6 +61,34 @@ TEST_CASE("a connection string that makes no sense is refused at construction, b
         CHECK(e.code() == pg::errc::bad_conninfo);
         CHECK(e.stage() == pg::stage::configure);
     }
+}
+
+TEST_CASE("no text repeats a password, wherever in a connection string it was put")
+{
+    using namespace std::string_literals;
+    std::vector<std::string> texts;
+    for (const auto& wrong :
+         {"postgresql://me:sec%ret@localhost/db"s, "postgresql://me:secret@[::1/db"s,
+          "postgresql://me:secr%00et@localhost/db"s, "postgresql://localhost/db?password=x%secret"s,
+          "host=localhost password=my secret phrase"s, "password=my secret=phrase"s,
+          "host=localhost\0 password=secret"s}) {
+        CAPTURE(wrong);
+        try {
+            pg::connector refused(wrong);
+            FAIL("accepted");
+        } catch (const pg::error& e) {
+            CHECK(e.code() == pg::errc::bad_conninfo);
+            texts.push_back(e.what());
+        }
+    }
+    texts.push_back(refused("postgresql://me:sec@ret@127.0.0.1:1/db").what());
+    texts.push_back(refused("postgresql://localhost:secret").what());
+    for (const auto& text : texts) {
+        CAPTURE(text);
+        for (const auto* part : {"sec", "ret", "secret", "phrase"})
+            CHECK(text.find(part) == std::string::npos);
+    }
+    CHECK(texts[0].find("write \"%\" in a password as \"%25\"") != std::string::npos);
 }
 
 TEST_CASE("an option that libpq cannot use is named when it connects")
@@ -221,6 +252,33 @@ TEST_CASE("the next host is tried when the first is down, and the last one's fai
     const auto e = refused(server("host=127.0.0.1,/nonexistent port=" + down + ',' + down));
     CHECK(is_errno(e, ENOENT));
     CHECK(what_of(e).find("Connection refused") != std::string::npos);
+}
+
+TEST_CASE("the next host is tried when the first says nothing, as long as libpq's limit allows")
+{
+    const auto up = variable("LOOPSAFE_POSTGRES_PORT");
+    for (const bool accepts : {true, false}) { // or is in nobody's hands yet
+        std::optional<peer> silent;
+        std::optional<asio::io_context> context(std::in_place);
+        asio::ip::tcp::acceptor full(*context);
+        std::string port;
+        if (accepts) {
+            silent.emplace([](peer::socket& s) { peer::receive_all(s); });
+            port = std::to_string(silent->port());
+        } else {
+            full.open(asio::ip::tcp::v4());
+            full.bind({asio::ip::address_v4::loopback(), 0});
+            full.listen(128);
+            port = std::to_string(full.local_endpoint().port());
+        }
+        const auto before = open_descriptors();
+        run([&]() -> asio::awaitable<void> {
+            auto conn = co_await connect(
+                server("host=127.0.0.1,127.0.0.1 connect_timeout=2 port=" + port + ',' + up));
+            CHECK((co_await conn.query("select 1"))[0][0].as<int>() == 1);
+        });
+        CHECK(open_descriptors() == before);
+    }
 }
 
 TEST_CASE("what the last host says counts, whatever an earlier one has said")

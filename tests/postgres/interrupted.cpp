@@ -181,6 +181,17 @@ TEST_CASE("a cancelled query is cancelled on the server, and the session goes on
     }
 }
 
+TEST_CASE("cancel requests take none of the threads that others use")
+{
+    const auto shared = [] { return loopsafe::worker_threads::shared().stats(); };
+    const auto before = shared();
+    asio::io_context context;
+    auto conn = run_on(context, [&] { return connect(server()); });
+    check_aborted(ask_and_cancel(context, conn, "select pg_sleep(60)"));
+    CHECK(shared().completed == before.completed);
+    CHECK(shared().running == 0);
+}
+
 TEST_CASE("a cancellation that comes between two waits is not lost, and no less orderly")
 {
     asio::cancellation_signal signal;

@@ -128,6 +128,21 @@ TEST_CASE("a failing statement fails alike, prepared or not, and its session goe
     });
 }
 
+TEST_CASE("a failing statement runs once, prepared or not")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        co_await conn.execute("create temporary sequence s");
+        const std::string text = "select nextval('s'), ($1::text)::regclass";
+        for (int i = 0; i != 3; ++i)
+            co_await conn.query(text, "pg_class");
+        CHECK(co_await prepared_by_us(conn) == 1);
+        const auto e = co_await failure_of(conn.query(text, "no_such_table"));
+        CHECK(e.sqlstate() == "42P01");
+        const auto last = co_await conn.query("select last_value from s");
+        CHECK(last[0][0].as<int>() == 4);
+    });
+}
+
 TEST_CASE("what was used least recently makes room")
 {
     run([]() -> asio::awaitable<void> {
@@ -302,6 +317,17 @@ TEST_CASE("a literal is read by the settings of the moment, as far as the server
             }
             co_await conn.execute("discard all");
         }
+    });
+}
+
+TEST_CASE("a literal is read in the encoding of the moment")
+{
+    with_connection([](pg::connection& conn) -> asio::awaitable<void> {
+        const std::string text = "select length('\xc3\xa9')";
+        for (int i = 0; i != 3; ++i)
+            CHECK((co_await conn.query(text))[0][0].as<int>() == 1);
+        co_await conn.execute("set client_encoding = latin1");
+        CHECK((co_await conn.query(text))[0][0].as<int>() == 2);
     });
 }
 

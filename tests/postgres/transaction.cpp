@@ -127,6 +127,42 @@ TEST_CASE("a body that swallows an error is not committed in silence")
     });
 }
 
+TEST_CASE("a transaction that its body has ended is not committed in silence")
+{
+    with_table([](const pg::connector&, pg::connection& conn) -> asio::awaitable<void> {
+        for (const std::string ends : {"rollback", "commit"}) {
+            CAPTURE(ends);
+            std::optional<pg::error> failure;
+            try {
+                co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
+                    co_await c.execute("insert into t values (1)");
+                    co_await c.execute(ends);
+                    co_await c.execute("insert into t values (2)");
+                });
+            } catch (const pg::error& e) {
+                failure = e;
+            }
+            REQUIRE(failure.has_value());
+            CHECK(failure->code() == pg::errc::transaction_failed);
+            CHECK(failure->server_message().find("must not commit") != std::string::npos);
+            co_await conn.execute("truncate t");
+        }
+        std::optional<pg::error> failure;
+        bool begun = false;
+        try {
+            co_await conn.transaction(pg::statement("select 1"),
+                                      [&](pg::connection&) -> asio::awaitable<void> {
+                                          begun = true;
+                                          co_return;
+                                      });
+        } catch (const pg::error& e) {
+            failure = e;
+        }
+        CHECK(!begun);
+        CHECK(failure->code() == pg::errc::transaction_failed);
+    });
+}
+
 TEST_CASE("a constraint that fails at the commit is an error of the commit")
 {
     with_table([](const pg::connector&, pg::connection& conn) -> asio::awaitable<void> {

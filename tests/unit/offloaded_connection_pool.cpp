@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/runner.hpp>
+#include <loopsafe/thread_offload.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/detached.hpp>

@@ -328,6 +328,40 @@ TEST_CASE("options that make no sense are refused where they are given, by name"
     options = {};
     options.alpn = {""};
     CHECK(refused(options).find("tls configure alpn \"\"") == 0);
+
+    const certificates::directory files;
+    const auto file = [&files](const char* name) { return files.file(name); };
+    certificates::make({}).save(file("one.pem"), file("one.key"));
+    const auto other = certificates::make({});
+    other.save(file("other.pem"), file("other.key"));
+    options = {};
+    options.certificate_file = file("one.pem");
+    CHECK(refused(options).find("certificate_file without a private_key_file") == 14);
+    options.private_key_file = file("other.key");
+    CHECK(refused(options).find("tls configure private_key_file " + file("other.key")) == 0);
+    options.certificate_file = {};
+    CHECK(refused(options).find("private_key_file without a certificate_file") == 14);
+
+    // The terminal is asked for nothing.
+    std::FILE* const to = std::fopen(file("encrypted.key").c_str(), "w");
+    char passphrase[] = "secret";
+    CHECK(PEM_write_PKCS8PrivateKey(to, other.key.get(), EVP_aes_128_cbc(), passphrase, 6, nullptr,
+                                    nullptr) == 1);
+    std::fclose(to);
+    options.certificate_file = file("other.pem");
+    options.private_key_file = file("encrypted.key");
+    CHECK(refused(options).find("tls configure private_key_file " + file("encrypted.key")) == 0);
+    options.private_key_file = {};
+    options.configure = [&](SSL_CTX* context) {
+        SSL_CTX_set_default_passwd_cb_userdata(context, passphrase);
+        SSL_CTX_set_default_passwd_cb(context, [](char* into, int size, int, void* text) {
+            const std::string_view known(static_cast<const char*>(text));
+            return static_cast<int>(known.copy(into, static_cast<std::size_t>(size)));
+        });
+        CHECK(SSL_CTX_use_PrivateKey_file(context, file("encrypted.key").c_str(),
+                                          SSL_FILETYPE_PEM) == 1);
+    };
+    tls_connector("localhost", "443", options);
 }
 
 TEST_CASE("the server is told the name, but no address, and offers are agreed on")

@@ -11,7 +11,7 @@ namespace loopsafe::http {
 
 /// The part of a response before its body.
 struct response_head {
-    int status = 0;        ///< 200 to 599
+    int status = 0;        ///< three digits, not 1xx; one outside of 200 to 599 counts as 5xx
     std::string reason;    ///< the server's text for the status; for information only
     bool http_1_0 = false; ///< the server uses HTTP/1.0
     fields headers;

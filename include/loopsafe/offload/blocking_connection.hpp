@@ -8,7 +8,6 @@
 #include <loopsafe/never.hpp>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
@@ -77,6 +76,7 @@ private:
         std::exception_ptr failure;
         bool ended = false;     // there is nothing left to cancel
         bool completed = false; // and it has reported its result
+        bool exists = false;    // its coroutine, which may be destroyed without completing
         bool late = false;
         boost::asio::cancellation_signal signal;
 
@@ -85,6 +85,36 @@ private:
             if (!ended)
                 signal.emit(boost::asio::cancellation_type::terminal);
         }
+    };
+
+    // The completion handler of an operation.
+    template <class T>
+    class told {
+    public:
+        using cancellation_slot_type = boost::asio::cancellation_slot;
+
+        explicit told(std::shared_ptr<pending<T>> p) noexcept : p_(std::move(p))
+        {
+            p_->exists = true;
+        }
+        told(told&&) noexcept = default;
+        told& operator=(told&&) = delete;
+        ~told()
+        {
+            if (p_ != nullptr)
+                p_->exists = false;
+        }
+
+        cancellation_slot_type get_cancellation_slot() const noexcept { return p_->signal.slot(); }
+
+        void operator()(std::exception_ptr error) const
+        {
+            p_->failure = std::move(error);
+            p_->completed = true;
+        }
+
+    private:
+        std::shared_ptr<pending<T>> p_;
     };
 
     template <class T>
@@ -154,11 +184,7 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
     }
     asio::steady_timer stopped(context_, asio::steady_timer::time_point::max());
     stopped.async_wait([p](const boost::system::error_code&) { p->cancel(); });
-    asio::co_spawn(context_, complete(std::move(operation), p),
-                   asio::bind_cancellation_slot(p->signal.slot(), [p](std::exception_ptr error) {
-                       p->failure = std::move(error);
-                       p->completed = true;
-                   }));
+    asio::co_spawn(context_, complete(std::move(operation), p), told<T>(p));
     context_.restart();
     detail::first_error of_others;
     {
@@ -168,9 +194,9 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
             if (context_.run_one() == 0)
                 context_.restart(); // the operation has stopped it
         };
-        while (!p->completed) {
+        while (!p->completed && p->exists) {
             if (!of_others.try_to(go_on))
-                p->cancel();
+                of_others.try_to([&] { stopped.cancel(); }); // cancels it, on its context
         }
     }
     deadline.cancel();
@@ -181,6 +207,9 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
         throw boost::system::system_error(asio::error::timed_out, "blocking_connection::wait");
     if (p->failure != nullptr)
         std::rethrow_exception(p->failure);
+    if (!p->completed)
+        throw boost::system::system_error(asio::error::operation_aborted,
+                                          "blocking_connection::wait");
     if constexpr (!std::is_void_v<T>)
         return *std::move(p->result);
 }

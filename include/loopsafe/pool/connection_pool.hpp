@@ -66,6 +66,9 @@ class connection_pool {
 /// moving, and except with `no_mutex`. No lock is held while a connector connects, probes, resets
 /// or closes, nor while a hook or a handler runs. A context must not be destroyed on one thread
 /// while another still calls into it; the pool may be destroyed before, after or during that.
+///
+/// A forked child leaves its parent's connections alone and makes its own, unless another thread
+/// was inside the pool when the process forked: the child may find the lock taken for ever.
 template <class Connector, class PoolPolicy>
 class connection_pool<Connector, PoolPolicy, on_context> {
     static_assert(sizeof(detail::checked_connector<Connector>) != 0);

@@ -75,8 +75,9 @@ public:
     /// password file are used, and TLS as libpq offers it (`sslmode`, ...).
     ///
     /// Unless the string sets them, it adds `gssencmode=disable`, which saves a round trip,
-    /// `client_encoding=UTF8` and `fallback_application_name=loopsafe`. libpq's `connect_timeout`
-    /// has no effect: the pool's applies.
+    /// `client_encoding=UTF8` and `fallback_application_name=loopsafe`. The pool's
+    /// `connect_timeout` applies to the whole; libpq's, 3 s by default, to each of several hosts or
+    /// addresses but the last.
     /// `on_notice` is called for every notice; without it notices are dropped, never printed.
     /// Errors: `errc::bad_conninfo` in `stage::configure`, with the name of the invalid part.
     explicit connector(const std::string& conninfo, connector_options options = {},
@@ -85,7 +86,8 @@ public:
     /// Makes a connection whose objects live on `executor`.
     ///
     /// Host names are looked up by Asio's resolver, not by libpq, which would block; each address
-    /// is then tried in order. libpq computes the password's hash on the context.
+    /// is then tried in order. libpq computes the password's hash on the context, in as many
+    /// rounds as the server asks for: connect only to servers that may keep it busy for that long.
     /// Context: that of `executor`; on another one, `context_error`.
     /// Per-operation cancellation: terminal. It throws an `error` with
     /// `boost::asio::error::operation_aborted`, and the stage that was reached.

@@ -9,6 +9,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <exception>
 #include <memory>
@@ -29,21 +30,26 @@ inline void run_to_end(boost::asio::io_context& context, boost::asio::awaitable<
     struct ending {
         std::exception_ptr error;
         bool reached = false;
+        boost::asio::cancellation_signal cancel;
     };
     const auto end = std::make_shared<ending>(); // the operation may end after this function
-    boost::asio::cancellation_signal cancel;
-    boost::asio::co_spawn(
-        context, std::move(operation),
-        boost::asio::bind_cancellation_slot(cancel.slot(), [end](const std::exception_ptr& error) {
-            end->error = error;
-            end->reached = true;
-        }));
+    boost::asio::co_spawn(context, std::move(operation),
+                          boost::asio::bind_cancellation_slot(
+                              end->cancel.slot(), [end](const std::exception_ptr& error) {
+                                  end->error = error;
+                                  end->reached = true;
+                              }));
     context.restart();
     first_error of_others;
     bool more = true;
     while (more && !end->reached) {
         if (!of_others.try_to([&] { more = context.run_one() != 0; }))
-            of_others.try_to([&] { cancel.emit(boost::asio::cancellation_type::terminal); });
+            of_others.try_to([&] {
+                boost::asio::post(context, [end] { // on the context
+                    if (!end->reached)
+                        end->cancel.emit(boost::asio::cancellation_type::terminal);
+                });
+            });
     }
     of_others.rethrow();
     if (end->error != nullptr)

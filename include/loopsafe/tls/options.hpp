@@ -28,7 +28,8 @@ struct tls_options {
     std::vector<std::string> alpn = {};
 
     /// The client's certificate, if the server requires one: PEM files, the certificate first,
-    /// followed by the chain to its root.
+    /// followed by the chain to its root. Both or neither; a key that is encrypted can be loaded in
+    /// `configure`.
     std::string certificate_file = {};
     std::string private_key_file = {};
 

@@ -80,16 +80,16 @@ public:
         }
     }
 
+    bool is_mine() const noexcept
+    {
+        return owner_.load(std::memory_order_relaxed) == this_thread();
+    }
+
 private:
     struct leaving {
         serial_gate& gate;
         ~leaving() { gate.leave(); }
     };
-
-    bool is_mine() const noexcept
-    {
-        return owner_.load(std::memory_order_relaxed) == this_thread();
-    }
 
     void run_errands() noexcept
     {
@@ -139,9 +139,16 @@ public:
         return serial_executor(gate_, false);
     }
 
+    // At once by whoever is in the gate, although he may be outside of the context: what Asio
+    // dispatches for a cancellation refers to something that the next step may destroy.
     template <class Step>
     void execute(Step&& step) const
     {
+        if (!never_blocks_ && gate_->is_mine()) {
+            auto now = std::forward<Step>(step);
+            std::move(now)();
+            return;
+        }
         auto guarded = [gate = gate_, s = std::forward<Step>(step)]() mutable {
             gate->pass(std::move(s));
         };

@@ -2,10 +2,14 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_CONNINFO_HPP
 
+#include <loopsafe/never.hpp>
 #include <loopsafe/postgres/detail/diagnose.hpp>
 #include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/error.hpp>
 
+#include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <new>
 #include <string>
 #include <string_view>
@@ -17,6 +21,8 @@ namespace loopsafe::postgres::detail {
 // Keywords and values, in libpq's format. The last value of a keyword counts.
 class settings {
 public:
+    bool is_uri = false; // so a part of a password may be where it is not expected
+
     void set(std::string_view keyword, std::string value)
     {
         items_.emplace_back(keyword, std::move(value));
@@ -57,18 +63,46 @@ private:
     std::vector<std::pair<std::string, std::string>> items_;
 };
 
+// libpq quotes what it does not understand, which may be a part of a password.
+inline std::string without_quotations(std::string_view reason)
+{
+    std::string text;
+    for (bool inside = false; !reason.empty(); inside = !inside) {
+        const auto quote = std::min(reason.find('"'), reason.size());
+        text.append(inside ? std::string_view("...") : reason.substr(0, quote));
+        if (quote != reason.size())
+            text += '"';
+        reason.remove_prefix(std::min(quote + 1, reason.size()));
+    }
+    return text;
+}
+
+inline bool may_hold_a_password(std::string_view conninfo) noexcept
+{
+    return conninfo.find("://") != conninfo.npos || conninfo.find("password") != conninfo.npos;
+}
+
 inline settings parse(const std::string& conninfo)
 {
+    if (conninfo.find('\0') != conninfo.npos)
+        throw error(errc::bad_conninfo, stage::configure,
+                    {.message = "a NUL byte in the connection string"});
     char* reason = nullptr;
     const options_handle options(PQconninfoParse(conninfo.c_str(), &reason));
     const std::unique_ptr<char, c_deleter<&PQfreemem>> reason_owner(reason);
     if (options == nullptr) {
         if (reason == nullptr)
             throw std::bad_alloc();
-        throw error(errc::bad_conninfo, stage::configure,
-                    {.message = without_trailing_space(reason)});
+        auto message = without_trailing_space(reason);
+        if (may_hold_a_password(conninfo))
+            message =
+                without_quotations(message) +
+                "; in a URI, write \"%\" in a password as \"%25\", \"@\" as \"%40\" and \"/\" "
+                "as \"%2F\"; elsewhere, put a value with spaces in single quotes";
+        throw error(errc::bad_conninfo, stage::configure, {.message = std::move(message)});
     }
     settings parsed;
+    parsed.is_uri = conninfo.find("://") != conninfo.npos;
     for (auto* option = options.get(); option->keyword != nullptr; ++option) {
         if (option->val != nullptr)
             parsed.set(option->keyword, option->val);
@@ -82,6 +116,15 @@ struct target {
     std::string address;
     std::string port;
 };
+
+// As libpq reads it: whole seconds, 0 or less for no limit, and at least 2.
+inline std::chrono::milliseconds limit_of(std::string_view connect_timeout)
+{
+    int seconds = 0;
+    std::from_chars(connect_timeout.data(), connect_timeout.data() + connect_timeout.size(),
+                    seconds);
+    return seconds <= 0 ? never : std::chrono::seconds(std::max(seconds, 2));
+}
 
 inline std::vector<std::string> split(std::string_view list)
 {
@@ -97,7 +140,8 @@ inline std::vector<std::string> split(std::string_view list)
 
 // The hosts after service file, environment and defaults, as libpq determines them: an invalid
 // sslmode makes it stop before it uses any of them.
-inline std::vector<target> targets_of(settings wanted)
+// `limit`: how long one of them may take before the next is tried.
+inline std::vector<target> targets_of(settings wanted, std::chrono::milliseconds& limit)
 {
     wanted.set("sslmode", "none, only the hosts");
     const auto handle = wanted.start();
@@ -115,6 +159,8 @@ inline std::vector<target> targets_of(settings wanted)
             addresses = split(option->val);
         else if (key == "port")
             ports = split(option->val);
+        else if (key == "connect_timeout")
+            limit = limit_of(option->val);
     }
     const bool has_addresses = addresses.size() > 1 || !addresses[0].empty();
     const bool has_hosts = hosts.size() > 1 || !hosts[0].empty();

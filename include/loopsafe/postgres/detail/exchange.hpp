@@ -47,11 +47,20 @@ private:
     session& session_;
 };
 
-// libpq opens a connection of its own for this, and blocks.
+// libpq opens a connection of its own for this, and blocks, for as long as the server is silent.
 inline void send_cancel(const cancel_handle& request)
 {
     char ignored[256];
     PQcancel(request.get(), ignored, sizeof ignored);
+}
+
+// A server that hangs takes these threads and no others: beyond them, a session is closed without a
+// request. Never joined, as the shared ones.
+inline worker_threads& cancelling_threads()
+{
+    static auto* const threads = new worker_threads(
+        {.max_threads = 4, .max_queued = 0, .name = "postgres, cancel requests"});
+    return *threads;
 }
 
 inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
@@ -60,10 +69,8 @@ inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
     cancel_handle request(PQgetCancel(s->handle()));
     if (request == nullptr)
         throw std::bad_alloc();
-    if (loopsafe::detail::runs_on_worker())
-        send_cancel(request);
-    else
-        co_await offload({.cancelled = on_cancel::abandon}, send_cancel, std::move(request));
+    co_await offload({.workers = &cancelling_threads(), .cancelled = on_cancel::abandon},
+                     send_cancel, std::move(request));
     const auto got = co_await read_answer(s, stage::query, where);
     if (got.failure)
         s->refused = true;

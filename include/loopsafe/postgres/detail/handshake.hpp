@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_HANDSHAKE_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_HANDSHAKE_HPP
 
+#include <loopsafe/async/detail/deadline.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/postgres/detail/conninfo.hpp>
 #include <loopsafe/postgres/detail/resolve.hpp>
@@ -9,11 +10,15 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace loopsafe::postgres::detail {
@@ -32,24 +37,75 @@ inline stage stage_of(ConnStatusType status) noexcept
 
 // Tells an invalid option, which libpq finds before it has a socket, from a failure to get a
 // socket.
-inline error not_started(PGconn* handle)
+inline error not_started(PGconn* handle, bool is_uri)
 {
     auto failure = broken(handle, stage::connect, errc::bad_conninfo);
     if (failure.code() != errc::bad_conninfo)
         return failure;
-    return {errc::bad_conninfo, stage::configure, failure.report()};
+    auto report = failure.report();
+    if (is_uri) {
+        report.message = without_quotations(report.message);
+        report.server.clear();
+    }
+    return {errc::bad_conninfo, stage::configure, std::move(report)};
 }
 
-inline asio::awaitable<void> drive(session& s, stage& at)
+// The one of libpq's targets that it tries at present.
+struct attempt {
+    explicit attempt(PGconn* handle)
+        : host(text(PQhost(handle))), address(text(PQhostaddr(handle))), port(text(PQport(handle)))
+    {
+    }
+
+    bool operator==(const attempt&) const = default;
+    bool is_at(const target& t) const
+    {
+        return port == t.port &&
+               (address.empty() ? host == t.host : address == t.address || address == t.host);
+    }
+
+    std::string host;
+    std::string address;
+    std::string port;
+
+private:
+    static std::string text(const char* found) { return found == nullptr ? "" : found; }
+};
+
+inline asio::awaitable<void> wait_for(session& s, asio::posix::descriptor_base::wait_type ready)
 {
+    co_await s.socket->descriptor().async_wait(ready, asio::use_awaitable);
+}
+
+// False if one target has taken longer than `limit`.
+inline asio::awaitable<bool> drive(session& s, stage& at, std::chrono::milliseconds limit)
+{
+    using clock = std::chrono::steady_clock;
     auto* const handle = s.handle();
+    attempt current(handle);
+    auto began = clock::now();
     for (auto polled = PGRES_POLLING_WRITING; polled != PGRES_POLLING_OK;) {
         if (const auto ec = s.socket->watch(PQsocket(handle)))
             throw error(ec, at, {});
         const auto ready = polled == PGRES_POLLING_READING
                                ? asio::posix::descriptor_base::wait_read
                                : asio::posix::descriptor_base::wait_write;
-        co_await s.socket->descriptor().async_wait(ready, asio::use_awaitable);
+        if (limit == never) {
+            co_await wait_for(s, ready);
+        } else {
+            if (const attempt now(handle); now != current) {
+                current = now;
+                began = clock::now();
+            }
+            const auto left =
+                limit - std::chrono::floor<std::chrono::milliseconds>(clock::now() - began);
+            const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
+                co_await asio::this_coro::executor, left, wait_for(s, ready));
+            if (done.error != nullptr && done.expired)
+                co_return false;
+            if (done.error != nullptr)
+                std::rethrow_exception(done.error);
+        }
         errno = 0;
         polled = PQconnectPoll(handle);
         if (polled == PGRES_POLLING_FAILED)
@@ -58,6 +114,7 @@ inline asio::awaitable<void> drive(session& s, stage& at)
     }
     if (const auto ec = s.socket->watch(PQsocket(handle)))
         throw error(ec, at, {});
+    co_return true;
 }
 
 inline asio::awaitable<std::shared_ptr<session>>
@@ -70,17 +127,28 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
     auto at = stage::resolve;
     std::shared_ptr<session> s;
     try {
-        const auto targets = co_await resolve(executor, targets_of(wanted));
-        aim(wanted, targets);
-
-        at = stage::connect;
-        s = std::make_shared<session>(executor, home, std::move(handler));
-        s->adopt(wanted.start());
-        s->notices.attach(s->handle());
-        if (PQstatus(s->handle()) == CONNECTION_BAD)
-            throw not_started(s->handle());
-        PQsetErrorVerbosity(s->handle(), PQERRORS_VERBOSE);
-        co_await drive(*s, at);
+        std::chrono::milliseconds limit = std::chrono::seconds(3);
+        auto targets = targets_of(wanted, limit);
+        targets = co_await resolve(executor, std::move(targets));
+        for (bool connected = false; !connected;) {
+            auto aimed = wanted;
+            aim(aimed, targets);
+            at = stage::connect;
+            s = std::make_shared<session>(executor, home, handler);
+            s->adopt(aimed.start());
+            s->notices.attach(s->handle());
+            if (PQstatus(s->handle()) == CONNECTION_BAD)
+                throw not_started(s->handle(), wanted.is_uri);
+            PQsetErrorVerbosity(s->handle(), PQERRORS_VERBOSE);
+            connected = co_await drive(*s, at, targets.size() > 1 ? limit : never);
+            if (connected)
+                break;
+            const attempt silent(s->handle());
+            const auto is_it = [&silent](const target& t) { return silent.is_at(t); };
+            const auto found = std::ranges::find_if(targets, is_it);
+            targets.erase(found != targets.end() ? found : targets.begin());
+            s->close();
+        }
         PQsetErrorVerbosity(s->handle(), PQERRORS_DEFAULT);
         if (PQsetnonblocking(s->handle(), 1) != 0)
             throw broken(s->handle(), at, errc::connection_lost);

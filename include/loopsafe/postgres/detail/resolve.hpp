@@ -86,6 +86,13 @@ inline bool needs_lookup(const target& each)
     return static_cast<bool>(ec);
 }
 
+// In a URI, a password with an "@" ends at the first one.
+inline std::string shown(const std::string& host)
+{
+    const auto at = host.rfind('@');
+    return at == std::string::npos ? host : "..." + host.substr(at);
+}
+
 // One target for each address of each host, in order. Like libpq, it skips unknown hosts as long as
 // there are others.
 inline asio::awaitable<std::vector<target>> resolve(asio::any_io_executor executor,
@@ -104,7 +111,7 @@ inline asio::awaitable<std::vector<target>> resolve(asio::any_io_executor execut
                                                    asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted)
             throw error(ec, stage::resolve,
-                        {.message = "cancelled while looking up \"" + each.host + '"'});
+                        {.message = "cancelled while looking up \"" + shown(each.host) + '"'});
         if (ec) {
             failure = ec;
             unknown = each.host;
@@ -113,8 +120,9 @@ inline asio::awaitable<std::vector<target>> resolve(asio::any_io_executor execut
             found.push_back({each.host, entry.endpoint().address().to_string(), each.port});
     }
     if (found.empty() && failure)
-        throw error(failure, stage::resolve,
-                    {.message = "could not look up \"" + unknown + "\": " + failure.message()});
+        throw error(
+            failure, stage::resolve,
+            {.message = "could not look up \"" + shown(unknown) + "\": " + failure.message()});
     co_return found;
 }
 

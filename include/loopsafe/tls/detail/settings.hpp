@@ -33,6 +33,8 @@ public:
             require(SSL_CTX_load_verify_file(context, options.trusted_file.c_str()) == 1,
                     "trusted_file " + options.trusted_file);
         SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+        // OpenSSL's own asks on the terminal.
+        SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return 0; });
         if (!options.certificate_file.empty())
             require(SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) ==
                         1,
@@ -54,6 +56,12 @@ public:
         }
         if (options.configure)
             options.configure(context);
+        const bool has_certificate = SSL_CTX_get0_certificate(context) != nullptr;
+        const bool has_key = SSL_CTX_get0_privatekey(context) != nullptr;
+        require(!has_certificate || has_key, "certificate_file without a private_key_file");
+        require(has_certificate || !has_key, "private_key_file without a certificate_file");
+        require(!has_key || SSL_CTX_check_private_key(context) == 1,
+                "private_key_file does not fit the certificate_file");
     }
 
     SSL_CTX* get() const noexcept { return context_.get(); }

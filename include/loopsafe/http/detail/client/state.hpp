@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/un.h>
 #include <utility>
 
 namespace loopsafe::http::detail {
@@ -90,6 +91,9 @@ public:
         if (!uses_defaults(options_->tls)) // so that errors in them are reported now
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
+        if (options_->unix_socket.size() >= sizeof(::sockaddr_un::sun_path))
+            loopsafe::detail::refuse_option("http::client: unix_socket is longer than the path of "
+                                            "a socket may be");
         if (home != nullptr) {
             home_ = context_of(home->executor, home->where);
             if (!home_)
