@@ -177,6 +177,10 @@ public:
 
     /// Sends a request and returns the whole response, whatever its status.
     ///
+    /// A server may answer before it has the whole request. A success (2xx) does not end the
+    /// request: its body is sent to the end, while the response is collected. Any other status, or
+    /// a whole response that closes the connection, does (RFC 9112, 9.5).
+    ///
     /// Context: the home if the client has one, otherwise any. Elsewhere `wrong_context`, or
     /// `context_closed` if the home is gone, before a byte is sent.
     /// Per-operation cancellation: terminal; the connection is closed.
@@ -185,9 +189,10 @@ public:
     boost::asio::awaitable<response>
     send(request what, std::source_location where = std::source_location::current());
 
-    /// Sends a request and lends the response to `fn` while its body is still arriving; returns the
-    /// result of `fn`. If `fn` does not read the body to its end, the connection is closed, unless
-    /// the rest has already arrived; with `thread_offload` it is always closed.
+    /// Sends a request, to its end, and lends the response to `fn` while its body is still
+    /// arriving; returns the result of `fn`. If `fn` does not read the body to its end, the
+    /// connection is closed, unless the rest has already arrived; with `thread_offload` it is
+    /// always closed.
     ///
     /// Context, cancellation, errors: as `send()`; what `fn` throws.
     template <class F>
