@@ -67,11 +67,15 @@ TEST_CASE("http uploads: a refusal is heard by a client that is stuck in its bod
     with_each_client([](combination what, bool secure) {
         std::counting_semaphore<> heard{0};
         linked l(what, secure, [&](http_peer::caller& c) {
-            c.read_until("\r\n\r\n");
+            c.read_until(" HTTP/1.1\r\n");
             c.write("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
             heard.acquire(); // and reads no more
         });
-        for (auto& each : uploads(large)) {
+        auto all = uploads(large);
+        all.emplace_back("GET", "/");
+        all.back().headers.add("X-Large", std::string(large, 'x'));
+        all.back().timeouts = all.front().timeouts;
+        for (auto& each : all) {
             const auto s = l.send(std::move(each));
             heard.release();
             CHECK(s.ec == error_code());

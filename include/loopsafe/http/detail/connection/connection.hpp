@@ -267,7 +267,9 @@ private:
             const bool waits = !transport_.try_write_some(both, ec, n);
             if (waits && may_listen(c)) {
                 const auto [failed] =
-                    co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
+                    transport_.must_read()
+                        ? co_await transport_.async_wait_readable(asio::as_tuple(asio::deferred))
+                        : co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
                 ec = failed;
             } else if (waits) {
                 std::tie(ec, n) =
@@ -278,7 +280,7 @@ private:
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
-            if (body.empty())
+            if (head.empty() && body.empty())
                 continue;
             if (!waits) { // others get their turn
                 co_await turn();

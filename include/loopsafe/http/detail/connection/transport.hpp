@@ -94,6 +94,24 @@ public:
             token, this);
     }
 
+    // Until there is something to read.
+    template <class Token>
+    auto async_wait_readable(Token&& token)
+    {
+        return asio::async_initiate<Token, void(error_code)>(
+            [](auto handler, transport* self) {
+                if (self->secure_)
+                    self->secure_->socket.async_wait(asio::socket_base::wait_read,
+                                                     std::move(handler));
+                else
+                    self->plain_.async_wait(asio::socket_base::wait_read, std::move(handler));
+            },
+            token, this);
+    }
+
+    // TLS may have to read before it can write.
+    bool must_read() const noexcept { return secure_ && SSL_want_read(secure_->engine.handle()); }
+
     // Both without waiting. False: the result is only known after a wait.
     bool try_write_some(const outgoing& from, error_code& ec, std::size_t& n)
     {
