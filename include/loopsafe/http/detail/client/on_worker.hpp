@@ -58,6 +58,17 @@ private:
 
     asio::awaitable<void> upload();
 
+    // As require_unbroken(), but without what a step may be changing on its thread.
+    static void require_whole(const call& c)
+    {
+        if (!c.writing)
+            return;
+        error broken(errc::broken_write, {.stage = stage::write},
+                     c.asked.method + ' ' + shown(c.asked.url));
+        broken.add_place(c.used);
+        throw broken;
+    }
+
     std::shared_ptr<call> call_;
 
 public:
@@ -114,7 +125,7 @@ public:
         const auto step = [c = x_.call_, part = std::string(bytes)](blocking& b) {
             return b.wait((*b)->write_part(*c, part));
         };
-        require_unbroken(*x_.call_);
+        require_whole(*x_.call_);
         x_.call_->writing = true;
         const bool more = co_await x_.lease.run(step);
         x_.call_->writing = false;
@@ -139,7 +150,7 @@ asio::awaitable<void> on_worker<State>::upload()
         call_->failed = false; // it is not the connection's fault
         throw;
     }
-    require_unbroken(*call_);
+    require_whole(*call_);
     call_->writing = true; // a write that comes later is refused
     const auto finish = [c = call_, trailers = to.trailers](blocking& b) {
         b.wait((*b)->end_body(*c, trailers));
