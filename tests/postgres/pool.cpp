@@ -287,7 +287,7 @@ TEST_CASE("a server that accepts and is silent: connect_timeout, and no place is
             const auto& last = e.report().last_connect_error;
             CAPTURE(last);
             CHECK(last.find("127.0.0.1:" + std::to_string(silent.port())) != std::string::npos);
-            CHECK(last.find("does not answer as PostgreSQL does") != std::string::npos);
+            CHECK(last.find("is the port PostgreSQL's?") != std::string::npos);
         }
         CHECK(db.stats().connecting == 0);
     });

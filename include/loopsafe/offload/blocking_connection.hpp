@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 #define LOOPSAFE_OFFLOAD_BLOCKING_CONNECTION_HPP
 
+#include <loopsafe/async/detail/existing_handler.hpp>
 #include <loopsafe/async/detail/first_error.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/error.hpp>
@@ -78,43 +79,25 @@ private:
         bool completed = false; // and it has reported its result
         bool exists = false;    // its coroutine, which may be destroyed without completing
         bool late = false;
-        boost::asio::cancellation_signal signal;
+        boost::asio::cancellation_signal cancellation;
 
         void cancel()
         {
             if (!ended)
-                signal.emit(boost::asio::cancellation_type::terminal);
+                cancellation.emit(boost::asio::cancellation_type::terminal);
         }
     };
 
     // The completion handler of an operation.
     template <class T>
-    class told {
-    public:
-        using cancellation_slot_type = boost::asio::cancellation_slot;
-
-        explicit told(std::shared_ptr<pending<T>> p) noexcept : p_(std::move(p))
-        {
-            p_->exists = true;
-        }
-        told(told&&) noexcept = default;
-        told& operator=(told&&) = delete;
-        ~told()
-        {
-            if (p_ != nullptr)
-                p_->exists = false;
-        }
-
-        cancellation_slot_type get_cancellation_slot() const noexcept { return p_->signal.slot(); }
+    struct told : detail::existing_handler<pending<T>> {
+        using detail::existing_handler<pending<T>>::existing_handler;
 
         void operator()(std::exception_ptr error) const
         {
-            p_->failure = std::move(error);
-            p_->completed = true;
+            this->state().failure = std::move(error);
+            this->state().completed = true;
         }
-
-    private:
-        std::shared_ptr<pending<T>> p_;
     };
 
     template <class T>

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_RUN_RUNNER_HPP
 #define LOOPSAFE_RUN_RUNNER_HPP
 
+#include <loopsafe/async/detail/existing_handler.hpp>
 #include <loopsafe/async/detail/first_error.hpp>
 #include <loopsafe/async/detail/is_awaitable.hpp>
 #include <loopsafe/never.hpp>

@@ -92,24 +92,29 @@ struct call {
     bool failed = false;
     bool stale = false; // the connection could not take the request; nothing was sent
     bool done = false;
-    bool writing =
-        false; // a part of the body; stays so if that fails or is cancelled, or at its end
+    bool writing = false; // a part of the body; stays so if that breaks, and at the body's end
     std::optional<std::uint64_t> length; // of the body, if it was announced
     bool refused_more = false; // the server answered or closed before it had read the whole request
 };
 
-inline error failure_of(const call& c, const error_code& ec, const std::string& detail = {})
+inline error failure_of(const call& c, const error_code& ec, const evidence& seen,
+                        const std::string& detail = {})
 {
-    error failed(ec, c.answer.seen, c.asked.method + ' ' + shown(c.asked.url) + detail);
+    error failed(ec, seen, c.asked.method + ' ' + shown(c.asked.url) + detail);
     failed.add_place(c.used);
     return failed;
 }
+inline error failure_of(const call& c, const error_code& ec, const std::string& detail = {})
+{
+    return failure_of(c, ec, c.answer.seen, detail);
+}
 
-// What follows a part of the body that was not sent to its end would be taken for that part.
+// What follows a part of the body that was not sent to its end would be taken for that part. The
+// answer so far is not read: a worker may be changing it.
 inline void require_unbroken(const call& c)
 {
     if (c.writing)
-        throw failure_of(c, errc::broken_write);
+        throw failure_of(c, errc::broken_write, {.stage = stage::write});
 }
 
 } // namespace loopsafe::http::detail

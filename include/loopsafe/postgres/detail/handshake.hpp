@@ -130,7 +130,7 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
         std::chrono::milliseconds limit = std::chrono::seconds(3);
         auto targets = targets_of(wanted, limit);
         targets = co_await resolve(executor, std::move(targets));
-        for (bool connected = false; !connected;) {
+        for (;;) {
             auto aimed = wanted;
             aim(aimed, targets);
             at = stage::connect;
@@ -140,8 +140,7 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
             if (PQstatus(s->handle()) == CONNECTION_BAD)
                 throw not_started(s->handle(), wanted.is_uri);
             PQsetErrorVerbosity(s->handle(), PQERRORS_VERBOSE);
-            connected = co_await drive(*s, at, targets.size() > 1 ? limit : never);
-            if (connected)
+            if (co_await drive(*s, at, targets.size() > 1 ? limit : never))
                 break;
             const attempt silent(s->handle());
             const auto is_it = [&silent](const target& t) { return silent.is_at(t); };
@@ -160,8 +159,8 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
         const bool silent = e.code() == asio::error::operation_aborted && at > stage::connect;
         throw error(e.code(), at,
                     {.message = e.code().message() +
-                                (silent ? "; the server has accepted, and does not answer as "
-                                          "PostgreSQL does"
+                                (silent ? "; the server has accepted, and has not answered yet: is "
+                                          "the port PostgreSQL's?"
                                         : ""),
                      .server = s == nullptr || s->handle() == nullptr ? std::string()
                                                                       : server_of(s->handle())},

@@ -23,35 +23,15 @@ template <>
 struct main_outcome<void> : main_state {};
 
 // The completion handler of main: nothing that refers to the caller of run() outlives that call.
-class main_handler {
+class main_handler : public existing_handler<main_state> {
 public:
-    using cancellation_slot_type = asio::cancellation_slot;
-
-    explicit main_handler(std::shared_ptr<main_state> main) noexcept : main_(std::move(main))
-    {
-        main_->exists = true;
-    }
-    main_handler(main_handler&&) noexcept = default;
-    main_handler& operator=(main_handler&&) = delete;
-    ~main_handler()
-    {
-        if (main_ != nullptr)
-            main_->exists = false;
-    }
-
-    cancellation_slot_type get_cancellation_slot() const noexcept
-    {
-        return main_->cancellation.slot();
-    }
+    using existing_handler::existing_handler;
 
     void operator()(const std::exception_ptr& error) const
     {
         if (error != nullptr)
             std::rethrow_exception(error);
     }
-
-private:
-    std::shared_ptr<main_state> main_;
 };
 
 // The function object must live as long as its coroutine, which refers to its captures.

@@ -58,17 +58,6 @@ private:
 
     asio::awaitable<void> upload();
 
-    // As require_unbroken(), but without what a step may be changing on its thread.
-    static void require_whole(const call& c)
-    {
-        if (!c.writing)
-            return;
-        error broken(errc::broken_write, {.stage = stage::write},
-                     c.asked.method + ' ' + shown(c.asked.url));
-        broken.add_place(c.used);
-        throw broken;
-    }
-
     std::shared_ptr<call> call_;
 
 public:
@@ -125,7 +114,7 @@ public:
         const auto step = [c = x_.call_, part = std::string(bytes)](blocking& b) {
             return b.wait((*b)->write_part(*c, part));
         };
-        require_whole(*x_.call_);
+        require_unbroken(*x_.call_);
         x_.call_->writing = true;
         const bool more = co_await x_.lease.run(step);
         x_.call_->writing = false;
@@ -150,7 +139,7 @@ asio::awaitable<void> on_worker<State>::upload()
         call_->failed = false; // it is not the connection's fault
         throw;
     }
-    require_whole(*call_);
+    require_unbroken(*call_);
     call_->writing = true; // a write that comes later is refused
     const auto finish = [c = call_, trailers = to.trailers](blocking& b) {
         b.wait((*b)->end_body(*c, trailers));

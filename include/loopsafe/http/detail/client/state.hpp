@@ -357,8 +357,7 @@ private:
         if constexpr (carries_over<PoolPolicy>) {
             if (o.max_parked_per_origin == 0)
                 refuse_option("http::client: max_parked_per_origin must be at least 1; to carry "
-                              "nothing over, "
-                              "use http::basic_client<per_context_pool>");
+                              "nothing over, use http::basic_client<per_context_pool>");
             limits.max_parked = o.max_parked_per_origin;
         }
         loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
