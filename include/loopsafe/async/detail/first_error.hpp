@@ -24,8 +24,6 @@ public:
         }
     }
 
-    explicit operator bool() const noexcept { return error_ != nullptr; }
-
     void rethrow() const
     {
         if (error_ != nullptr)

@@ -180,11 +180,6 @@ asio::awaitable<offload_result_t<F, Args...>> offload_to(worker_ref workers, on_
                    cancelled);
 }
 
-inline bool runs_on_worker() noexcept
-{
-    return worker_core::is_worker();
-}
-
 } // namespace loopsafe::detail
 
 #endif

@@ -147,9 +147,6 @@ public:
         return stats_;
     }
 
-    // Whether this thread may block: it is one of some set of worker threads.
-    static bool is_worker() noexcept { return core_of_this_thread != nullptr; }
-
     // No thread is in the middle of waking a caller, which takes locks and a pin, when a fork
     // happens.
     void before_fork() noexcept
