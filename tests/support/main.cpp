@@ -19,4 +19,10 @@ const char* __tsan_default_options()
 {
     return "second_deadlock_stack=1";
 }
+
+// libstdc++ counts the owners of an exception in code that was not compiled for ThreadSanitizer.
+const char* __tsan_default_suppressions()
+{
+    return "race:std::__exception_ptr::exception_ptr::_M_release";
+}
 }
