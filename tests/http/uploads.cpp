@@ -222,21 +222,32 @@ TEST_CASE("http uploads: half a record does not stop the client")
 TEST_CASE("http uploads: a refusal is heard behind something else that came with it")
 {
     with_each_client([](combination what, bool secure) {
-        std::counting_semaphore<> heard{0};
+        std::counting_semaphore<> stuck{0}, heard{0};
+        bool begun = false;
+        mortal_context* context = nullptr;
         linked l(what, secure, [&](http_peer::caller& c) {
-            c.read_until("\r\n\r\n");
+            c.read_until(" HTTP/1.1\r\n");
             auto both = c.seal("HTTP/1.1 100 Continue\r\n\r\n");
             both += c.seal("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+            asio::post(**context, [&] { begun = true; });
+            stuck.acquire();
             c.send(both);
             heard.acquire(); // and reads no more
         });
-        const auto for_ever = [](http::body_writer& out) -> asio::awaitable<void> {
-            while (co_await out.write(std::string(10'000, 'x'))) {}
-        };
-        const auto s = l.send({"POST", "/", http::request_body::streamed(for_ever)});
-        heard.release();
-        CHECK(s.answer.status == 413);
-        CHECK(s.answer.body == "big");
+        context = &l.context;
+        for (auto& each : uploads(large)) {
+            begun = false;
+            std::optional<seen> s;
+            asio::co_spawn(*l.context, watch(l.client->send(std::move(each))),
+                           [&](const std::exception_ptr&, seen result) { s = std::move(result); });
+            run_until(*l.context, [&] { return begun; });
+            while (l.context->poll() != 0) {} // a client of this context is stuck then
+            stuck.release();
+            run_until(*l.context, [&] { return s.has_value(); });
+            heard.release();
+            CHECK(s->answer.status == 413);
+            CHECK(s->answer.body == "big");
+        }
     });
 }
 

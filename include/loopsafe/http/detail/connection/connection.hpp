@@ -4,6 +4,7 @@
 
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/connection/answer_forecast.hpp>
+#include <loopsafe/http/detail/connection/framer.hpp>
 #include <loopsafe/http/detail/connection/lazy_deadline.hpp>
 #include <loopsafe/http/detail/connection/receiver.hpp>
 #include <loopsafe/http/detail/connection/standing.hpp>
@@ -84,17 +85,21 @@ public:
         begin(c);
         if (!c.large_body().empty())
             return;
-        out_.append(c.asked.body.bytes());
+        framer_.append(c.asked.body.bytes());
         error_code ec;
         std::size_t n = 0;
         // The read gives others their turn, so the write need not.
         if (!transport_.is_secure() &&
-            transport_.try_write_some({asio::buffer(out_), asio::const_buffer()}, ec, n) &&
+            transport_.try_write_some({asio::buffer(framer_.pending()), asio::const_buffer()}, ec,
+                                      n) &&
             wrote(c, ec, n))
-            out_.erase(0, n);
+            framer_.consume(n);
     }
 
-    bool expects_response_soon() noexcept { return out_.empty() && forecast_.is_soon(); }
+    bool expects_response_soon() noexcept
+    {
+        return framer_.pending().empty() && forecast_.is_soon();
+    }
 
     // Completes after everything that is queued by now, without a system call on a context of one
     // thread: it reads nothing. It cannot be cancelled.
@@ -137,14 +142,12 @@ public:
             fail(c, errc::no_response);
         c.begun = true;
         received_.begin(c);
-        out_.clear();
-        write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization);
+        framer_.begin(c);
         if (c.is_watched())
             c.tell({.what = event::kind::acquired,
                     .origin = *c.origin,
                     .reused = seen.reused,
                     .idle_for = known_.idle_for()});
-        left_to_write_ = c.asked.body.length();
     }
 
     // False if the server accepts no more.
@@ -152,20 +155,13 @@ public:
     {
         if (c.refused_more || part.empty())
             co_return !c.refused_more;
-        if (left_to_write_) {
-            if (part.size() > *left_to_write_)
-                fail_length(c, part.size());
-            *left_to_write_ -= part.size();
-        } else {
-            write_number(out_, part.size(), 16);
-            out_.append("\r\n");
-        }
+        if (!framer_.begin_part(part.size()))
+            fail(c, errc::bad_length, framer_.describe_miss(c, part.size()));
         if (c.answer.seen.bytes_sent != 0)
             listen(c);
         if (!c.refused_more)
             co_await transact(c, part, false);
-        if (!left_to_write_)
-            out_.append("\r\n"); // goes with the next
+        framer_.end_part();
         co_return !c.refused_more;
     }
 
@@ -173,15 +169,8 @@ public:
     {
         if (c.refused_more)
             co_return;
-        if (left_to_write_.value_or(0) != 0)
-            fail_length(c, 0);
-        if (!left_to_write_) {
-            check_trailers(trailers);
-            out_.append("0\r\n");
-            for (const auto& each : trailers)
-                write_field(out_, each.name, each.value);
-            out_.append("\r\n");
-        }
+        if (!framer_.end(trailers))
+            fail(c, errc::bad_length, framer_.describe_miss(c, 0));
         co_await transact(c, {}, false);
     }
 
@@ -223,14 +212,6 @@ public:
     }
 
 private:
-    [[noreturn]] void fail_length(call& c, std::size_t more)
-    {
-        const auto announced = *c.asked.body.length();
-        fail(c, errc::bad_length,
-             ", " + std::to_string(announced) + " bytes announced, " +
-                 std::to_string(announced - *left_to_write_ + more) + " written");
-    }
-
     [[noreturn]] void fail(call& c, error_code ec, const std::string& detail = {})
     {
         if (deadline_.expired()) {
@@ -254,18 +235,18 @@ private:
                                       : c.answer.seen.bytes_sent;
     }
 
-    // Writes `out_`, and then `body`; reads the response, if wanted. All in one frame, since Asio
-    // keeps few of them for the next call.
+    // Writes what is pending, and then `body`; reads the response, if wanted. All in one frame,
+    // since Asio keeps few of them for the next call.
     asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
     {
-        std::string_view head = out_;
+        std::string_view head = framer_.pending();
         while (!c.refused_more && !(head.empty() && body.empty())) {
             deadline_.set("write", c.times->write, c.due);
             const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
             error_code ec;
             std::size_t n = 0;
             const bool waits = !transport_.try_write_some(both, ec, n);
-            if (waits && may_listen(c)) {
+            if (waits && !received_.is_enough(c)) {
                 const auto [failed] =
                     transport_.must_read()
                         ? co_await transport_.async_wait_readable(asio::as_tuple(asio::deferred))
@@ -289,7 +270,7 @@ private:
             }
             listen(c);
         }
-        out_.clear();
+        framer_.clear();
         if (!then_read) { // the time that the caller takes meanwhile does not count
             deadline_.set({}, never, c.due);
             co_return;
@@ -311,21 +292,15 @@ private:
         pause(c);
     }
 
-    // Whether there is room for what arrives while the request is still being sent: not for a body
-    // that the caller reads later, nor for what follows the response.
-    bool may_listen(const call& c) const noexcept
-    {
-        return !received_.done() && !(c.streamed && received_.head_done());
-    }
-
-    // Processes what has arrived while the request is still being sent. Without a wait: a server
-    // may have nothing to say before it has everything.
+    // Processes what has arrived while the request is still being sent, but for a body that the
+    // caller reads later. Without a wait: a server may have nothing to say before it has
+    // everything.
     void listen(call& c)
     {
         do {
             error_code ec;
             std::size_t n = 0;
-            if (!may_listen(c) || !transport_.try_read_some(received_.room(), ec, n))
+            if (received_.is_enough(c) || !transport_.try_read_some(received_.room(), ec, n))
                 return;
             if (ec) {
                 if (deadline_.expired())
@@ -337,16 +312,8 @@ private:
             }
             came(c, ec, n);
             advance(c);
-            c.refused_more = wants_no_more(c);
+            c.refused_more = received_.wants_no_more(c);
         } while (!c.refused_more && transport_.has_pending());
-    }
-
-    // Whether the response says so. A success does not: the server may answer as it reads. Nor does
-    // an interim response.
-    bool wants_no_more(const call& c) const noexcept
-    {
-        return received_.head_done() && (c.answer.status < 200 || c.answer.status >= 300 ||
-                                         (received_.done() && !received_.keeps_alive()));
     }
 
     // The time that the caller takes meanwhile does not count as the server's.
@@ -438,8 +405,7 @@ private:
     transport transport_;
     lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it is destroyed first
     receiver received_;
-    std::string out_;
-    std::optional<std::uint64_t> left_to_write_;
+    framer framer_;
     std::uint64_t encrypted_before_ = 0;
     answer_forecast forecast_;
     standing<Timer> known_;

@@ -35,10 +35,21 @@ public:
     bool keeps_alive() const noexcept { return decoder_->keeps_alive(); }
     bool has_keep_alive_field() const noexcept { return decoder_->has_keep_alive_field(); }
 
+    // There is no more to read for now.
+    bool is_enough(const call& c) const noexcept { return done() || (c.streamed && head_done()); }
+
+    // Whether the response ends a request that is still being sent. A success does not: the server
+    // may answer as it reads. Nor does an interim response.
+    bool wants_no_more(const call& c) const noexcept
+    {
+        return head_done() &&
+               (c.answer.status < 200 || c.answer.status >= 300 || (done() && !keeps_alive()));
+    }
+
     // Everything that has arrived is used up.
     bool empty() const noexcept { return in_.empty(); }
 
-    // Processes as much as it can of what has arrived. True: there is no more to read for now.
+    // Processes as much as it can of what has arrived. True: that is enough.
     bool advance(call& c, error_code& ec)
     {
         while (!in_.empty() && !is_enough(c)) {
@@ -146,8 +157,6 @@ private:
     // it should fit into a cache.
     static constexpr std::uint64_t most_at_once = 256 * 1024;
     static constexpr std::uint64_t most_on_trust = 8 * 1024 * 1024;
-
-    bool is_enough(const call& c) const noexcept { return done() || (c.streamed && head_done()); }
 
     error_code collect(call& c, std::string_view part)
     {
