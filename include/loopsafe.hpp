@@ -9,6 +9,7 @@
 #include <loopsafe/context_local.hpp>
 #include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/runner.hpp>
+#include <loopsafe/scopes.hpp>
 #include <loopsafe/thread_offload.hpp>
 
 #endif

@@ -36,7 +36,9 @@ enum class errc {
     workers_closed,  ///< the worker threads were closed
     would_deadlock,  ///< a worker thread would wait for its own set of threads
     no_thread,       ///< no worker thread could be started
-    busy             ///< an abandoned call still uses the connection
+    busy,            ///< an abandoned call still uses the connection
+    task_lost,       ///< a task was destroyed before it had ended
+    all_failed       ///< none of the operations of `first_success()` succeeded
 };
 
 /// Groups of errors that callers usually handle alike.

@@ -134,6 +134,11 @@ class connector;
 
 // run
 class runner;
+enum class on_error;
+struct task_error;
+struct task_scope_options;
+class task_scope;
+class all_failed;
 
 // testing
 namespace testing {

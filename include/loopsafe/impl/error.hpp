@@ -38,6 +38,8 @@ struct errc_table {
         case errc::would_deadlock: return "a worker thread would wait for its own set of threads";
         case errc::no_thread: return "no worker thread could be started";
         case errc::busy: return "another call still uses the connection";
+        case errc::task_lost: return "a task was destroyed before it had ended";
+        case errc::all_failed: return "none of the operations succeeded";
         }
         return "unknown";
     }

@@ -2,11 +2,11 @@
 #ifndef LOOPSAFE_RUN_SPAWN_HPP
 #define LOOPSAFE_RUN_SPAWN_HPP
 
+#include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/context/local.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
 
 #include <concepts>
 #include <exception>
@@ -72,6 +72,14 @@ public:
         return list_->signals.empty();
     }
 
+    // An error that nobody else is told of.
+    void report(const std::exception_ptr& error)
+    {
+        const std::lock_guard lock(list_->mutex);
+        if (list_->first_error == nullptr)
+            list_->first_error = error;
+    }
+
     std::exception_ptr take_error() noexcept { return std::exchange(list_->first_error, nullptr); }
 
 private:
@@ -120,17 +128,6 @@ private:
         std::shared_ptr<list> list_;
         signals::iterator self_;
     };
-
-    static bool is_cancellation(const std::exception_ptr& error)
-    {
-        try {
-            std::rethrow_exception(error);
-        } catch (const boost::system::system_error& e) {
-            return e.code() == asio::error::operation_aborted;
-        } catch (...) {
-            return false;
-        }
-    }
 
     const std::shared_ptr<list> list_ = std::make_shared<list>();
 };

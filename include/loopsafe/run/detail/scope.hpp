@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_RUN_DETAIL_SCOPE_HPP
+#define LOOPSAFE_RUN_DETAIL_SCOPE_HPP
+
+#include <loopsafe/async/detail/is_cancellation.hpp>
+#include <loopsafe/context/ref.hpp>
+#include <loopsafe/error.hpp>
+#include <loopsafe/run/spawn.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <new>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace loopsafe::detail {
+
+namespace asio = boost::asio;
+
+// Coroutines that begin and end together, and the one that awaits them.
+//
+// A context that dies destroys the frame that awaits before those that it awaits, unless these own
+// it: each child's handler owns the scope, and the scope owns the handler of who awaits it. So what
+// awaits keeps no owning pointer to the scope while it is suspended.
+//
+// All of it happens on one executor, which runs one handler at a time.
+class scope : public std::enable_shared_from_this<scope> {
+    struct child {
+        asio::cancellation_signal cancellation;
+        std::source_location started;
+        bool ended = false;
+    };
+    using children = std::list<child>;
+
+public:
+    explicit scope(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    scope(const scope&) = delete;
+    scope& operator=(const scope&) = delete;
+    virtual ~scope()
+    {
+        if (awaits_ != nullptr)
+            std::destroy_at(awaits_);
+    }
+
+    // False if it takes no more; then the task does not begin. Exception safety: strong.
+    template <class F>
+    bool start(F&& function, const std::source_location& where)
+    {
+        if (cancelled_ || joined_)
+            return false;
+        auto task = run_child(std::decay_t<F>(std::forward<F>(function)));
+        handler ends(*this, where);
+        const starting now(*this, ends.self());
+        asio::co_spawn(executor_, std::move(task), std::move(ends));
+        return true;
+    }
+
+    // Terminal, for those that run; none begins any more.
+    void cancel() noexcept
+    {
+        if (std::exchange(cancelled_, true))
+            return;
+        const auto self = shared_from_this(); // the last child may end meanwhile
+        for (next_ = running_.begin(); next_ != running_.end();) {
+            const auto each = next_++;
+            being_cancelled_ = &*each;
+            try {
+                each->cancellation.emit(asio::cancellation_type::terminal);
+            } catch (...) { // it is awaited all the same
+                fail(std::current_exception());
+            }
+        }
+        being_cancelled_ = nullptr;
+        ended_.clear();
+    }
+
+    bool is_cancelled() const noexcept { return cancelled_; }
+
+    // It may be so after the last child has ended well, which is too late to matter to them.
+    void cancel_for_caller() noexcept
+    {
+        by_caller_ = true;
+        cancel();
+    }
+    bool was_cancelled_by_caller() const noexcept { return by_caller_; }
+    std::size_t running() const noexcept { return running_.size(); }
+
+    // The error that whoever awaits it gets, for want of another.
+    void fail(std::exception_ptr error) noexcept
+    {
+        if (error_ == nullptr)
+            error_ = std::move(error);
+    }
+    bool has_error() const noexcept { return error_ != nullptr; }
+    void rethrow_error() const
+    {
+        if (error_ != nullptr)
+            std::rethrow_exception(error_);
+    }
+
+    // Completes when the last child has ended, with this. Cannot fail: the children refer to what
+    // awaits them. Preconditions: nobody has awaited it.
+    template <class Handler>
+    void await(Handler&& awaits)
+    {
+        using stored = awaiting_with<std::decay_t<Handler>>;
+        static_assert(sizeof(stored) <= sizeof(room_) && alignof(stored) <= alignof(void*));
+        auto slot = asio::get_associated_cancellation_slot(awaits);
+        awaits_ = ::new (static_cast<void*>(room_)) stored(std::forward<Handler>(awaits));
+        try {
+            if (slot.is_connected())
+                slot.template emplace<cancels>(weak_from_this());
+        } catch (const std::bad_alloc&) {
+            fail(std::current_exception());
+            cancel();
+        }
+        if (running_.empty())
+            complete();
+    }
+
+    const asio::any_io_executor& get_executor() const noexcept { return executor_; }
+
+protected:
+    // A child has failed, and not since it was cancelled.
+    virtual void failed(const std::exception_ptr& error, const std::source_location& started) = 0;
+    // A child is in the list no longer.
+    virtual void left() noexcept {}
+
+private:
+    // The function lives in this frame, since its coroutine refers to its captures. Asio waits
+    // again for a coroutine that ends without a wait, and where that was cancelled meanwhile, its
+    // exception would come out of run().
+    template <class F>
+    static asio::awaitable<void> run_child(F function)
+    {
+        std::exception_ptr error;
+        try {
+            co_await std::invoke(function);
+        } catch (...) {
+            error = std::current_exception();
+        }
+        co_await asio::this_coro::throw_if_cancelled(false);
+        if (error != nullptr)
+            std::rethrow_exception(error);
+    }
+
+    struct awaiting {
+        virtual ~awaiting() = default;
+        virtual void resume(std::shared_ptr<scope> ended) = 0;
+    };
+
+    template <class Handler>
+    struct awaiting_with final : awaiting {
+        explicit awaiting_with(Handler&& h) : resumes(std::move(h)) {}
+
+        void resume(std::shared_ptr<scope> ended) override
+        {
+            auto slot = asio::get_associated_cancellation_slot(resumes);
+            if (slot.is_connected())
+                slot.clear();
+            auto now = std::move(resumes);
+            ended->awaits_ = nullptr;
+            std::destroy_at(this);
+            std::move(now)(std::move(ended));
+        }
+
+        Handler resumes;
+    };
+
+    // It owns nothing: the caller's slot may outlive all of this.
+    struct cancels {
+        explicit cancels(std::weak_ptr<scope> s) noexcept : which(std::move(s)) {}
+
+        void operator()(asio::cancellation_type) const
+        {
+            if (const auto alive = which.lock())
+                alive->cancel_for_caller();
+        }
+
+        std::weak_ptr<scope> which;
+    };
+
+    // The completion handler of a child, which is in the list for as long as this exists: one that
+    // is destroyed leaves the list like one that ends.
+    class handler {
+    public:
+        using cancellation_slot_type = asio::cancellation_slot;
+
+        handler(scope& of, const std::source_location& where)
+            : scope_(of.shared_from_this()), self_(of.running_.emplace(of.running_.end()))
+        {
+            self_->started = where;
+        }
+        handler(handler&&) noexcept = default;
+        handler& operator=(handler&&) = delete;
+        ~handler()
+        {
+            if (scope_ != nullptr)
+                scope_->leave(self_);
+        }
+
+        cancellation_slot_type get_cancellation_slot() const noexcept
+        {
+            return self_->cancellation.slot();
+        }
+
+        void operator()(const std::exception_ptr& error) const
+        {
+            self_->ended = true;
+            if (error != nullptr)
+                scope_->judge(error, self_->started);
+        }
+
+        child* self() const noexcept { return &*self_; }
+
+    private:
+        std::shared_ptr<scope> scope_;
+        children::iterator self_;
+    };
+
+    // The child that co_spawn() is being called for: if that throws, its caller hears of it.
+    struct starting {
+        starting(scope& s, child* which) noexcept
+            : of(s.shared_from_this()), outer(std::exchange(s.being_started_, which))
+        {
+        }
+        ~starting() { of->being_started_ = outer; }
+
+        std::shared_ptr<scope> of;
+        child* outer;
+    };
+
+    // What a cancellation ends is no failure.
+    void judge(const std::exception_ptr& error, const std::source_location& started)
+    {
+        if (!(cancelled_ && is_cancellation(error)))
+            failed(error, started);
+    }
+
+    void leave(children::iterator gone) noexcept
+    {
+        const bool has_ended = gone->ended || &*gone == being_started_;
+        const auto started = gone->started;
+        if (gone == next_)
+            ++next_;
+        if (&*gone == being_cancelled_) // its signal is in use
+            ended_.splice(ended_.end(), running_, gone);
+        else
+            running_.erase(gone);
+        if (!has_ended && !home_.alive())
+            return; // the context is being destroyed, and what awaits this with it
+        if (!has_ended)
+            judge(std::make_exception_ptr(
+                      boost::system::system_error(make_error_code(errc::task_lost))),
+                  started);
+        left();
+        if (running_.empty() && awaits_ != nullptr)
+            complete();
+    }
+
+    // Not from within the last child. If that is for want of memory all the same, so be it.
+    void complete() noexcept
+    {
+        joined_ = true;
+        try {
+            asio::post(executor_, [self = shared_from_this()]() mutable {
+                auto& waiting = *self->awaits_;
+                waiting.resume(std::move(self));
+            });
+        } catch (const std::bad_alloc&) {
+            awaits_->resume(shared_from_this());
+        }
+    }
+
+    const asio::any_io_executor executor_;
+    const context_ref home_ = context_of(executor_);
+    children running_;
+    children ended_;
+    children::iterator next_ = running_.end();
+    child* being_cancelled_ = nullptr;
+    child* being_started_ = nullptr;
+    awaiting* awaits_ = nullptr; // in `room_`
+    alignas(void*) std::byte room_[8 * sizeof(void*)];
+    std::exception_ptr error_;
+    bool cancelled_ = false;
+    bool by_caller_ = false;
+    bool joined_ = false;
+};
+
+// Starts what `start` starts in a scope of this type, and awaits it. The scope knows how it ended.
+template <class Scope, class Start>
+asio::awaitable<std::shared_ptr<Scope>> run_scope(std::shared_ptr<Scope> children,
+                                                  const Start& start)
+{
+    // From here to the end nothing may throw: the children would be left alone.
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    try {
+        start(*children);
+    } catch (...) {
+        children->fail(std::current_exception());
+        children->cancel();
+    }
+    const asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
+    if (caller.cancelled() != asio::cancellation_type::none)
+        children->cancel_for_caller();
+    const auto ended =
+        co_await asio::async_initiate<const asio::deferred_t, void(std::shared_ptr<scope>)>(
+            [](auto handler, std::shared_ptr<Scope>* given) {
+                const auto which = std::move(*given);
+                which->await(std::move(handler));
+            },
+            asio::deferred, &children);
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    co_return std::static_pointer_cast<Scope>(ended);
+}
+
+// Errors that nobody else is told of: at the end of run() or of the runner.
+inline void report_further(const asio::any_io_executor& executor, const std::exception_ptr& error)
+{
+    context_local<background_tasks>::in(executor).report(error);
+}
+
+// What a scope comes to whose children gave no value and no error: it was cancelled.
+[[noreturn]] inline void throw_cancelled()
+{
+    throw boost::system::system_error(asio::error::operation_aborted);
+}
+
+} // namespace loopsafe::detail
+
+#endif

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_SCOPES_HPP
+#define LOOPSAFE_SCOPES_HPP
+
+/// Tasks that end before whoever started them goes on: `with_tasks()` for any number, `all()`,
+/// `race()` and `first_success()` for a few.
+///
+///     auto [user, orders] = co_await loopsafe::all(fetch_user(id), fetch_orders(id));
+#include <loopsafe/run/combine.hpp>
+#include <loopsafe/run/task_scope.hpp>
+
+#endif

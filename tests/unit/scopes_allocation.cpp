@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: it has one thread.
+#include <loopsafe/scopes.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <support/heap.hpp>
+#include <vector>
+
+namespace scopes_allocation_tests {
+
+namespace {
+
+namespace asio = boost::asio;
+using loopsafe::task_scope;
+
+// Counts what has begun and not ended.
+struct counted {
+    explicit counted(int& n) : alive(n) { ++alive; }
+    counted(const counted&) = delete;
+    ~counted() { --alive; }
+    int& alive;
+};
+
+asio::awaitable<int> work(int& alive, int turns)
+{
+    const counted here(alive);
+    for (int i = 0; i != turns; ++i)
+        co_await asio::post(asio::deferred);
+    asio::steady_timer timer(co_await asio::this_coro::executor,
+                             asio::steady_timer::time_point::min());
+    co_await timer.async_wait(asio::deferred);
+    co_return turns;
+}
+
+asio::awaitable<int> in_scopes(int& alive)
+{
+    const counted here(alive);
+    const auto [a, b] = co_await loopsafe::all(work(alive, 1), work(alive, 2));
+    const auto first = co_await loopsafe::race(work(alive, 2), work(alive, 0));
+    const auto any = co_await loopsafe::first_success(work(alive, 1), work(alive, 3));
+    int sum = 0;
+    const auto body = [&](task_scope& tasks) -> asio::awaitable<int> {
+        const counted inside(alive);
+        for (int i = 0; i != 4; ++i) {
+            const auto one = [&, i]() -> asio::awaitable<void> { sum += co_await work(alive, i); };
+            co_await tasks.start_when_free(one);
+        }
+        co_return 10;
+    };
+    const int given = co_await loopsafe::with_tasks(body, {.max_running = 2});
+    CHECK(first.index() == 1);
+    CHECK(sum == 6);
+    // An operation that fails for want of memory is not the one that succeeds.
+    co_return given + a + b + std::visit([](int turns) { return turns == 3 ? 1 : turns; }, any);
+}
+
+// Asio destroys a coroutine that it has no memory to begin.
+bool is_want_of_memory(const std::exception_ptr& error)
+{
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::bad_alloc&) {
+        return true;
+    } catch (const boost::system::system_error& e) {
+        return e.code() == loopsafe::errc::task_lost;
+    }
+}
+
+TEST_CASE("scopes: an allocation that fails loses no task, and none is left alone")
+{
+    bool failed = true;
+    int out_of_memory = 0;
+    for (long which = 0; failed; ++which) {
+        CAPTURE(which);
+        int alive = 0;
+        const auto before = heap::alive;
+        std::string text;
+        {
+            asio::io_context context(1);
+            int value = 0;
+            std::exception_ptr error;
+            bool ended = false;
+            {
+                const heap::watch on(which);
+                try {
+                    asio::co_spawn(context, in_scopes(alive),
+                                   [&](const std::exception_ptr& e, int v) {
+                                       error = e;
+                                       value = v;
+                                       ended = true;
+                                   });
+                    context.run();
+                } catch (const std::bad_alloc&) { // of co_spawn or of Asio, not of a scope
+                    ended = true;
+                    error = std::make_exception_ptr(std::bad_alloc());
+                }
+                failed = heap::allocations > which;
+            }
+            CHECK(ended);
+            if (error == nullptr) {
+                CHECK(value == 14);
+            } else {
+                ++out_of_memory;
+                CHECK(is_want_of_memory(error));
+            }
+        }
+        CHECK(alive == 0);
+        CHECK(heap::alive <=
+              before + 1); // Asio keeps frames for the next, and the exception is the last
+        REQUIRE(which < 1'000);
+    }
+    CHECK(out_of_memory > 20);
+}
+
+} // namespace
+
+} // namespace scopes_allocation_tests
