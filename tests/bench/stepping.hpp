@@ -19,6 +19,7 @@
 namespace bench {
 
 enum class event { instructions, system_calls };
+constexpr long any_call = -1;
 
 inline void mark()
 {
@@ -57,7 +58,17 @@ private:
     long last_ = 0;
 };
 
-inline tally follow(pid_t child, event what)
+// It stops before and after each system call.
+inline bool begins(pid_t child, long wanted)
+{
+    __ptrace_syscall_info info{};
+    if (::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) <= 0)
+        throw std::runtime_error("ptrace does not say which system call it is");
+    return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+           (wanted == any_call || static_cast<long>(info.entry.nr) == wanted);
+}
+
+inline tally follow(pid_t child, event what, long call)
 {
     place at;
     constexpr int call_stop = SIGTRAP | 0x80;
@@ -75,7 +86,7 @@ inline tally follow(pid_t child, event what)
             break;
         case SIGSTOP: ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD); break;
         case SIGTRAP: seen.events += counting && at.moved(child) ? 1 : 0; break;
-        case call_stop: seen.events += counting ? 1 : 0; break;
+        case call_stop: seen.events += counting && begins(child, call) ? 1 : 0; break;
         default: deliver = signal;
         }
         const auto resume = !counting                     ? PTRACE_CONT
@@ -89,7 +100,7 @@ inline tally follow(pid_t child, event what)
 }
 
 template <class Body>
-tally count(event what, Body body)
+tally count(event what, long call, Body body)
 {
     std::fflush(stdout);
     const pid_t child = ::fork();
@@ -105,20 +116,21 @@ tally count(event what, Body body)
         }
         ::_exit(0);
     }
-    return follow(child, what);
+    return follow(child, what, call);
 }
 
 } // namespace detail
 
-// The events of the spans that `body` marks; what a mark itself costs is taken off.
+// The events of the spans that `body` marks; what a mark itself costs is taken off. `call`: the
+// only system call that counts.
 template <class Body>
-std::uint64_t count(event what, Body body)
+std::uint64_t count(event what, Body body, long call = any_call)
 {
-    const auto one = detail::count(what, [] {
+    const auto one = detail::count(what, call, [] {
         mark();
         mark();
     });
-    const auto all = detail::count(what, body);
+    const auto all = detail::count(what, call, body);
     if (all.spans == 0)
         throw std::logic_error("the body marked no span");
     return all.events - all.spans * one.events;

@@ -4,8 +4,11 @@
 #include "support.hpp"
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
+#include <sys/epoll.h>
 #include <vector>
 
 namespace connect_tests {
@@ -45,6 +48,49 @@ pg::error cancelled(const std::string& more)
         return e;
     }
 }
+
+// Whether a reactor of this process waits until a descriptor can be written to.
+bool any_is_watched_for_writing()
+{
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(each.path());
+        for (std::string word; info >> word;) {
+            unsigned events = 0;
+            if (word == "events:" && info >> std::hex >> events && (events & EPOLLOUT) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+// Listens, and has as many callers as it may have: the next one is heard once it has called again,
+// a second later.
+class busy_listener {
+public:
+    busy_listener() : acceptor_(context_, asio::ip::tcp::v4())
+    {
+        acceptor_.bind({asio::ip::address_v4::loopback(), 0});
+        acceptor_.listen(0);
+        first_.connect(acceptor_.local_endpoint());
+    }
+
+    std::string conninfo() const
+    {
+        return "host=127.0.0.1 user=u sslmode=disable port=" +
+               std::to_string(acceptor_.local_endpoint().port());
+    }
+
+    peer::socket accept_the_next()
+    {
+        acceptor_.accept();
+        return acceptor_.accept();
+    }
+
+private:
+    asio::io_context context_;
+    asio::ip::tcp::acceptor acceptor_;
+    asio::ip::tcp::socket first_{context_};
+};
 
 } // namespace
 
@@ -278,6 +324,72 @@ TEST_CASE("the next host is tried when the first says nothing, as long as libpq'
             CHECK((co_await conn.query("select 1"))[0][0].as<int>() == 1);
         });
         CHECK(open_descriptors() == before);
+    }
+}
+
+TEST_CASE("a host that refuses and does not hang up does not keep its successor from being watched")
+{
+    using namespace std::string_literals;
+    const auto before = open_descriptors();
+    {
+        peer starting([](peer::socket& s) {
+            peer::receive(s);
+            peer::send(s, message('E', "SFATAL\0VFATAL\0C57P03\0Mstarting up\0\0"s));
+            peer::receive_all(s);
+        });
+        run([&]() -> asio::awaitable<void> {
+            auto conn = co_await connect(server(
+                "sslmode=disable host=127.0.0.1,127.0.0.1 port=" + std::to_string(starting.port()) +
+                ',' + variable("LOOPSAFE_POSTGRES_PORT")));
+            CHECK((co_await conn.query("select 1"))[0][0].as<int>() == 1);
+        });
+    }
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a host that is slow to accept is waited for, and then no longer watched for writing")
+{
+    busy_listener busy;
+    asio::io_context context;
+    std::optional<pg::connection> conn;
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> { conn.emplace(co_await connect(busy.conninfo())); },
+        [](std::exception_ptr e) { CHECK(e == nullptr); });
+    context.poll();
+    CHECK(any_is_watched_for_writing());
+    std::thread server([&] {
+        auto caller = busy.accept_the_next();
+        peer::receive(caller);
+        peer::send(caller, welcome());
+        peer::receive_all(caller);
+    });
+    context.run();
+    CHECK(conn.has_value());
+    CHECK_FALSE(any_is_watched_for_writing());
+    conn.reset();
+    server.join();
+}
+
+TEST_CASE("a host that is slow to accept: a cancelled connect says how far it came")
+{
+    busy_listener busy;
+    asio::io_context context;
+    asio::cancellation_signal signal;
+    std::exception_ptr failure;
+    asio::co_spawn(
+        context, [&]() -> asio::awaitable<void> { co_await connect(busy.conninfo()); },
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) { failure = e; }));
+    context.poll();
+    CHECK(failure == nullptr);
+    signal.emit(asio::cancellation_type::terminal);
+    context.run();
+    REQUIRE(failure != nullptr);
+    try {
+        std::rethrow_exception(failure);
+    } catch (const pg::error& e) {
+        CHECK(e.code() == asio::error::operation_aborted);
+        CHECK(e.stage() == pg::stage::connect);
     }
 }
 

@@ -4,11 +4,14 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <dlfcn.h>
+#include <filesystem>
+#include <fstream>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <semaphore>
 #include <string_view>
 #include <thread>
+#include <unistd.h>
 
 // The program's own getaddrinfo, which libpq uses too: it knows two names more, and notes who asks
 // it for a name.
@@ -25,6 +28,21 @@ bool is_literal(const char* host)
     in6_addr address;
     return ::inet_pton(AF_INET, host, &address) == 1 || ::inet_pton(AF_INET6, host, &address) == 1;
 }
+
+// A variable of the environment, for as long as this lives.
+class environment {
+public:
+    environment(const char* name, const std::string& value) : name_(name)
+    {
+        REQUIRE(::setenv(name, value.c_str(), 1) == 0);
+    }
+    environment(const environment&) = delete;
+    environment& operator=(const environment&) = delete;
+    ~environment() { ::unsetenv(name_); }
+
+private:
+    const char* name_;
+};
 
 } // namespace
 
@@ -82,15 +100,65 @@ TEST_CASE("the environment's host is looked up away from the loop as well")
     loop_thread = std::this_thread::get_id();
     asked_on_the_loop = 0;
     asked_elsewhere = 0;
-    REQUIRE(::setenv("PGHOST", "db.loopsafe.test", 1) == 0);
+    const environment host("PGHOST", "db.loopsafe.test");
     run([]() -> asio::awaitable<void> {
         auto conn = co_await connect("user=loopsafe dbname=loopsafe port=" +
                                      variable("LOOPSAFE_POSTGRES_PORT"));
         CHECK(std::string(PQhost(conn.native_handle())) == "db.loopsafe.test");
     });
-    ::unsetenv("PGHOST");
     CHECK(asked_elsewhere == 1);
     CHECK(asked_on_the_loop == 0);
+}
+
+TEST_CASE("what is given counts before the environment, unless it is empty")
+{
+    loop_thread = std::this_thread::get_id();
+    asked_on_the_loop = 0;
+    const auto port = variable("LOOPSAFE_POSTGRES_PORT");
+    const auto address_and_port = [](std::string conninfo) {
+        return run([&]() -> asio::awaitable<std::string> {
+            auto conn = co_await connect("user=loopsafe dbname=loopsafe " + conninfo);
+            const auto* const handle = conn.native_handle();
+            co_return std::string(PQhost(handle)) + ' ' + PQhostaddr(handle) + ' ' + PQport(handle);
+        });
+    };
+    const environment of_the_port("PGPORT", "1");
+    const environment of_the_host("PGHOST", "unknown.loopsafe.test");
+    CHECK(address_and_port("host=db.loopsafe.test port=" + port) ==
+          "db.loopsafe.test 127.0.0.1 " + port);
+    const environment now_right("PGPORT", port);
+    CHECK(address_and_port("host=127.0.0.1 port=''") == "127.0.0.1 127.0.0.1 " + port);
+    {
+        const environment of_the_address("PGHOSTADDR", "127.0.0.1");
+        CHECK(address_and_port("") == "unknown.loopsafe.test 127.0.0.1 " + port);
+    }
+    CHECK(asked_on_the_loop == 0);
+}
+
+TEST_CASE("a service file's host is looked up away from the loop as well")
+{
+    loop_thread = std::this_thread::get_id();
+    const auto path =
+        std::filesystem::temp_directory_path() / ("loopsafe-service." + std::to_string(::getpid()));
+    std::ofstream(path) << "[main]\nhost=db.loopsafe.test\nport=" +
+                               variable("LOOPSAFE_POSTGRES_PORT") + '\n';
+    const environment file("PGSERVICEFILE", path);
+    const environment before_it("PGPORT", "1");
+    for (const std::string given : {"service=main", ""}) {
+        asked_on_the_loop = 0;
+        asked_elsewhere = 0;
+        std::optional<environment> of_the_service;
+        if (given.empty())
+            of_the_service.emplace("PGSERVICE", "main");
+        run([&]() -> asio::awaitable<void> {
+            auto conn = co_await connect("user=loopsafe dbname=loopsafe " + given);
+            CHECK(std::string(PQhost(conn.native_handle())) == "db.loopsafe.test");
+        });
+        CHECK(asked_elsewhere == 1);
+        CHECK(asked_on_the_loop == 0);
+    }
+    std::filesystem::remove(path);
+    CHECK(refused("service=nowhere").code() == pg::errc::bad_conninfo);
 }
 
 TEST_CASE("a name that nobody knows: stage resolve, and the resolver's own code")

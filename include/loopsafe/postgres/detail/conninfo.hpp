@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <new>
 #include <string>
 #include <string_view>
@@ -17,6 +18,13 @@
 #include <vector>
 
 namespace loopsafe::postgres::detail {
+
+// A list of targets, one for each entry of libpq's lists.
+struct target {
+    std::string host;
+    std::string address;
+    std::string port;
+};
 
 // Keywords and values, in libpq's format. The last value of a keyword counts.
 class settings {
@@ -42,14 +50,58 @@ public:
             set(keyword, std::move(value));
     }
 
-    // Begins to connect. libpq looks up names here, and blocks.
-    connection_handle start() const
+    // Where libpq looks for a value that is not given.
+    void fall_back(std::string_view keyword, const char* variable, const char* compiled_in)
     {
+        const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
+        defaults_.push_back({std::string(keyword), text(variable), text(compiled_in)});
+    }
+
+    // As libpq takes it where no service file is used. It ignores what is given as empty.
+    std::string value_of(std::string_view keyword) const
+    {
+        for (auto at = items_.rbegin(); at != items_.rend(); ++at)
+            if (at->first == keyword && !at->second.empty())
+                return at->second;
+        for (const auto& each : defaults_) {
+            if (each.keyword != keyword)
+                continue;
+            const char* const set = std::getenv(each.variable.c_str());
+            return set != nullptr ? std::string(set) : each.compiled_in;
+        }
+        return {};
+    }
+
+    // Begins to connect, to one of these targets where there are any. libpq looks up names here,
+    // and blocks.
+    connection_handle start(const std::vector<target>& targets) const
+    {
+        std::string host;
+        std::string address;
+        std::string port;
+        const char* comma = "";
+        for (const auto& each : targets) {
+            host.append(comma).append(each.host);
+            address.append(comma).append(each.address);
+            port.append(comma).append(each.port);
+            comma = ",";
+        }
         std::vector<const char*> keywords;
         std::vector<const char*> values;
-        for (const auto& [key, value] : items_) {
-            keywords.push_back(key.c_str());
+        const auto add = [&](const char* keyword, const std::string& value) {
+            keywords.push_back(keyword);
             values.push_back(value.c_str());
+        };
+        keywords.reserve(items_.size() + 4);
+        values.reserve(items_.size() + 4);
+        for (const auto& [key, value] : items_) {
+            if (targets.empty() || (key != "host" && key != "hostaddr" && key != "port"))
+                add(key.c_str(), value);
+        }
+        if (!targets.empty()) {
+            add("host", host);
+            add("hostaddr", address);
+            add("port", port);
         }
         keywords.push_back(nullptr);
         values.push_back(nullptr);
@@ -60,7 +112,14 @@ public:
     }
 
 private:
+    struct fallback {
+        std::string keyword;
+        std::string variable;
+        std::string compiled_in;
+    };
+
     std::vector<std::pair<std::string, std::string>> items_;
+    std::vector<fallback> defaults_;
 };
 
 // libpq quotes what it does not understand, which may be a part of a password.
@@ -104,18 +163,15 @@ inline settings parse(const std::string& conninfo)
     settings parsed;
     parsed.is_uri = conninfo.find("://") != conninfo.npos;
     for (auto* option = options.get(); option->keyword != nullptr; ++option) {
+        const std::string_view key = option->keyword;
         if (option->val != nullptr)
-            parsed.set(option->keyword, option->val);
+            parsed.set(key, option->val);
+        if (key == "host" || key == "hostaddr" || key == "port" || key == "connect_timeout" ||
+            key == "service")
+            parsed.fall_back(key, option->envvar, option->compiled);
     }
     return parsed;
 }
-
-// A list of targets, one for each entry of libpq's lists.
-struct target {
-    std::string host;
-    std::string address;
-    std::string port;
-};
 
 // As libpq reads it: whole seconds, 0 or less for no limit, and at least 2.
 inline std::chrono::milliseconds limit_of(std::string_view connect_timeout)
@@ -138,30 +194,55 @@ inline std::vector<std::string> split(std::string_view list)
     }
 }
 
-// The hosts after service file, environment and defaults, as libpq determines them: an invalid
-// sslmode makes it stop before it uses any of them.
-// `limit`: how long one of them may take before the next is tried.
-inline std::vector<target> targets_of(settings wanted, std::chrono::milliseconds& limit)
+// The lists of what to connect to, and how long it may take.
+struct destination {
+    std::string host;
+    std::string address;
+    std::string port;
+    std::string connect_timeout;
+};
+
+// After service file, environment and defaults, as libpq determines them: an invalid sslmode makes
+// it stop before it uses any of them. It does half of the work of a connect for that.
+inline destination ask_libpq(settings wanted)
 {
     wanted.set("sslmode", "none, only the hosts");
-    const auto handle = wanted.start();
+    const auto handle = wanted.start({});
     const options_handle options(PQconninfo(handle.get()));
-    std::vector<std::string> hosts(1);
-    std::vector<std::string> addresses(1);
-    std::vector<std::string> ports(1);
+    destination found;
     for (auto* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
         const std::string_view key = option->keyword;
         if (option->val == nullptr)
             continue;
         if (key == "host")
-            hosts = split(option->val);
+            found.host = option->val;
         else if (key == "hostaddr")
-            addresses = split(option->val);
+            found.address = option->val;
         else if (key == "port")
-            ports = split(option->val);
+            found.port = option->val;
         else if (key == "connect_timeout")
-            limit = limit_of(option->val);
+            found.connect_timeout = option->val;
     }
+    return found;
+}
+
+inline destination destination_of(const settings& wanted)
+{
+    if (!wanted.value_of("service").empty())
+        return ask_libpq(wanted);
+    return {wanted.value_of("host"), wanted.value_of("hostaddr"), wanted.value_of("port"),
+            wanted.value_of("connect_timeout")};
+}
+
+// `limit`: how long one of them may take before the next is tried.
+inline std::vector<target> targets_of(const settings& wanted, std::chrono::milliseconds& limit)
+{
+    const auto to = destination_of(wanted);
+    if (!to.connect_timeout.empty())
+        limit = limit_of(to.connect_timeout);
+    auto hosts = split(to.host);
+    auto addresses = split(to.address);
+    auto ports = split(to.port);
     const bool has_addresses = addresses.size() > 1 || !addresses[0].empty();
     const bool has_hosts = hosts.size() > 1 || !hosts[0].empty();
     const auto count = has_addresses ? addresses.size() : hosts.size();
@@ -176,23 +257,6 @@ inline std::vector<target> targets_of(settings wanted, std::chrono::milliseconds
         targets[i].port = ports[ports.size() == 1 ? 0 : i];
     }
     return targets;
-}
-
-inline void aim(settings& wanted, const std::vector<target>& targets)
-{
-    std::string host;
-    std::string address;
-    std::string port;
-    const char* comma = "";
-    for (const auto& each : targets) {
-        host += comma + each.host;
-        address += comma + each.address;
-        port += comma + each.port;
-        comma = ",";
-    }
-    wanted.set("host", host);
-    wanted.set("hostaddr", address);
-    wanted.set("port", port);
 }
 
 } // namespace loopsafe::postgres::detail

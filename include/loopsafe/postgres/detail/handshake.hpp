@@ -18,6 +18,8 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <poll.h>
 #include <string>
 #include <utility>
 
@@ -72,39 +74,74 @@ private:
     static std::string text(const char* found) { return found == nullptr ? "" : found; }
 };
 
-inline asio::awaitable<void> wait_for(session& s, asio::posix::descriptor_base::wait_type ready)
+// How long each target may take.
+class patience {
+public:
+    explicit patience(std::chrono::milliseconds each) noexcept : each_(each) {}
+
+    std::chrono::milliseconds left(PGconn* handle)
+    {
+        if (each_ == never)
+            return never;
+        if (attempt now(handle); now != current_) {
+            current_ = std::move(now);
+            began_ = clock::now();
+        }
+        return each_ - std::chrono::floor<std::chrono::milliseconds>(clock::now() - began_);
+    }
+
+private:
+    using clock = std::chrono::steady_clock;
+
+    std::chrono::milliseconds each_;
+    std::optional<attempt> current_;
+    clock::time_point began_;
+};
+
+// False if that takes longer than `limit`.
+inline asio::awaitable<bool> wait_for(session& s, asio::posix::descriptor_base::wait_type ready,
+                                      std::chrono::milliseconds limit)
 {
-    co_await s.socket->descriptor().async_wait(ready, asio::use_awaitable);
+    auto waiting = s.socket->descriptor().async_wait(ready, asio::use_awaitable);
+    if (limit == never) {
+        co_await std::move(waiting);
+        co_return true;
+    }
+    const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
+        co_await asio::this_coro::executor, limit, std::move(waiting));
+    if (done.error != nullptr && !done.expired)
+        std::rethrow_exception(done.error);
+    co_return done.error == nullptr;
+}
+
+inline bool accepts_more(PGconn* handle) noexcept
+{
+    ::pollfd socket{PQsocket(handle), POLLOUT, 0};
+    return ::poll(&socket, 1, 0) == 1;
 }
 
 // False if one target has taken longer than `limit`.
 inline asio::awaitable<bool> drive(session& s, stage& at, std::chrono::milliseconds limit)
 {
-    using clock = std::chrono::steady_clock;
     auto* const handle = s.handle();
-    attempt current(handle);
-    auto began = clock::now();
-    for (auto polled = PGRES_POLLING_WRITING; polled != PGRES_POLLING_OK;) {
+    patience with_target(limit);
+    const auto watch = [&] {
         if (const auto ec = s.socket->watch(PQsocket(handle)))
             throw error(ec, at, {});
-        const auto ready = polled == PGRES_POLLING_READING
-                               ? asio::posix::descriptor_base::wait_read
-                               : asio::posix::descriptor_base::wait_write;
-        if (limit == never) {
-            co_await wait_for(s, ready);
-        } else {
-            if (const attempt now(handle); now != current) {
-                current = now;
-                began = clock::now();
-            }
-            const auto left =
-                limit - std::chrono::floor<std::chrono::milliseconds>(clock::now() - began);
-            const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
-                co_await asio::this_coro::executor, left, wait_for(s, ready));
-            if (done.error != nullptr && done.expired)
+    };
+    for (auto polled = PGRES_POLLING_WRITING; polled != PGRES_POLLING_OK;) {
+        if (polled == PGRES_POLLING_READING) {
+            watch();
+            if (!co_await wait_for(s, asio::posix::descriptor_base::wait_read,
+                                   with_target.left(handle)))
                 co_return false;
-            if (done.error != nullptr)
-                std::rethrow_exception(done.error);
+        } else if (!accepts_more(handle)) {
+            watch();
+            if (!co_await wait_for(s, asio::posix::descriptor_base::wait_write,
+                                   with_target.left(handle)))
+                co_return false;
+            // Else the reactor would report at each later wait that it accepts more.
+            s.socket->close();
         }
         errno = 0;
         polled = PQconnectPoll(handle);
@@ -112,13 +149,12 @@ inline asio::awaitable<bool> drive(session& s, stage& at, std::chrono::milliseco
             throw broken(handle, at, errc::connection_failed);
         at = stage_of(PQstatus(handle));
     }
-    if (const auto ec = s.socket->watch(PQsocket(handle)))
-        throw error(ec, at, {});
+    watch();
     co_return true;
 }
 
 inline asio::awaitable<std::shared_ptr<session>>
-open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
+open_session(std::shared_ptr<const settings> wanted, std::shared_ptr<const notice_handler> handler,
              asio::any_io_executor executor, std::source_location where)
 {
     const auto home = context_of(executor, where);
@@ -128,17 +164,15 @@ open_session(settings wanted, std::shared_ptr<const notice_handler> handler,
     std::shared_ptr<session> s;
     try {
         std::chrono::milliseconds limit = std::chrono::seconds(3);
-        auto targets = targets_of(wanted, limit);
+        auto targets = targets_of(*wanted, limit);
         targets = co_await resolve(executor, std::move(targets));
         for (;;) {
-            auto aimed = wanted;
-            aim(aimed, targets);
             at = stage::connect;
             s = std::make_shared<session>(executor, home, handler);
-            s->adopt(aimed.start());
+            s->adopt(wanted->start(targets));
             s->notices.attach(s->handle());
             if (PQstatus(s->handle()) == CONNECTION_BAD)
-                throw not_started(s->handle(), wanted.is_uri);
+                throw not_started(s->handle(), wanted->is_uri);
             PQsetErrorVerbosity(s->handle(), PQERRORS_VERBOSE);
             if (co_await drive(*s, at, targets.size() > 1 ? limit : never))
                 break;

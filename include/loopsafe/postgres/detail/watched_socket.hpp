@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <memory>
 #include <new>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 #include <utility>
 
@@ -40,19 +42,29 @@ public:
             std::destroy_at(&descriptor_);
     }
 
+    // Does nothing if that is watched already. Its number does not tell: what libpq opens after it
+    // has closed its socket has the same one.
     // Preconditions: on the home context.
     error_code watch(int socket)
     {
+        struct ::stat file;
+        if (::fstat(socket, &file) != 0)
+            return {errno, boost::system::system_category()};
+        if (number_ >= 0 && file.st_ino == file_ && file.st_dev == device_)
+            return {};
         close();
         const int duplicate = ::fcntl(socket, F_DUPFD_CLOEXEC, 0);
         if (duplicate < 0)
             return {errno, boost::system::system_category()};
         error_code ec;
         descriptor_.assign(duplicate, ec);
-        if (ec)
+        if (ec) {
             ::close(duplicate);
-        else
-            number_ = duplicate;
+            return ec;
+        }
+        number_ = duplicate;
+        file_ = file.st_ino;
+        device_ = file.st_dev;
         return ec;
     }
 
@@ -85,7 +97,9 @@ private:
     union { // inert after its context: its destructor would use services that are gone
         asio::posix::stream_descriptor descriptor_;
     };
-    int number_ = -1; // of the duplicate: it cannot be queried once inert
+    int number_ = -1;  // of the duplicate: it cannot be queried once inert
+    ::ino_t file_ = 0; // what it is a duplicate of, as long as there is one
+    ::dev_t device_ = 0;
     bool orphaned_ = false;
 };
 

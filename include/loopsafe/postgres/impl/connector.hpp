@@ -41,8 +41,9 @@ inline boost::asio::awaitable<connection> connector::open(std::shared_ptr<const 
                                                           boost::asio::any_io_executor executor,
                                                           std::source_location where)
 {
-    auto s = co_await detail::open_session(known->settings, known->on_notice, std::move(executor),
-                                           where);
+    auto s = co_await detail::open_session(
+        std::shared_ptr<const detail::settings>(known, &known->settings), known->on_notice,
+        std::move(executor), where);
     s->cancel_timeout = known->options.cancel_timeout;
     s->statements.limit(known->options.prepared ? known->options.max_prepared : 0);
     co_return connection(std::move(s));
