@@ -237,26 +237,46 @@ struct ends_before_openssl {
     }
 };
 
-TEST_CASE("http: at exit OpenSSL ends after a client in static storage")
+// The status of a process in which nothing has used OpenSSL yet and which runs `body`, and ends.
+template <class Body>
+int status_of_another_process(const char* test_case, Body body)
 {
     constexpr const char* itself = "LOOPSAFE_TEST_EXITS";
-    if (std::getenv(itself) != nullptr) { // a process in which nothing has used OpenSSL yet
-        static const http::basic_client<loopsafe::carry_over_pool> client;
-        static const ends_before_openssl witness;
-        OPENSSL_init_ssl(0, nullptr); // as the first request to an https server does
-        OPENSSL_atexit([] { openssl_has_ended = true; });
-        std::exit(0);
-    }
+    if (std::getenv(itself) != nullptr)
+        std::exit(body());
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         ::setenv(itself, "1", 1);
-        ::execl("/proc/self/exe", "itself", "-tc=http: at exit OpenSSL ends after*", nullptr);
+        ::execl("/proc/self/exe", "itself", test_case, nullptr);
         ::_exit(2);
     }
     int status = -1;
     REQUIRE(::waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
+    return status;
+}
+
+TEST_CASE("http: at exit OpenSSL ends after a client in static storage")
+{
+    CHECK(status_of_another_process("-tc=http: at exit OpenSSL ends after*", [] {
+              static const http::basic_client<loopsafe::carry_over_pool> client;
+              static const ends_before_openssl witness;
+              OPENSSL_init_ssl(0, nullptr); // as the first request to an https server does
+              OPENSSL_atexit([] { openssl_has_ended = true; });
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("http: a client that has made no secure connection has not loaded OpenSSL's texts")
+{
+    CHECK(status_of_another_process("-tc=http: a client that has made no secure*", [] {
+              const http::basic_client<loopsafe::carry_over_pool> client;
+              const auto any = ERR_PACK(ERR_LIB_EVP, 0, 0);
+              const bool before = ERR_lib_error_string(any) != nullptr;
+              OPENSSL_init_ssl(0, nullptr); // as the first request to an https server does
+              const bool afterwards = ERR_lib_error_string(any) != nullptr;
+              return !before && afterwards ? 0 : 1;
+          }) == 0);
 }
 
 } // namespace

@@ -86,8 +86,9 @@ public:
             write_field(made->own_fields, each.name, each.value);
         settings_ = std::move(made);
         // So that at exit OpenSSL ends after a client in static storage, which closes its
-        // connections.
-        OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, nullptr);
+        // connections. Of all options this one has the least done before a secure connection needs
+        // the rest; without any, OpenSSL does nothing.
+        OPENSSL_init_crypto(OPENSSL_INIT_ASYNC, nullptr);
         if (!uses_defaults(options_->tls)) // so that errors in them are reported now
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
         pool_options(); // checks them
