@@ -6,6 +6,8 @@
 // connection is requests as they were asked for, one after the other, and nothing after one that
 // was not sent to its end.
 
+#include "program.hpp"
+
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <algorithm>
@@ -29,14 +31,6 @@ namespace requests_fuzz {
 
 inline constexpr int most_descriptors = 128;
 inline constexpr std::size_t everything = 1'000'000;
-
-inline void require(bool holds, const char* rule)
-{
-    if (holds)
-        return;
-    std::fprintf(stderr, "violated: %s\n", rule);
-    std::abort();
-}
 
 // A part of the body of request `id`. Every place looks different, so that it shows what is sent
 // twice or left out.
