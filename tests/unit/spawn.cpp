@@ -128,6 +128,23 @@ TEST_CASE("a task that is cancelled before it began is awaited, too")
     });
 }
 
+TEST_CASE("a task that is cancelled before it began is no error")
+{
+    bool begun = false;
+    const auto task = [&]() -> asio::awaitable<void> {
+        begun = true;
+        co_await for_ever();
+    };
+    loopsafe::runner loop;
+    spawn(loop.get_executor(), task());
+    loop.close();
+    CHECK_FALSE(begun);
+    spawn(loop.get_executor(), task());
+    loop.run([]() -> asio::awaitable<void> { co_await asio::post(asio::use_awaitable); });
+    loop.close();
+    CHECK(begun);
+}
+
 TEST_CASE("a task may end before it notices that it is cancelled")
 {
     loopsafe::runner r;

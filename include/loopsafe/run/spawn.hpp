@@ -21,12 +21,17 @@ namespace detail {
 
 // The background tasks of one context.
 class background_tasks {
-    using signals = std::list<asio::cancellation_signal>;
+    struct member {
+        asio::cancellation_signal signal;
+        bool begun = false;
+        bool unwanted = false; // it was cancelled before it began
+    };
+    using members = std::list<member>;
 
     // Shared, since a handler may be destroyed after everything that is local to its context.
     struct list {
         std::mutex mutex;
-        background_tasks::signals signals;
+        background_tasks::members members;
         std::exception_ptr first_error;
         bool cancelled = false;
         bool ending = false;
@@ -36,8 +41,18 @@ public:
     template <class Executor> // a template, so that only users of spawn() pay for compiling it
     void spawn(const Executor& executor, asio::awaitable<void> task)
     {
-        if (auto place = entry::into(list_))
-            asio::co_spawn(executor, std::move(task), *std::move(place));
+        auto place = entry::into(list_);
+        if (!place)
+            return;
+        // The task is cancelled here, and not by its signal, until it begins: Boost 1.81 would
+        // throw that cancellation out of the context.
+        auto begin = [&self = place->self(), task = std::move(task)]() mutable {
+            if (self.unwanted)
+                throw boost::system::system_error(asio::error::operation_aborted, "spawn");
+            self.begun = true;
+            return std::move(task);
+        };
+        asio::co_spawn(executor, std::move(begin), *std::move(place));
     }
 
     // Cancels all of them, and lets none begin until it is destroyed: one that replaces itself must
@@ -50,9 +65,11 @@ public:
                 const std::lock_guard lock(list_.mutex);
                 list_.cancelled = list_.ending = true;
             }
-            for (auto task = list_.signals.begin(); task != list_.signals.end();) {
-                auto& signal = *task++; // the task may end, and erase itself, in emit()
-                signal.emit(asio::cancellation_type::terminal);
+            for (auto next = list_.members.begin(); next != list_.members.end();) {
+                auto& task = *next++; // it may end, and erase itself, in emit()
+                task.unwanted = !task.begun;
+                if (task.begun)
+                    task.signal.emit(asio::cancellation_type::terminal);
             }
         }
         ending(const ending&) = delete;
@@ -69,7 +86,7 @@ public:
     bool empty() const
     {
         const std::lock_guard lock(list_->mutex);
-        return list_->signals.empty();
+        return list_->members.empty();
     }
 
     // An error that nobody else is told of.
@@ -96,7 +113,7 @@ private:
             const std::lock_guard lock(tasks->mutex);
             if (tasks->ending)
                 return std::nullopt;
-            return entry(tasks, tasks->signals.emplace(tasks->signals.end()));
+            return entry(tasks, tasks->members.emplace(tasks->members.end()));
         }
         entry(entry&&) noexcept = default;
         entry& operator=(entry&&) = delete;
@@ -104,12 +121,16 @@ private:
         {
             if (list_ == nullptr)
                 return;
-            signals gone; // destroyed without the lock
+            members gone; // destroyed without the lock
             const std::lock_guard lock(list_->mutex);
-            gone.splice(gone.end(), list_->signals, self_);
+            gone.splice(gone.end(), list_->members, self_);
         }
 
-        cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
+        cancellation_slot_type get_cancellation_slot() const noexcept
+        {
+            return self_->signal.slot();
+        }
+        member& self() const noexcept { return *self_; }
 
         void operator()(const std::exception_ptr& error) const
         {
@@ -120,13 +141,13 @@ private:
         }
 
     private:
-        entry(std::shared_ptr<list> tasks, signals::iterator self) noexcept
+        entry(std::shared_ptr<list> tasks, members::iterator self) noexcept
             : list_(std::move(tasks)), self_(self)
         {
         }
 
         std::shared_ptr<list> list_;
-        signals::iterator self_;
+        members::iterator self_;
     };
 
     const std::shared_ptr<list> list_ = std::make_shared<list>();
