@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <loopsafe/run/spawn.hpp>
 #include <loopsafe/runner.hpp>
 
 #include <boost/asio/detached.hpp>
@@ -130,6 +131,23 @@ TEST_CASE("a main that nothing can wake is reported, not waited for")
     CHECK(text_of(error) ==
           std::string("main awaits something that nothing will complete: the context ran out "
                       "of work before main completed [loopsafe:11]"));
+}
+
+TEST_CASE("a main whose operation is destroyed is reported at once, whatever else its context does")
+{
+    int turns = 0;
+    const auto busy = [&]() -> asio::awaitable<void> {
+        for (; turns != 100; ++turns)
+            co_await asio::post(asio::use_awaitable);
+    };
+    const auto main = [&]() -> asio::awaitable<void> {
+        loopsafe::spawn(co_await asio::this_coro::executor, busy());
+        co_await stuck();
+    };
+    loopsafe::runner r;
+    const auto error = thrown_by<system_error>([&] { r.run(main); });
+    CHECK(error.code() == errc::main_stuck);
+    CHECK(turns < 100);
 }
 
 TEST_CASE("a main that nobody will wake is reported when it has been quiet for as long as allowed")

@@ -93,11 +93,11 @@ public:
     /// context, `main` is cancelled (terminal) and awaited first, however long it takes to end.
     ///
     /// Errors: what `main` throws, or another handler before it. `nested_run` (as `system_error`)
-    /// inside another `run()` of this thread, which this one would block; `main_stuck` if the
-    /// context is stopped, or runs out of work, before `main` has ended. Whatever is pending counts
-    /// as work, also what nobody will complete: for a channel to which nobody sends, or a timer of
-    /// a context that nobody runs, this waits as long as `main` does, or for
-    /// `run_options::quiet_limit`.
+    /// inside another `run()` of this thread, which this one would block; `main_stuck` if what
+    /// `main` awaits is destroyed, or if the context is stopped, or runs out of work, before `main`
+    /// has ended. Whatever is pending counts as work, also what nobody will complete: for a channel
+    /// to which nobody sends, or a timer of a context that nobody runs, this waits as long as
+    /// `main` does, or for `run_options::quiet_limit`.
     template <main_function Main>
     detail::result_of_main<Main> run(Main&& main);
 
@@ -124,7 +124,7 @@ private:
 
     runner(context_origin origin, const run_options& options, const std::source_location& where);
     static bool run_one(state& s);
-    [[noreturn]] static void fail_stuck(const state& s);
+    [[noreturn]] static void fail_stuck(const state& s, const detail::main_state& main);
     static void end_tasks(state& s);
     static void end_main(state& s, detail::main_state& main) noexcept;
 

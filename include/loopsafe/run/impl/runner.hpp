@@ -113,10 +113,10 @@ inline bool runner::run_one(state& s)
                                     : s.context.run_one() != 0;
 }
 
-inline void runner::fail_stuck(const state& s)
+inline void runner::fail_stuck(const state& s, const detail::main_state& main)
 {
     throw boost::system::system_error(make_error_code(errc::main_stuck),
-                                      s.context.stopped()
+                                      s.context.stopped() || !main.exists
                                           ? "main awaits something that nothing will complete"
                                           : "main awaits something, and nothing has happened for " +
                                                 std::to_string(s.quiet_limit.count()) +
@@ -169,9 +169,9 @@ detail::result_of_main<Main> runner::run(Main&& main)
                               detail::run_main<Main>(std::forward<Main>(main), outcome),
                               detail::main_handler(outcome));
         kept->context.restart();
-        while (!outcome->done && run_one(*kept)) {}
+        while (!outcome->done && outcome->exists && run_one(*kept)) {}
         if (!outcome->done)
-            fail_stuck(*kept);
+            fail_stuck(*kept, *outcome);
     } catch (...) {
         end_main(*kept, *outcome); // it may refer to objects of the caller
         throw;
