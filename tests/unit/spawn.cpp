@@ -66,6 +66,28 @@ TEST_CASE("at the end of run stragglers are cancelled and awaited")
     CHECK(log == names{"cancelled", "tidied up"});
 }
 
+TEST_CASE("stragglers are awaited and their errors kept, also where a handler stops the context")
+{
+    names log;
+    const auto main = [&](bool fails) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto& context = static_cast<asio::io_context&>(executor.context());
+        asio::post(executor, [&context] { context.stop(); });
+        spawn(executor, careful(log));
+        if (fails)
+            spawn(executor, fail("a task"));
+    };
+    loopsafe::run([&] { return main(false); });
+    CHECK(log == names{"cancelled", "tidied up"});
+    CHECK_THROWS_WITH_AS(loopsafe::run([&] { return main(true); }), "a task", std::runtime_error);
+
+    log.clear();
+    loopsafe::runner loop;
+    loop.run([&] { return main(false); });
+    loop.close();
+    CHECK(log == names{"cancelled", "tidied up"});
+}
+
 TEST_CASE("what is spawned while run ends is destroyed before it begins")
 {
     int begun = 0;

@@ -124,6 +124,7 @@ private:
 
     runner(context_origin origin, const run_options& options, const std::source_location& where);
     static bool run_one(state& s);
+    static bool run_one_more(state& s);
     [[noreturn]] static void fail_stuck(const state& s, const detail::main_state& main);
     static void end_tasks(state& s);
     static void end_main(state& s, detail::main_state& main) noexcept;

@@ -123,6 +123,15 @@ inline void runner::fail_stuck(const state& s, const detail::main_state& main)
                                                 " ms (run_options::quiet_limit)");
 }
 
+// False if there is nothing left to do. A context that a handler has stopped goes on.
+inline bool runner::run_one_more(state& s)
+{
+    if (s.context.run_one() != 0)
+        return true;
+    s.context.restart();
+    return s.context.run_one() != 0;
+}
+
 inline void runner::end_tasks(state& s)
 {
     auto& tasks = context_local<detail::background_tasks>::in(s.context.get_executor());
@@ -132,7 +141,7 @@ inline void runner::end_tasks(state& s)
         s.context.restart();
         bool more = true;
         while (more && !tasks.empty())
-            of_others.try_to([&] { more = s.context.run_one() != 0; });
+            of_others.try_to([&] { more = run_one_more(s); });
     }
     const auto error = tasks.take_error();
     of_others.rethrow();
