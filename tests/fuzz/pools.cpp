@@ -27,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -129,12 +130,12 @@ private:
     }
 
     // A hook, and a destructor, may do what needs no running context.
-    void act_inside(const char* where, bool may_throw)
+    void act_inside(const char* where, bool is_hook)
     {
         if (steps_.depth() > 2 || !steps_.more())
             return;
         const auto what = steps_.below(10);
-        if (what > 6)
+        if (what > 7)
             return;
         const program::inner deeper(steps_);
         steps_.tell("(", where, ")");
@@ -145,12 +146,27 @@ private:
         case 3: end_signal(steps_.next()); break;
         case 4: kill(steps_.below(contexts)); break;
         case 5: move_pool(steps_.below(pools), steps_.below(pools)); break;
-        default:
-            if (!may_throw)
-                break;
-            steps_.tell("throw");
-            throw 1;
+        case 6:
+            if (is_hook) {
+                steps_.tell("throw");
+                throw 1;
+            }
+            break;
+        case 7:
+            if (is_hook && ends_ == 0)
+                kill_elsewhere(steps_.below(contexts));
+            break;
+        default: break;
         }
+    }
+
+    // What a connection does last. Its pool may keep the context from being destroyed by other
+    // threads meanwhile, which no hook needs to expect.
+    void act_at_the_end()
+    {
+        ++ends_;
+        act_inside("a connection ends", false);
+        --ends_;
     }
 
     // Contexts ------------------------------------------------------------------------------------
@@ -172,6 +188,13 @@ private:
         steps_.tell("destroy context ", i,
                     io_[i].use_count() > 1 ? ", which has another owner" : "");
         io_[i].reset();
+    }
+
+    // As a hook may that waits for another thread.
+    void kill_elsewhere(std::size_t i)
+    {
+        steps_.tell("on another thread:");
+        std::thread([&] { kill(i); }).join();
     }
 
     void poll(std::size_t i, unsigned handlers)
@@ -690,8 +713,8 @@ private:
 
     program& steps_;
     const std::shared_ptr<connect_script> script_ = std::make_shared<connect_script>();
-    const connection_end::function connections_act_ = std::make_shared<const std::function<void()>>(
-        [this] { act_inside("a connection ends", false); });
+    const connection_end::function connections_act_ =
+        std::make_shared<const std::function<void()>>([this] { act_at_the_end(); });
     const known_pointer gone_ = [] {
         auto none = std::make_shared<known>();
         none->closed = true;
@@ -705,6 +728,7 @@ private:
     std::array<io_pointer, contexts> io_;
     std::vector<std::weak_ptr<asio::io_context>> all_io_;
     int made_ = 0;
+    int ends_ = 0; // of connections, that have begun and not ended
     bool polling_ = false;
     bool planned_failure_ = false;
     bool passed_ = false;

@@ -6,8 +6,9 @@
 // one, Asio looks at its timers itself at every turn.
 
 #include <cerrno>
+#include <sys/timerfd.h>
 
-extern "C" int timerfd_create(int, int)
+extern "C" int timerfd_create(clockid_t, int) noexcept
 {
     errno = EINVAL;
     return -1;
