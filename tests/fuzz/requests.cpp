@@ -125,7 +125,10 @@ private:
         case 2:
         case 3: ask(); break;
         case 4:
-        case 5: poll(steps_.next()); break;
+        case 5:
+            steps_.tell("poll");
+            poll(steps_.next());
+            break;
         case 6: poll(1); break;
         case 7:
         case 8:
@@ -144,6 +147,7 @@ private:
 
     void end_some(unsigned how)
     {
+        steps_.tell(how == 0 ? "close" : how < 4 ? "invalidate" : "thaw", " the client");
         if (how == 0) {
             closed_ = true;
             client_->close();
@@ -185,6 +189,7 @@ private:
         constexpr const char* methods[] = {"GET",   "HEAD",   "POST",    "PUT",
                                            "PATCH", "DELETE", "OPTIONS", "QUERY"};
         r.method = methods[steps_.below(8)];
+        steps_.tell("request ", r.id, ": ", r.method);
         http::request what(r.method, "/" + std::to_string(r.id));
         make_request_body(r, what, steps_.below(8));
         const auto flags = steps_.next();
@@ -209,6 +214,7 @@ private:
             *context_, carry_out(r, std::move(what)),
             asio::bind_cancellation_slot(r.signal.slot(), [this, &r](const std::exception_ptr& e) {
                 require(!std::exchange(r.ended, true), "a request has ended twice");
+                steps_.tell("    request ", r.id, e == nullptr ? " succeeds" : " fails");
                 if (e != nullptr)
                     explain(r, e);
             }));
@@ -218,6 +224,7 @@ private:
     {
         if (kind == 0)
             return;
+        steps_.tell("    with a body", kind < 3 ? "" : " that is made");
         r.present = true;
         if (kind < 3) {
             r.length = some_size() - 1;
@@ -485,6 +492,7 @@ private:
         auto& r = all_[which % all_.size()];
         if (r.ended)
             return;
+        steps_.tell("cancel request ", r.id);
         r.cancelled = true;
         r.signal.emit(asio::cancellation_type::terminal);
     }
@@ -513,6 +521,7 @@ private:
     {
         accept();
         constexpr std::size_t most[] = {everything, 1, 100, 3000};
+        steps_.tell("the server takes and gives ", most[how % 4], " bytes at most");
         if (!sides_.empty())
             sides_[how / 4 % sides_.size()].serve(most[how % 4]);
     }
@@ -530,6 +539,7 @@ private:
     {
         constexpr std::chrono::nanoseconds steps[] = {1ms, 10ms, 1s, 1min};
         passed_ = true;
+        steps_.tell(steps[how] / 1ms, " ms pass");
         manual_clock::advance(*context_, steps[how]);
         // The system's timer is due, but takes its time, which would make runs differ.
         itimerspec ignored{};
