@@ -119,6 +119,38 @@ TEST_CASE("a call that never ran keeps nothing, though somebody could still canc
     CHECK(workers.join(no_limit));
 }
 
+TEST_CASE("a call that was refused keeps nothing, though somebody could still cancel it (row 17)")
+{
+    gate held;
+    census arguments;
+    worker_threads workers({.max_threads = 1});
+    asio::cancellation_signal outlives;
+    std::optional<asio::io_context> context(std::in_place, 1);
+    {
+        opener open(held);
+        const auto busy = [&held] { held.pass(); };
+        async_offload(context->get_executor(), busy, [](const std::exception_ptr&) {},
+                      {.workers = &workers});
+        const auto waits = [&]() -> asio::awaitable<void> {
+            const counted argument(arguments);
+            const auto function = [](const counted&) {};
+            co_await offload({.workers = &workers}, function, argument);
+        };
+        asio::co_spawn(
+            *context, waits,
+            asio::bind_cancellation_slot(outlives.slot(), [](const std::exception_ptr&) {}));
+        context->poll();
+        held.reached.wait();
+        CHECK(workers.stats().queued == 1);
+        CHECK(arguments.alive() == 2);
+        workers.close(); // which the caller does not hear any more
+        CHECK(workers.stats().queued == 0);
+        context.reset();
+        CHECK(arguments.alive() == 0);
+    }
+    CHECK(workers.join(no_limit));
+}
+
 struct counted_error : std::runtime_error {
     explicit counted_error(census& of) : std::runtime_error("nobody hears this"), mark(of) {}
     counted mark;

@@ -120,8 +120,11 @@ struct offload_ending {
         } else if (core.withdraw(call)) {
             call.drop_function();
             call.drop_reference();
-        } else if (!call.settled() && core.is_of_this_process(call))
+        } else if (call.settled()) {
+            call.drop_function(); // if it was refused
+        } else if (core.is_of_this_process(call)) {
             call.request_stop();
+        }
         call.leave();
     }
 };
