@@ -5,6 +5,7 @@
 // and one permit, and the next request needs both.
 
 #include <loopsafe/http/detail/connection/lazy_deadline.hpp>
+#include <loopsafe/http/detail/connection/wait_either.hpp>
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -153,6 +154,40 @@ TEST_CASE("http: an allocation that fails beside a worker loses nothing")
         fail_every_allocation({combination::keep_alive_offloaded, false, task}, {});
     fail_every_allocation({combination::keep_alive_offloaded, true, errand::upload}, {});
     CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("http uploads: a wait for both ends, or never begins, where an allocation fails in it")
+{
+    using socket = asio::local::stream_protocol::socket;
+    int told = 0;
+    bool failed = true;
+    for (long which = 0; failed; ++which) {
+        INFO("allocation ", which);
+        asio::io_context context(1);
+        socket near(context);
+        socket far(context);
+        asio::local::connect_pair(near, far);
+        near.non_blocking(true);
+        const std::string much(1'000'000, 'x');
+        boost::system::error_code full;
+        while (!full)
+            near.write_some(asio::buffer(much), full);
+        const auto caller = std::make_shared<boost::system::error_code>();
+        try {
+            auto handler = [caller](const boost::system::error_code& ec) { *caller = ec; };
+            const heap::watch on(which);
+            http::detail::either_wait<socket, decltype(handler)>::begin(near, std::move(handler));
+            failed = heap::allocations > which;
+        } catch (const std::bad_alloc&) {
+            failed = true;
+        }
+        if (!failed)
+            break;
+        context.poll();
+        CHECK(caller.use_count() == 1); // nobody else waits for it
+        told += *caller == boost::system::errc::not_enough_memory ? 1 : 0;
+    }
+    CHECK(told == 1);
 }
 
 TEST_CASE(

@@ -251,7 +251,8 @@ private:
                     transport_.must_read()
                         ? co_await transport_.async_wait_readable(asio::as_tuple(asio::deferred))
                         : co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
-                ec = failed;
+                if (failed) // no answer is worth waiting for
+                    fail(c, failed);
             } else if (waits) {
                 std::tie(ec, n) =
                     co_await transport_.async_write_some(both, asio::as_tuple(asio::deferred));

@@ -5,10 +5,12 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/socket_base.hpp>
+#include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace loopsafe::http::detail {
@@ -77,7 +79,14 @@ public:
         const auto both = std::make_shared<shared>(socket, std::move(handler));
         const std::lock_guard lock(both->mutex);
         socket.async_wait(asio::socket_base::wait_read, part<false>(both));
-        socket.async_wait(asio::socket_base::wait_write, part<true>(both));
+        try {
+            socket.async_wait(asio::socket_base::wait_write, part<true>(both));
+        } catch (const std::bad_alloc&) { // the first, which may take for ever, has the handler
+            both->one_has_ended = true;
+            both->first = make_error_code(boost::system::errc::not_enough_memory);
+            boost::system::error_code ignored;
+            socket.cancel(ignored);
+        }
     }
 };
 
