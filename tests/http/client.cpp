@@ -340,6 +340,31 @@ TEST_CASE("http: a head that the socket does not take at once arrives whole, or 
     CHECK(failed.seen().bytes_sent > 0);
 }
 
+TEST_CASE(
+    "http uploads: a server that talks and takes nothing is waited for as long as a silent one")
+{
+    timed t([](http_peer::caller& c) {
+        c.read_until("\r\n\r\n");
+        c.write("HTTP/1.1 200 OK\r\n");
+        for (int i = 0; i != 10; ++i) {
+            c.peer().await_note("go on " + std::to_string(i));
+            c.write("X-More: of it\r\n");
+            c.peer().note("said " + std::to_string(i));
+        }
+        c.peer().await_note("done");
+    });
+    t.begin({"POST", "/", std::string(50'000'000, 'x')});
+    for (int i = 0; i != 10; ++i) {
+        t.peer.note("go on " + std::to_string(i));
+        t.await_note("said " + std::to_string(i));
+        t.pass(20s); // the limit is 30 s
+    }
+    t.peer.note("done");
+    const auto s = t.end();
+    CHECK(s.ec == errc::timed_out);
+    CHECK(s.evidence.timeout == "write");
+}
+
 TEST_CASE("http: what the caller does meanwhile is no time of the server's")
 {
     timed t([](http_peer::caller& c) {

@@ -240,8 +240,12 @@ private:
     asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
     {
         std::string_view head = framer_.pending();
+        std::optional<std::uint64_t> taken;
         while (!c.refused_more && !(head.empty() && body.empty())) {
-            deadline_.set("write", c.times->write, c.due);
+            if (taken != sent(c)) { // what the server says meanwhile does not move the deadline
+                taken = sent(c);
+                deadline_.set("write", c.times->write, c.due);
+            }
             const transport::outgoing both{asio::buffer(head), asio::buffer(body)};
             error_code ec;
             std::size_t n = 0;
