@@ -197,6 +197,48 @@ TEST_CASE("http uploads: a body that ends with the connection is not whole after
     });
 }
 
+TEST_CASE("http uploads: a peer that asks twice for new keys gets them in the middle of a body")
+{
+    http_peer peer(
+        [](http_peer::caller& c) {
+            c.read_until("\r\n\r\n");
+            c.peer().note("begun");
+            c.peer().await_note("stuck");
+            for (int i = 0; i != 2; ++i)
+                certificates::require(SSL_key_update(c.ssl(), SSL_KEY_UPDATE_REQUESTED) == 1 &&
+                                      SSL_do_handshake(c.ssl()) == 1);
+            c.peer().note("asked");
+            c.peer().await_note("heard");
+            c.write(answer(std::to_string(read_body(c, large))));
+            c.await_end();
+        },
+        true);
+    asio::io_context context(1);
+    http::single_use_client_options with;
+    with.tls.trusted_file = peer.root_file();
+    const auto client = make_client(combination::keep_alive_on_context, context, with);
+    std::optional<seen> ended;
+    asio::co_spawn(context, watch(client->send({"POST", peer.url(), std::string(large, 'x')})),
+                   [&](const std::exception_ptr&, seen s) { ended = std::move(s); });
+    const auto listen_until = [&](const char* note) {
+        std::thread noted([&] {
+            peer.await_note(note);
+            asio::post(context, [&] { context.stop(); });
+        });
+        context.run();
+        context.restart();
+        noted.join();
+        run_ready(context);
+    };
+    listen_until("begun");
+    peer.note("stuck");
+    listen_until("asked");
+    peer.note("heard");
+    run_until(context, [&] { return ended.has_value(); });
+    CHECK(ended->ec == error_code());
+    CHECK(ended->answer.body == std::to_string(large));
+}
+
 TEST_CASE("http uploads: half a record does not stop the client")
 {
     with_each_client([](combination what, bool secure) {

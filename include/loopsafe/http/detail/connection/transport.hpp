@@ -110,7 +110,7 @@ public:
     }
 
     // TLS may have to read before it can write.
-    bool must_read() const noexcept { return secure_ && SSL_want_read(secure_->engine.handle()); }
+    bool must_read() const noexcept { return secure_ && secure_->engine.must_read(); }
 
     // Both without waiting. False: the result is only known after a wait.
     bool try_write_some(const outgoing& from, error_code& ec, std::size_t& n)
