@@ -318,8 +318,8 @@ int main(int argc, char** argv)
         "Without a delay there is no proxy. On loopback a connect takes no time, so the proxy\n"
         "holds what a client sends first for another round trip: that of the TCP handshake.\n"
         "Of %zu handshakes %zu resumed an earlier session, which saves the certificates.\n"
-        "A PostgreSQL session is reset (DISCARD ALL) before its next use, which is a round trip\n"
-        "more for every policy that keeps connections.\n\n",
+        "A PostgreSQL session is reset (DISCARD ALL) before its next use, together with the first\n"
+        "statement.\n\n",
         server.handshakes(), server.resumed());
     if (file != nullptr)
         draw(file, trips, tls, postgres);

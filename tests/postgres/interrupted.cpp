@@ -95,6 +95,43 @@ asio::awaitable<void> use(std::string conninfo, pg::connector_options options)
     co_await connector.reset(conn);
 }
 
+// The same with a session that a pool lends again, whose reset goes along with the first statement.
+asio::awaitable<void> use_again(std::string conninfo, pg::connector_options options)
+{
+    loopsafe::connection_pool<pg::connector> pool(
+        co_await asio::this_coro::executor, pg::connector(conninfo, options), {.max_size = 1});
+    int pid = 0;
+    {
+        auto lease = co_await pool.acquire();
+        pid = lease->backend_pid();
+        co_await lease->execute("set application_name = 'the last one'");
+    }
+    auto lease = co_await pool.acquire();
+    CHECK(lease->backend_pid() == pid);
+    CHECK(lease->native_handle() == nullptr);
+    std::exception_ptr failure;
+    try {
+        const auto rows = co_await lease->query("select length($1::text), generate_series(1, "
+                                                "20000), current_setting('application_name')",
+                                                std::string(300'000, 'x'));
+        CHECK(rows.size() == 20'000);
+        CHECK(rows[0][2].text() != "the last one");
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (lease->native_handle() != nullptr && lease->is_open()) // it is no longer due
+        CHECK(std::string_view(PQparameterStatus(lease->native_handle(), "application_name")) !=
+              "the last one");
+    CHECK((lease->is_open() || failure != nullptr));
+    lease.release();
+    CHECK(pool.stats().leased == 0);
+    if (failure)
+        std::rethrow_exception(failure);
+    auto next = co_await pool.acquire();
+    co_await next->ready();
+    CHECK(next->native_handle() != nullptr);
+}
+
 const std::string modes[] = {"sslmode=disable", "sslmode=require", "host=localhost sslmode=prefer"};
 
 } // namespace
@@ -108,6 +145,16 @@ TEST_CASE("cancelled at every suspension point, it ends aborted and leaves nothi
         // Only against an empty sweep: how many there are depends on how the answers arrive.
         CHECK(after_every_step([&] { return use(server(mode), not_asking); }, &cancel) >= 6);
         CHECK(after_every_step([&] { return use(server(mode), {}); }, &cancel) >= 6);
+    }
+}
+
+TEST_CASE("cancelled at every suspension point, a reset that goes along is complete, or still due")
+{
+    for (const auto& mode : modes) {
+        CAPTURE(mode);
+        CHECK(after_every_step([&] { return use_again(server(mode), not_asking); }, &cancel) >= 6);
+        CHECK(after_every_step([&] { return use_again(server(mode), {}); }, &cancel) >= 6);
+        CHECK(after_every_step([&] { return use_again(server(mode), {}); }, &destroy) >= 6);
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support.hpp"
 
+#include <loopsafe/connection_pool.hpp>
+
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -118,6 +120,47 @@ TEST_CASE("behind a pooler that was not thought of, a transaction that fails say
         }
         co_await a.transaction(twice); // and from then on it does without
     });
+}
+
+TEST_CASE("behind a pooler in transaction mode a statement runs once, on the server that the reset "
+          "that goes along has reached")
+{
+    for (const bool together : {true, false}) {
+        CAPTURE(together);
+        const pg::connector connector(pooler(),
+                                      {.reset_with_statement = together, .prepared = false});
+        run([&]() -> asio::awaitable<void> {
+            auto direct = co_await connect();
+            co_await direct.execute("drop table if exists through_pooler");
+            co_await direct.execute("create table through_pooler (i int)");
+            auto a = co_await connect(connector);
+            auto b = co_await connect(connector);
+            co_await use_both(a, b);
+            loopsafe::connection_pool<pg::connector> db(co_await asio::this_coro::executor,
+                                                        connector, {.max_size = 1});
+            std::set<int> backends;
+            for (int i = 0; i != 10; ++i) {
+                for (int each = 0; each != 2; ++each)
+                    co_await a.execute("set statement_timeout = 12345"); // of both servers
+                auto lease = co_await db.acquire();
+                const auto rows = co_await lease->query(
+                    "insert into through_pooler values ($1) returning pg_backend_pid(), "
+                    "current_setting('statement_timeout')",
+                    i);
+                const auto [pid, setting] = rows.one().as<int, std::string>();
+                backends.insert(pid);
+                if (together && i != 0)
+                    CHECK(setting == "0");
+            }
+            CHECK((backends.size() == 2 || !together));
+            CHECK(db.stats().connects == 1);
+            const auto rows =
+                co_await direct.query("select count(*), count(distinct i) from through_pooler");
+            CHECK(rows[0][0].as<int>() == 10);
+            CHECK(rows[0][1].as<int>() == 10);
+            co_await direct.execute("drop table through_pooler");
+        });
+    }
 }
 
 TEST_SUITE_END();

@@ -27,6 +27,66 @@ public:
     }
 };
 
+// Resets with the first operation, or refuses to.
+class late_resetter : public scripted_connector {
+public:
+    struct counts {
+        bool refuses = false;
+        bool postponed = false;
+        int reset = 0;
+    };
+
+    late_resetter(const scripted_connector& how, std::shared_ptr<counts> c)
+        : scripted_connector(how), counts_(std::move(c))
+    {
+    }
+
+    bool needs_reset(const connection_type&) const noexcept { return true; }
+    bool postpone_reset(connection_type&, std::chrono::milliseconds limit) const noexcept
+    {
+        CHECK(limit == 3s);
+        counts_->postponed = !counts_->refuses;
+        return !counts_->refuses;
+    }
+    asio::awaitable<void> reset(connection_type&) const
+    {
+        ++counts_->reset;
+        co_return;
+    }
+
+private:
+    std::shared_ptr<counts> counts_;
+};
+
+TEST_CASE("a reset that can be postponed is, unless a probe is due")
+{
+    const auto script = std::make_shared<connect_script>();
+    const auto seen = std::make_shared<late_resetter::counts>();
+    asio::io_context context;
+    loopsafe::connection_pool<late_resetter> pool(
+        context, late_resetter(scripted_connector(script), seen), {.connect_timeout = 3s});
+    const auto use = [&] {
+        seen->postponed = false;
+        run_on(context, pool.acquire()).release();
+    };
+    use();
+    CHECK_FALSE(seen->postponed);
+    use();
+    CHECK(seen->postponed);
+    seen->postponed = false;
+    CHECK(pool.try_acquire(context.get_executor()));
+    CHECK(seen->postponed);
+    CHECK(seen->reset == 0);
+    pool.thaw();
+    use();
+    CHECK(seen->reset == 1);
+    seen->refuses = true;
+    CHECK(!pool.try_acquire(context.get_executor()));
+    use();
+    CHECK(seen->reset == 2);
+    CHECK(script->opened == 1);
+}
+
 TEST_CASE("LIFO reuse: the connection used last is used first")
 {
     scripted f;

@@ -177,8 +177,8 @@ public:
     auto async_acquire(const Executor& executor, Token&& token, acquire_options what = {},
                        std::source_location where = std::source_location::current());
 
-    /// An idle connection that needs no probe or reset, or an empty lease. Never waits, never
-    /// connects.
+    /// An idle connection that needs no probe, and no reset of its own, or an empty lease. Never
+    /// waits, never connects.
     ///
     /// Preconditions: the caller runs on the context of `executor`.
     /// Errors: none; the lease is also empty if the context is not the pool's home.

@@ -7,6 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <optional>
 #include <source_location>
@@ -74,6 +75,10 @@ concept can_probe = requires(const C& c, typename C::connection_type& connection
 ///   deadline; if it throws, the connection is closed and a new one is made. It requires `bool
 ///   needs_reset(const connection) const noexcept`, which is called first, under the rules of
 ///   `is_clean`.
+/// * `bool postpone_reset(connection, std::chrono::milliseconds limit) const noexcept` has a
+///   connection reset itself with its first operation, and that within `limit`, or returns false.
+///   It is called before `reset`, under the rules of `is_clean`. Where a probe is due, `reset`
+///   follows all the same.
 /// * `void abandon(connection) const noexcept` closes the descriptor without sending anything to
 ///   the peer. A forked child calls it for connections that belong to its parent.
 /// * `void returned(connection) const noexcept` is called when a lease has ended and its connection
@@ -123,6 +128,15 @@ concept can_reset = requires(const C& c, typename C::connection_type& connection
     { c.needs_reset(std::as_const(connection)) } noexcept -> std::same_as<bool>;
     { c.reset(connection) } -> std::same_as<boost::asio::awaitable<void>>;
 };
+
+/// It can reset, and has `postpone_reset()`; see `connector`.
+template <class C>
+concept can_postpone_reset =
+    can_reset<C> && requires(const C& c, typename C::connection_type& connection) {
+        {
+            c.postpone_reset(connection, std::chrono::milliseconds())
+        } noexcept -> std::same_as<bool>;
+    };
 
 /// It has `needs_probe()`; see `connector`.
 template <class C>

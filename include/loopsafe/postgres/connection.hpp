@@ -133,6 +133,19 @@ public:
         requires(!detail::transaction_body<Body, connection>)
     boost::asio::awaitable<void> transaction(statement, Body&&) = delete;
 
+    /// Makes a session that a pool has lent again as new, where it is not yet (see
+    /// `reset_session`).
+    ///
+    ///     co_await conn.ready();
+    ///     PQsendQuery(conn.native_handle(), "copy jobs from stdin");
+    ///
+    /// Only `native_handle()` needs it: a statement takes the reset along. If the reset fails, the
+    /// session goes on with a new connection. Complexity: one round trip, or nothing.
+    boost::asio::awaitable<void> ready(std::source_location where = std::source_location::current())
+    {
+        return detail::reset_now(session_, where);
+    }
+
     /// Ends the session now. Later operations throw `errc::unusable`; one in progress is aborted.
     void close() noexcept
     {
@@ -151,13 +164,20 @@ public:
     context_ref home() const noexcept { return session_ ? session_->home() : context_ref(); }
 
     /// The process that serves this session, as in `pg_stat_activity.pid`; 0 when closed.
-    int backend_pid() const noexcept { return PQbackendPID(native_handle()); }
+    int backend_pid() const noexcept
+    {
+        return session_ != nullptr ? PQbackendPID(session_->handle()) : 0;
+    }
 
-    /// For other uses, such as COPY and PQnotifies; null when closed.
+    /// For other uses, such as COPY, LISTEN and PQnotifies; null when closed, and while the session
+    /// still has the state of its last user: `co_await ready()` first.
     ///
     /// The connection keeps ownership. libpq is in non-blocking mode; after using it, leave it
     /// between messages. Its descriptor may be polled, but belongs to libpq.
-    PGconn* native_handle() const noexcept { return session_ ? session_->handle() : nullptr; }
+    PGconn* native_handle() const noexcept
+    {
+        return session_ != nullptr && !session_->reset_due ? session_->handle() : nullptr;
+    }
 
 private:
     friend class connector;

@@ -28,7 +28,7 @@ namespace loopsafe::postgres {
 /// values of sequences belong to the session. Any statement can change them, even a SELECT through
 /// the functions that it calls, so the command does not show it.
 enum class reset_session {
-    if_used, ///< before its next use, if a statement has run; one round trip
+    if_used, ///< before its next use, if a statement has run
     always,  ///< before every reuse
     never    ///< the next user gets the session's state, prepared statements included
 };
@@ -39,6 +39,20 @@ enum class reset_session {
 /// expression as a `co_await`.
 struct connector_options {
     reset_session reset = reset_session::if_used;
+
+    /// Whether a reset is sent together with the first statement of the next lease, so that it
+    /// costs no round trip of its own. It still has one where the pool has a probe due, with
+    /// servers that would undo it if the statement fails (before 14.5, 13.8, 12.12, 11.17 and
+    /// 10.22), and for `connection::ready()`.
+    /// If the server refuses the reset, it skips the statement, and the session goes on with a new
+    /// connection, which the pool does not count, and where the statement is sent. If the
+    /// connection is lost before the reset is answered, or that takes longer than the pool's
+    /// `connect_timeout`, the statement fails
+    /// (`errc::connection_lost` or the cause, in `stage::reset`) and is not repeated: it may have
+    /// run.
+    /// Set it to false behind a pooler that may give the two to different servers, or does not know
+    /// pipelines. PgBouncer sends both to one.
+    bool reset_with_statement = true;
 
     /// Whether a connection may be reused after the server has answered one of its statements with
     /// an error, such as unique_violation. An error leaves nothing behind but the state of the
@@ -123,6 +137,10 @@ public:
     /// Resets the session to the state of a new one. Complexity: one round trip.
     boost::asio::awaitable<void> reset(connection& conn) const;
 
+    /// Has the reset go along with the next statement, within `limit`. False if that cannot be (see
+    /// `connector_options::reset_with_statement`).
+    bool postpone_reset(connection& conn, std::chrono::milliseconds limit) const noexcept;
+
     /// The session, with its settings and prepared statements, outside of any context.
     std::optional<handle_type> detach(connection& conn) const noexcept;
 
@@ -158,6 +176,7 @@ namespace loopsafe::postgres {
 static_assert(std::is_trivially_copyable_v<connector_options>);
 static_assert(loopsafe::connector<connector>);
 static_assert(can_reset<connector>);
+static_assert(can_postpone_reset<connector>);
 static_assert(can_abandon<connector>);
 static_assert(can_carry<connector>);
 

@@ -6,6 +6,7 @@
 #include <loopsafe/offload/detail/perform.hpp>
 #include <loopsafe/pool/connector.hpp>
 
+#include <chrono>
 #include <memory>
 
 namespace loopsafe::detail {
@@ -45,6 +46,12 @@ public:
         requires can_reset<Connector>
     {
         return offload_to(workers_, at_once, reset_one, how_, c);
+    }
+
+    bool postpone_reset(connection_type& c, std::chrono::milliseconds limit) const noexcept
+        requires can_postpone_reset<Connector>
+    {
+        return how_->postpone_reset(**c, limit);
     }
 
     void abandon(connection_type& c) const noexcept

@@ -127,7 +127,11 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
         if (found.what == pool_core::verdict::probe && !probed && !connector_.probe(*s.connection))
             found = {pool_core::verdict::close, close_reason::probe_failed};
         if constexpr (can_reset<Connector>) {
-            if (found.what != pool_core::verdict::close && connector_.needs_reset(*s.connection)) {
+            const bool reset_at_once = found.what == pool_core::verdict::fresh
+                                           ? needs_reset_now(*s.connection)
+                                           : found.what == pool_core::verdict::probe &&
+                                                 connector_.needs_reset(*s.connection);
+            if (reset_at_once) {
                 t.dirty();
                 const auto reset = co_await finish_within<timer>(executor, options_.connect_timeout,
                                                                  connector_.reset(*s.connection));

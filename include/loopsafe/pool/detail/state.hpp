@@ -115,7 +115,8 @@ public:
     };
 
     // The warm path.
-    bool is_suspect(const connection_type& connection) const noexcept;
+    bool is_suspect(connection_type& connection) const noexcept;
+    bool needs_reset_now(connection_type& connection) const noexcept;
     loan take_fresh(const asio::execution_context* asking,
                     const std::source_location& where) noexcept;
 

@@ -30,14 +30,27 @@ auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* as
 }
 
 template <class Connector, class Policy>
-bool pool_state<Connector, Policy>::is_suspect(const connection_type& connection) const noexcept
+bool pool_state<Connector, Policy>::is_suspect(connection_type& connection) const noexcept
+{
+    if (needs_reset_now(connection))
+        return true;
+    if constexpr (can_ask_for_probe<Connector>)
+        return connector_.needs_probe(std::as_const(connection));
+    return false;
+}
+
+// Whether the connection must be reset before it is lent.
+template <class Connector, class Policy>
+bool pool_state<Connector, Policy>::needs_reset_now(
+    [[maybe_unused]] connection_type& connection) const noexcept
 {
     if constexpr (can_reset<Connector>) {
-        if (connector_.needs_reset(connection))
-            return true;
+        if (!connector_.needs_reset(std::as_const(connection)))
+            return false;
+        if constexpr (can_postpone_reset<Connector>)
+            return !connector_.postpone_reset(connection, options_.connect_timeout);
+        return true;
     }
-    if constexpr (can_ask_for_probe<Connector>)
-        return connector_.needs_probe(connection);
     return false;
 }
 

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POSTGRES_DETAIL_ANSWER_HPP
 #define LOOPSAFE_POSTGRES_DETAIL_ANSWER_HPP
 
+#include <loopsafe/async/detail/wait_either.hpp>
 #include <loopsafe/postgres/detail/diagnose.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
@@ -38,31 +39,38 @@ inline bool consume(PGconn* handle) noexcept
     return true;
 }
 
-// False if the socket accepts no more. Also reads: libpq drains its socket first, so that the two
-// sides do not wait for each other.
-inline bool flush(PGconn* handle, stage at, const std::source_location& where)
+// Waits until libpq has a result or the end of an answer. What it has buffered is sent meanwhile: a
+// server that has much to say may read no more before that is read. False if the connection is
+// lost.
+inline asio::awaitable<bool> await_result(std::shared_ptr<session> s, stage at,
+                                          std::source_location where)
 {
-    errno = 0;
-    const int left = PQflush(handle);
-    if (left < 0)
-        throw broken(handle, at, errc::connection_lost, where);
-    return left == 0;
-}
-
-inline asio::awaitable<void> wait(session& s, asio::posix::descriptor_base::wait_type ready,
-                                  stage at, const std::source_location& where)
-{
-    error_code ec;
-    // A cancellation may have come between two waits.
-    const auto cancellation = co_await asio::this_coro::cancellation_state;
-    if (cancellation.cancelled() != asio::cancellation_type::none)
-        throw error(asio::error::operation_aborted, at, {}, where);
-    co_await s.socket->descriptor().async_wait(ready,
-                                               asio::redirect_error(asio::use_awaitable, ec));
-    if (!ec && s.closed())
-        ec = asio::error::operation_aborted;
-    if (ec)
-        throw error(ec, at, {}, where);
+    auto* const handle = s->handle();
+    auto& descriptor = s->socket->descriptor();
+    while (PQisBusy(handle) == 1) {
+        errno = 0;
+        const int left = PQflush(handle);
+        if (left < 0)
+            co_return false;
+        error_code ec;
+        // A cancellation may have come between two waits.
+        const auto cancellation = co_await asio::this_coro::cancellation_state;
+        if (cancellation.cancelled() != asio::cancellation_type::none)
+            throw error(asio::error::operation_aborted, at, {}, where);
+        if (left == 0)
+            co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read,
+                                           asio::redirect_error(asio::use_awaitable, ec));
+        else
+            co_await loopsafe::detail::async_wait_either(
+                descriptor, asio::redirect_error(asio::use_awaitable, ec));
+        if (!ec && s->closed())
+            ec = asio::error::operation_aborted;
+        if (ec)
+            throw error(ec, at, {}, where);
+        if (!consume(handle) && PQisBusy(handle) == 1)
+            co_return false;
+    }
+    co_return true;
 }
 
 inline bool is_copy(ExecStatusType status) noexcept
@@ -112,15 +120,11 @@ inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
                                            std::source_location where)
 {
     auto* const handle = s->handle();
-    while (!flush(handle, at, where))
-        co_await wait(*s, asio::posix::descriptor_base::wait_write, at, where);
     answer got;
     for (;;) {
         bool lost = false;
-        while (PQisBusy(handle) == 1 && !lost) {
-            co_await wait(*s, asio::posix::descriptor_base::wait_read, at, where);
-            lost = !consume(handle) && PQisBusy(handle) == 1;
-        }
+        if (PQisBusy(handle) == 1)
+            lost = !co_await await_result(s, at, where);
         if (lost && got.failure)
             co_return got;
         if (lost)

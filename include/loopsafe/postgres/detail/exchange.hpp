@@ -7,6 +7,8 @@
 #include <loopsafe/offload/offload.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/answer.hpp>
+#include <loopsafe/postgres/detail/late_reset.hpp>
+#include <loopsafe/postgres/detail/pipeline.hpp>
 #include <loopsafe/postgres/detail/request.hpp>
 #include <loopsafe/postgres/detail/session.hpp>
 #include <loopsafe/postgres/result.hpp>
@@ -71,15 +73,14 @@ inline asio::awaitable<void> cancel_on_server(std::shared_ptr<session> s,
         throw std::bad_alloc();
     co_await offload({.workers = &cancelling_threads(), .cancelled = on_cancel::abandon},
                      send_cancel, std::move(request));
+    if (PQpipelineStatus(s->handle()) != PQ_PIPELINE_OFF) {
+        const auto failure = co_await read_to_the_end(s, stage::query, where);
+        s->refused = s->refused || failure;
+        co_return;
+    }
     const auto got = co_await read_answer(s, stage::query, where);
     if (got.failure)
         s->refused = true;
-}
-
-inline void require_sent(bool sent, PGconn* handle, stage at, const std::source_location& where)
-{
-    if (!sent)
-        throw broken(handle, at, errc::connection_lost, where);
 }
 
 // Gives a statement a name on the server, unless that could end a transaction.
@@ -130,10 +131,19 @@ inline error with_advice(const error& stale, bool gone)
 inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& sql,
                                    const parameters& values, stage at)
 {
-    auto* const handle = s->handle();
     auto& statements = s->statements;
     const parameter_arrays arrays(values);
     const bool preparable = at == stage::query && sql.may_be_prepared();
+    if (s->reset_due && at != stage::reset) {
+        auto got = co_await ask_after_reset(s, sql, arrays, at);
+        if (got) {
+            if (preparable && !got->failure)
+                statements.remember(prepared_statements::key(s->handle(), sql, values),
+                                    got->rows.command());
+            co_return *std::move(got);
+        }
+    }
+    auto* const handle = s->handle(); // perhaps a new one
     auto key = preparable ? prepared_statements::key(handle, sql, values) : std::string();
     auto* const known = preparable ? statements.find(key) : nullptr;
     if (known != nullptr && !known->prepared()) {
@@ -173,7 +183,6 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
                                               const parameters& values, stage at,
                                               sole_use& session_use)
 {
-    auto* const handle = s->handle();
     outcome result;
     bool cancelled = false;
     try {
@@ -182,7 +191,7 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
         result.broken_off = std::current_exception();
         cancelled = at == stage::query && e.code() == asio::error::operation_aborted &&
                     !s->closed() && s->cancel_timeout != std::chrono::milliseconds::zero() &&
-                    PQflush(handle) == 0;
+                    PQflush(s->handle()) == 0;
     } catch (...) {
         result.broken_off = std::current_exception();
     }
@@ -196,9 +205,34 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
         } catch (const std::bad_alloc&) { // no cancel request was sent
         }
     }
-    if (finished && PQstatus(handle) == CONNECTION_OK)
+    if (finished && PQstatus(s->handle()) == CONNECTION_OK)
         session_use.complete();
     co_return result;
+}
+
+// The reset that is due, in a round trip of its own.
+inline asio::awaitable<void> reset_now(session_in_turn asked, std::source_location where)
+{
+    const auto s = asked.get();
+    if (s == nullptr)
+        throw error(errc::unusable, stage::reset, {}, where);
+    asked.require(co_await asio::this_coro::executor, "ready", where);
+    sole_use session_use(*s, stage::reset, where);
+    if (s->reset_due) {
+        auto resetting = reset_first(s, where);
+        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        co_await asio::this_coro::throw_if_cancelled(false);
+        std::exception_ptr failure;
+        try {
+            co_await std::move(resetting);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        co_await asio::this_coro::throw_if_cancelled(throws);
+        if (failure)
+            std::rethrow_exception(failure);
+    }
+    session_use.complete();
 }
 
 // One statement, sent and answered. It shares the session, so the connection may be destroyed

@@ -8,6 +8,10 @@
 
 #include <memory>
 
+#ifndef LIBPQ_HAS_PIPELINING
+#error "<loopsafe/postgres.hpp> needs libpq 14 or newer"
+#endif
+
 namespace loopsafe::postgres::detail {
 
 using loopsafe::detail::c_deleter;

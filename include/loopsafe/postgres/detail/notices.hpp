@@ -31,6 +31,15 @@ public:
 
     void forget() noexcept { thrown_ = nullptr; }
 
+    // For a new connection.
+    void renew() noexcept
+    {
+        forget();
+        alarmed_ = false;
+    }
+
+    const std::shared_ptr<const notice_handler>& handler() const noexcept { return handler_; }
+
     // An error outside of any statement, such as a shutdown, or data that libpq could not parse.
     bool alarmed() const noexcept { return alarmed_; }
 

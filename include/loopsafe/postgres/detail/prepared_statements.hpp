@@ -116,11 +116,15 @@ public:
     // The effect of a caller's statement, or of the reset.
     void heard(std::string_view command) noexcept
     {
-        if (command == "DISCARD ALL" || command == "DEALLOCATE ALL") {
-            known_.clear();
-            surplus_.clear();
-            prepared_ = 0;
-        }
+        if (command == "DISCARD ALL" || command == "DEALLOCATE ALL")
+            clear();
+    }
+
+    void clear() noexcept
+    {
+        known_.clear();
+        surplus_.clear();
+        prepared_ = 0;
     }
 
 private:

@@ -12,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,6 +21,8 @@
 namespace loopsafe::postgres::detail {
 
 namespace asio = boost::asio;
+
+class settings;
 
 // The state of a connection. An operation in progress shares it, so that the connection may be
 // destroyed at any moment; the operation then finds it `closed()`.
@@ -42,13 +45,45 @@ public:
 
     void adopt(connection_handle handle) noexcept { handle_ = std::move(handle); }
 
+    void close() noexcept
+    {
+        ended_ = true;
+        hang_up();
+    }
+
     // libpq is in non-blocking mode: it sends its goodbye if the socket accepts it, and does not
     // wait.
-    void close() noexcept
+    void hang_up() noexcept
     {
         if (socket)
             socket->close();
         handle_.reset();
+    }
+
+    // Whether it was closed, and not only hung up to be connected anew.
+    bool ended() const noexcept { return ended_; }
+
+    // Goes on with the connection of another session. Preconditions: it has hung up its own, and
+    // both have the same home.
+    error_code continue_with(session& fresh) noexcept
+    {
+        fresh.socket->close();
+        handle_ = std::move(fresh.handle_);
+        notices.renew();
+        notices.attach(handle());
+        statements.clear();
+        refused = false;
+        reset_due.reset();
+        return socket->watch(PQsocket(handle()));
+    }
+
+    // After a reset. Its old user's are nobody's now.
+    void as_new() noexcept
+    {
+        reset_due.reset();
+        notices.forget();
+        while (auto* const late = PQnotifies(handle()))
+            PQfreemem(late);
     }
 
     // From here to enter() it belongs to no context. Preconditions: no operation is in progress.
@@ -85,10 +120,22 @@ public:
     std::optional<watched_socket> socket; // while it is in a context
     prepared_statements statements;
 
-    bool busy = false;      // an operation is in progress
-    bool broken = false;    // an operation was aborted: the session can only be closed
-    bool refused = false;   // the server has answered a statement with an error
-    bool used = false;      // a statement has run since the session was new
+    bool busy = false;    // an operation is in progress
+    bool broken = false;  // an operation was aborted: the session can only be closed
+    bool refused = false; // the server has answered a statement with an error
+    bool used = false;    // a statement has run since the session was new
+
+    // If set, it still has the state of its last user, and nothing may reach it before a reset:
+    // that goes along with the first statement, and may take so long.
+    std::optional<std::chrono::milliseconds> reset_due;
+    std::shared_ptr<const settings> origin; // to connect anew, where the reset fails
+
+    // What is still to come, in pipeline mode.
+    struct unanswered {
+        bool reset = false; // first of all
+        std::size_t syncs = 0;
+    } unanswered;
+
     std::uint64_t turn = 0; // the number of leases that have ended
 
     std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is aborted
@@ -96,6 +143,7 @@ public:
 private:
     context_ref home_;
     connection_handle handle_;
+    bool ended_ = false;
 };
 
 // The session, for an operation that may begin when its caller no longer has the lease.

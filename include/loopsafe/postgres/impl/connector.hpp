@@ -41,9 +41,9 @@ inline boost::asio::awaitable<connection> connector::open(std::shared_ptr<const 
                                                           boost::asio::any_io_executor executor,
                                                           std::source_location where)
 {
-    auto s = co_await detail::open_session(
-        std::shared_ptr<const detail::settings>(known, &known->settings), known->on_notice,
-        std::move(executor), where);
+    const auto shared = std::shared_ptr<const detail::settings>(known, &known->settings);
+    auto s = co_await detail::open_session(shared, known->on_notice, std::move(executor), where);
+    s->origin = shared;
     s->cancel_timeout = known->options.cancel_timeout;
     s->statements.limit(known->options.prepared ? known->options.max_prepared : 0);
     co_return connection(std::move(s));
@@ -65,20 +65,7 @@ inline void connector::returned(connection& conn) const noexcept
 inline bool connector::probe(connection& conn) const noexcept
 {
     auto* const s = conn.session_.get();
-    if (s == nullptr || !detail::between_messages(*s))
-        return false;
-    // libpq processes what it has read only when asked whether it is busy.
-    const auto understood = [s] {
-        return PQisBusy(s->handle()) == 0 && detail::between_messages(*s);
-    };
-    if (!understood())
-        return false;
-    using loopsafe::detail::arrival;
-    if (const auto first = loopsafe::detail::peek(PQsocket(s->handle()));
-        first != arrival::something)
-        return first == arrival::nothing;
-    return PQconsumeInput(s->handle()) == 1 && understood() &&
-           loopsafe::detail::seems_alive(PQsocket(s->handle()));
+    return s != nullptr && detail::between_messages(*s) && detail::seems_alive(*s);
 }
 
 inline bool connector::needs_probe(const connection& conn) const noexcept
@@ -102,10 +89,20 @@ inline boost::asio::awaitable<void> connector::reset(connection& conn) const
 
 inline boost::asio::awaitable<void> connector::discard_all(std::shared_ptr<detail::session> s)
 {
-    co_await detail::exchange(s, statement("discard all"), {}, stage::reset);
-    while (auto* const late = PQnotifies(s->handle()))
-        PQfreemem(late);
+    co_await detail::exchange(s, statement(detail::discard_all), {}, stage::reset);
+    s->as_new();
     s->used = false;
+}
+
+inline bool connector::postpone_reset(connection& conn,
+                                      std::chrono::milliseconds limit) const noexcept
+{
+    auto* const s = conn.session_.get();
+    if (s == nullptr || !shared_->options.reset_with_statement ||
+        !detail::commits_a_reset_at_once(PQserverVersion(s->handle())))
+        return false;
+    s->reset_due = limit;
+    return true;
 }
 
 inline std::optional<connector::handle_type> connector::detach(connection& conn) const noexcept

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_TRANSPORT_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_TRANSPORT_HPP
 
+#include <loopsafe/async/detail/wait_either.hpp>
 #include <loopsafe/detail/mute_descriptor.hpp>
-#include <loopsafe/http/detail/connection/wait_either.hpp>
 #include <loopsafe/tcp/detail/parked_socket.hpp>
 #include <loopsafe/tcp/detail/probe.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
@@ -83,8 +83,8 @@ public:
         return asio::async_initiate<Token, void(error_code)>(
             [](auto handler, transport* self) {
                 const auto begin = [&handler](auto& on) {
-                    either_wait<std::decay_t<decltype(on)>, decltype(handler)>::begin(
-                        on, std::move(handler));
+                    loopsafe::detail::either_wait<std::decay_t<decltype(on)>,
+                                                  decltype(handler)>::begin(on, std::move(handler));
                 };
                 if (self->secure_)
                     begin(self->secure_->socket);

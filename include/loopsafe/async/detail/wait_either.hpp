@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_WAIT_EITHER_HPP
-#define LOOPSAFE_HTTP_DETAIL_CONNECTION_WAIT_EITHER_HPP
+#ifndef LOOPSAFE_ASYNC_DETAIL_WAIT_EITHER_HPP
+#define LOOPSAFE_ASYNC_DETAIL_WAIT_EITHER_HPP
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/socket_base.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -13,12 +13,12 @@
 #include <new>
 #include <utility>
 
-namespace loopsafe::http::detail {
+namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-// Waits until a socket can be read or written, whichever comes first. Both waits have ended when
-// the handler is called.
+// Waits until a socket, or another descriptor of Asio's, can be read or written, whichever comes
+// first. Both waits have ended when the handler is called.
 template <class Socket, class Handler>
 class either_wait {
     struct shared {
@@ -78,9 +78,9 @@ public:
     {
         const auto both = std::make_shared<shared>(socket, std::move(handler));
         const std::lock_guard lock(both->mutex);
-        socket.async_wait(asio::socket_base::wait_read, part<false>(both));
+        socket.async_wait(Socket::wait_read, part<false>(both));
         try {
-            socket.async_wait(asio::socket_base::wait_write, part<true>(both));
+            socket.async_wait(Socket::wait_write, part<true>(both));
         } catch (const std::bad_alloc&) { // the first, which may take for ever, has the handler
             both->one_has_ended = true;
             both->first = make_error_code(boost::system::errc::not_enough_memory);
@@ -90,6 +90,17 @@ public:
     }
 };
 
-} // namespace loopsafe::http::detail
+// Completion signature: void(error_code).
+template <class Socket, class Token>
+auto async_wait_either(Socket& on, Token&& token)
+{
+    return asio::async_initiate<Token, void(boost::system::error_code)>(
+        [](auto handler, Socket* socket) {
+            either_wait<Socket, decltype(handler)>::begin(*socket, std::move(handler));
+        },
+        token, &on);
+}
+
+} // namespace loopsafe::detail
 
 #endif
