@@ -126,6 +126,8 @@ class statement;
 class field;
 class row;
 class result;
+class batch;
+class outcome;
 class connection;
 enum class reset_session;
 struct connector_options;

@@ -92,6 +92,11 @@ asio::awaitable<void> use(std::string conninfo, pg::connector_options options)
         for (int i = 0; i != 3; ++i) // as it is, prepared, by its name
             co_await c.query("select 1");
     });
+    pg::batch several;
+    for (int i = 0; i != 5; ++i)
+        several.add("select $1::text", std::string(100'000, 'x'));
+    co_await conn.pipeline(pg::atomic, several);
+    co_await conn.pipeline(pg::independent, several);
     co_await connector.reset(conn);
 }
 

@@ -4,8 +4,10 @@
 
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
+#include <loopsafe/postgres/batch.hpp>
 #include <loopsafe/postgres/codec.hpp>
 #include <loopsafe/postgres/detail/exchange.hpp>
+#include <loopsafe/postgres/detail/run_pipeline.hpp>
 #include <loopsafe/postgres/detail/transaction.hpp>
 #include <loopsafe/postgres/result.hpp>
 #include <loopsafe/postgres/statement.hpp>
@@ -16,6 +18,7 @@
 #include <memory>
 #include <source_location>
 #include <utility>
+#include <vector>
 
 namespace loopsafe::postgres {
 
@@ -83,6 +86,44 @@ public:
               class Cure = typename detail::cure_of_parameters<First, Others...>::type>
     boost::asio::awaitable<std::uint64_t> execute(statement, const First&,
                                                   const Others&...) = delete;
+
+    /// Sends the statements of a batch together and reads their results while it sends, so that all
+    /// of them take one round trip. Returns a result for each.
+    ///
+    ///     batch orders;
+    ///     orders.add("insert into orders values ($1)", 7).add("select count(*) from orders");
+    ///     auto results = co_await conn.pipeline(atomic, std::move(orders));
+    ///
+    /// All or none: a statement that fails undoes those before it, and those behind it do not run,
+    /// unless they control a transaction themselves. Statements are not prepared.
+    /// Per-operation cancellation: as `query`; while not all has been sent, the operation is
+    /// aborted, and the server undoes what it has got.
+    /// Errors: that of the statement that failed, with its place; the others as `query`. If the
+    /// connection is lost, it is unknown whether the statements have run.
+    /// Complexity: memory for all the results.
+    boost::asio::awaitable<std::vector<result>>
+    pipeline(atomic_t, batch statements,
+             std::source_location where = std::source_location::current())
+    {
+        return detail::all_results(
+            detail::run_pipeline(session_, std::move(statements.requests_), false, where));
+    }
+
+    /// The same, where each statement succeeds or fails by itself. Returns an outcome for each, in
+    /// the order of the batch.
+    ///
+    /// A reset that is due (see `reset_session`) takes a round trip of its own.
+    /// Per-operation cancellation: as `query`; the statement that runs at that moment is cancelled,
+    /// and those behind it run all the same, as far as they have been sent.
+    /// Errors: those of statements are in their outcomes. So is the loss of the connection, for
+    /// those that it left without an answer: whether they have run is unknown.
+    boost::asio::awaitable<std::vector<outcome>>
+    pipeline(independent_t, batch statements,
+             std::source_location where = std::source_location::current())
+    {
+        return detail::all_outcomes(
+            detail::run_pipeline(session_, std::move(statements.requests_), true, where));
+    }
 
     /// Runs `body(*this)`, which returns an `awaitable`, in a transaction: commits and returns the
     /// body's result, or rolls back and rethrows the body's exception.

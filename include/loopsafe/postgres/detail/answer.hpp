@@ -39,15 +39,22 @@ inline bool consume(PGconn* handle) noexcept
     return true;
 }
 
+struct nothing_more {
+    void operator()() const noexcept {}
+};
+
 // Waits until libpq has a result or the end of an answer. What it has buffered is sent meanwhile: a
 // server that has much to say may read no more before that is read. False if the connection is
-// lost.
-inline asio::awaitable<bool> await_result(std::shared_ptr<session> s, stage at,
-                                          std::source_location where)
+// lost. `more` hands more to libpq, when the socket may take more.
+template <class More = nothing_more>
+asio::awaitable<bool> await_result(std::shared_ptr<session> s, stage at, std::source_location where,
+                                   More* more = nullptr)
 {
     auto* const handle = s->handle();
     auto& descriptor = s->socket->descriptor();
     while (PQisBusy(handle) == 1) {
+        if (more != nullptr)
+            (*more)();
         errno = 0;
         const int left = PQflush(handle);
         if (left < 0)
@@ -116,15 +123,16 @@ inline bool is_stale(const PGresult* failed)
 }
 
 // Sends what libpq has buffered, and reads the answer.
-inline asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
-                                           std::source_location where)
+template <class More = nothing_more>
+asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
+                                    std::source_location where, More* more = nullptr)
 {
     auto* const handle = s->handle();
     answer got;
     for (;;) {
         bool lost = false;
         if (PQisBusy(handle) == 1)
-            lost = !co_await await_result(s, at, where);
+            lost = !co_await await_result(s, at, where, more);
         if (lost && got.failure)
             co_return got;
         if (lost)

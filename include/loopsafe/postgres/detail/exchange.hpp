@@ -21,6 +21,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -174,19 +175,21 @@ inline asio::awaitable<answer> ask(std::shared_ptr<session> s, const statement& 
 }
 
 // Not thrown, since the caller must clean up first.
-struct outcome {
-    answer got;
+template <class Got>
+struct attempt_at {
+    std::optional<Got> got;
     std::exception_ptr broken_off = nullptr;
 };
 
-inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const statement& sql,
-                                              const parameters& values, stage at,
-                                              sole_use& session_use)
+template <class Got>
+asio::awaitable<attempt_at<Got>> ask_or_cancel(std::shared_ptr<session> s,
+                                               asio::awaitable<Got> asking, stage at,
+                                               std::source_location where, sole_use& session_use)
 {
-    outcome result;
+    attempt_at<Got> result;
     bool cancelled = false;
     try {
-        result.got = co_await ask(s, sql, values, at);
+        result.got.emplace(co_await std::move(asking));
     } catch (const error& e) {
         result.broken_off = std::current_exception();
         cancelled = at == stage::query && e.code() == asio::error::operation_aborted &&
@@ -199,15 +202,32 @@ inline asio::awaitable<outcome> ask_or_cancel(std::shared_ptr<session> s, const 
     if (cancelled) {
         try {
             const auto done = co_await loopsafe::detail::finish_within<asio::steady_timer>(
-                co_await asio::this_coro::executor, s->cancel_timeout,
-                cancel_on_server(s, sql.where()));
+                co_await asio::this_coro::executor, s->cancel_timeout, cancel_on_server(s, where));
             finished = done.error == nullptr;
         } catch (const std::bad_alloc&) { // no cancel request was sent
         }
     }
-    if (finished && PQstatus(s->handle()) == CONNECTION_OK)
+    if (finished && PQstatus(s->handle()) == CONNECTION_OK &&
+        PQpipelineStatus(s->handle()) == PQ_PIPELINE_OFF)
         session_use.complete();
     co_return result;
+}
+
+// Nothing else is done with the session meanwhile, and a cancellation takes effect only at waits.
+template <class Got>
+asio::awaitable<Got> as_sole_user(std::shared_ptr<session> s, asio::awaitable<Got> asking, stage at,
+                                  std::source_location where)
+{
+    sole_use session_use(*s, at, where);
+    s->used = true;
+    auto trying = ask_or_cancel(s, std::move(asking), at, where, session_use);
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    auto done = co_await std::move(trying);
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    if (done.broken_off)
+        std::rethrow_exception(done.broken_off);
+    co_return *std::move(done.got);
 }
 
 // The reset that is due, in a round trip of its own.
@@ -246,24 +266,14 @@ inline asio::awaitable<result> exchange(session_in_turn asked, statement sql, pa
         throw error(errc::unusable, at, {}, where);
     asked.require(co_await asio::this_coro::executor, to_string(at).data(), where);
     check_texts(sql, values, at);
-    sole_use session_use(*s, at, where);
-    s->used = true;
-
-    // A cancellation takes effect only at waits.
-    auto asking = ask_or_cancel(s, sql, values, at, session_use);
-    const bool throws = co_await asio::this_coro::throw_if_cancelled();
-    co_await asio::this_coro::throw_if_cancelled(false);
-    auto done = co_await std::move(asking);
-    co_await asio::this_coro::throw_if_cancelled(throws);
-
-    if (done.broken_off)
-        std::rethrow_exception(done.broken_off);
-    if (done.got.failure) {
+    auto asking = ask(s, sql, values, at);
+    auto got = co_await as_sole_user(s, std::move(asking), at, where);
+    if (got.failure) {
         s->refused = true;
-        throw *std::move(done.got.failure);
+        throw *std::move(got.failure);
     }
     s->notices.rethrow();
-    co_return std::move(done.got.rows);
+    co_return std::move(got.rows);
 }
 
 } // namespace loopsafe::postgres::detail

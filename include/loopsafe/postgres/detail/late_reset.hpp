@@ -90,6 +90,16 @@ inline asio::awaitable<bool> reset_succeeds(std::shared_ptr<session> s, stage at
     }
 }
 
+// Ahead of whatever is sent in pipeline mode, without a synchronisation behind it.
+inline bool send_reset(PGconn* handle) noexcept
+{
+    errno = 0;
+    // The answer to the reset would otherwise wait for that to what follows, however long.
+    return PQenterPipelineMode(handle) == 1 &&
+           PQsendQueryParams(handle, discard_all, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1 &&
+           PQsendFlushRequest(handle) == 1;
+}
+
 // Sends the reset and a statement with one synchronisation: one before the statement would let it
 // run on a session whose reset has failed. Nothing if it was not sent, or was skipped, and the
 // session has a new connection.
@@ -102,8 +112,6 @@ inline asio::awaitable<std::optional<answer>> ask_after_reset(std::shared_ptr<se
     auto* const handle = s->handle();
     bool as_new = seems_alive(*s);
     if (as_new) {
-        errno = 0;
-        // The answer to the reset would otherwise wait for that to the statement, however long.
         const bool sent =
             PQenterPipelineMode(handle) == 1 &&
             PQsendQueryParams(handle, discard_all, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1 &&

@@ -27,18 +27,18 @@ inline void end_pipeline(session& s, stage at, const std::source_location& where
     require_sent(PQexitPipelineMode(s.handle()) == 1, s.handle(), at, where);
 }
 
-// Reads whatever is still to come in pipeline mode, and leaves it. Returns the first failure: a
-// statement that has succeeded may still fail where the synchronisation commits it.
-inline asio::awaitable<std::optional<error>> read_to_the_end(std::shared_ptr<session> s, stage at,
-                                                             std::source_location where)
+// Reads up to the next synchronisation. Returns the first failure: a statement that has succeeded
+// may still fail where the synchronisation commits it.
+template <class More = nothing_more>
+asio::awaitable<std::optional<error>> read_to_sync(std::shared_ptr<session> s, stage at,
+                                                   std::source_location where, More* more = nullptr)
 {
     auto* const handle = s->handle();
-    auto& left = s->unanswered;
     std::optional<error> failure;
-    for (bool ended = false; left.syncs != 0;) {
+    for (bool ended = false;;) {
         bool lost = false;
         if (PQisBusy(handle) == 1)
-            lost = !co_await await_result(s, at, where);
+            lost = !co_await await_result(s, at, where, more);
         const result_handle next(lost ? nullptr : PQgetResult(handle));
         if (next == nullptr) {
             if (lost || std::exchange(ended, true)) // or nothing more will come
@@ -47,19 +47,31 @@ inline asio::awaitable<std::optional<error>> read_to_the_end(std::shared_ptr<ses
         }
         ended = false;
         const auto status = PQresultStatus(next.get());
-        if (status == PGRES_PIPELINE_SYNC) {
-            --left.syncs;
-            continue;
-        }
+        if (status == PGRES_PIPELINE_SYNC)
+            break;
         if (is_copy(status))
             throw error(errc::unsupported, at, {}, where);
         const bool good = is_success(status);
-        if (std::exchange(left.reset, false) && good)
+        if (std::exchange(s->unanswered.reset, false) && good)
             s->as_new();
         if (good)
             s->statements.heard(PQcmdStatus(next.get()));
         else if (status != PGRES_PIPELINE_ABORTED && !failure)
             failure = failed(handle, next.get(), at, where);
+    }
+    --s->unanswered.syncs;
+    co_return failure;
+}
+
+// Reads whatever is still to come in pipeline mode, and leaves it.
+inline asio::awaitable<std::optional<error>> read_to_the_end(std::shared_ptr<session> s, stage at,
+                                                             std::source_location where)
+{
+    std::optional<error> failure;
+    while (s->unanswered.syncs != 0) {
+        auto found = co_await read_to_sync(s, at, where);
+        if (!failure)
+            failure = std::move(found);
     }
     end_pipeline(*s, at, where);
     co_return failure;

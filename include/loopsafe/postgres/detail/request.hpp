@@ -17,6 +17,12 @@ namespace loopsafe::postgres::detail {
 
 using parameters = std::vector<parameter>;
 
+// A statement with its parameters.
+struct request {
+    statement sql;
+    parameters values;
+};
+
 inline void check_texts(const statement& sql, const parameters& values, stage at)
 {
     constexpr std::string_view nul = " contains a NUL byte; only bytea can hold one";
