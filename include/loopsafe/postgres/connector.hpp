@@ -45,11 +45,10 @@ struct connector_options {
     /// servers that would undo it if the statement fails (before 14.5, 13.8, 12.12, 11.17 and
     /// 10.22), and for `connection::ready()`.
     /// If the server refuses the reset, it skips the statement, and the session goes on with a new
-    /// connection, which the pool does not count, and where the statement is sent. If the
-    /// connection is lost before the reset is answered, or that takes longer than the pool's
-    /// `connect_timeout`, the statement fails
-    /// (`errc::connection_lost` or the cause, in `stage::reset`) and is not repeated: it may have
-    /// run.
+    /// connection, which the pool does not count; the statement is sent there. If the connection is
+    /// lost before the reset is answered, or that takes longer than the pool's `connect_timeout`,
+    /// the statement fails in `stage::reset` (`errc::connection_lost`, or the cause) and is not
+    /// repeated: it may have run.
     /// Set it to false behind a pooler that may give the two to different servers, or does not know
     /// pipelines. PgBouncer sends both to one.
     bool reset_with_statement = true;
