@@ -39,7 +39,8 @@ struct link : support::counting_link {
 };
 
 asio::awaitable<pool> make_pool(pg::connector connector = pg::connector(server()),
-                                loopsafe::kept_connection_options limits = {.max_size = 1})
+                                loopsafe::kept_connection_options limits = {
+                                    .max_size = 1, .probe_after = loopsafe::never})
 {
     co_return pool(co_await asio::this_coro::executor, std::move(connector), limits);
 }
@@ -524,8 +525,9 @@ TEST_CASE("a server that goes silent: an error within connect_timeout, and no se
 TEST_CASE("a statement may take longer than connect_timeout once the reset is answered")
 {
     with_connection([](pg::connection&) -> asio::awaitable<void> {
-        auto db =
-            co_await make_pool(pg::connector(server()), {.max_size = 1, .connect_timeout = 50ms});
+        auto db = co_await make_pool(
+            pg::connector(server()),
+            {.max_size = 1, .connect_timeout = 50ms, .probe_after = loopsafe::never});
         co_await leave_traces(db);
         auto lease = co_await db.acquire();
         co_await lease->query("select pg_sleep(0.2)");

@@ -149,6 +149,7 @@ TEST_CASE("independent: each statement succeeds or fails by itself")
         CHECK(outcomes[0].rows().affected_rows() == 1);
         CHECK(outcomes[1].failure().sqlstate() == "22012");
         CHECK_THROWS_AS(outcomes[1].rows(), pg::error);
+        REQUIRE(outcomes[2].failed());
         CHECK(outcomes[2].failure().sqlstate() == "23505"); // where it is committed
         CHECK(outcomes[3].rows().affected_rows() == 1);
         CHECK(co_await text_of(conn, "select count(*) from t") == "2");
@@ -193,7 +194,8 @@ TEST_CASE(
 {
     link to_server;
     run([&]() -> asio::awaitable<void> {
-        pool db(co_await asio::this_coro::executor, to_server.connector(), {.max_size = 1});
+        pool db(co_await asio::this_coro::executor, to_server.connector(),
+                {.max_size = 1, .probe_after = loopsafe::never});
         for (const bool apart : {false, true}) {
             CAPTURE(apart);
             {
@@ -220,7 +222,8 @@ TEST_CASE(
 TEST_CASE("a reset that is refused costs a new connection, and the pipeline runs once")
 {
     run([]() -> asio::awaitable<void> {
-        pool db(co_await asio::this_coro::executor, pg::connector(server()), {.max_size = 1});
+        pool db(co_await asio::this_coro::executor, pg::connector(server()),
+                {.max_size = 1, .probe_after = loopsafe::never});
         auto other = co_await connect();
         co_await other.execute("drop table if exists counted");
         co_await other.execute("create table counted (i int)");
