@@ -3,6 +3,8 @@
 #include "support.hpp"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace transaction_tests {
 
@@ -130,13 +132,20 @@ TEST_CASE("a body that swallows an error is not committed in silence")
 TEST_CASE("a transaction that its body has ended is not committed in silence")
 {
     with_table([](const pg::connector&, pg::connection& conn) -> asio::awaitable<void> {
-        for (const std::string ends : {"rollback", "commit"}) {
-            CAPTURE(ends);
+        const std::vector<std::vector<std::string>> all{{"rollback"},
+                                                        {"commit"},
+                                                        {"rollback", "begin"},
+                                                        {"commit", "begin"},
+                                                        {"commit and chain"}};
+        for (const auto& ends : all) {
+            CAPTURE(ends.front());
+            CAPTURE(ends.size());
             std::optional<pg::error> failure;
             try {
                 co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
                     co_await c.execute("insert into t values (1)");
-                    co_await c.execute(ends);
+                    for (const auto& each : ends)
+                        co_await c.execute(each);
                     co_await c.execute("insert into t values (2)");
                 });
             } catch (const pg::error& e) {
@@ -145,6 +154,7 @@ TEST_CASE("a transaction that its body has ended is not committed in silence")
             REQUIRE(failure.has_value());
             CHECK(failure->code() == pg::errc::transaction_failed);
             CHECK(failure->server_message().find("must not commit") != std::string::npos);
+            CHECK(PQtransactionStatus(conn.native_handle()) == PQTRANS_IDLE);
             co_await conn.execute("truncate t");
         }
         std::optional<pg::error> failure;

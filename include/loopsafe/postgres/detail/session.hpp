@@ -137,6 +137,7 @@ public:
     } unanswered;
 
     std::uint64_t turn = 0; // the number of leases that have ended
+    std::uint64_t ends = 0; // of transactions; each statement outside of one counts, too
 
     std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is aborted
 

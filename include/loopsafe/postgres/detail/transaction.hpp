@@ -58,17 +58,21 @@ inline asio::awaitable<void> roll_back(std::shared_ptr<session> s, std::source_l
     }
 }
 
-inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::source_location where)
+// `ends`: the session's when the transaction began.
+inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::uint64_t ends,
+                                    std::source_location where)
 {
     if (!s->closed() && !s->broken && PQtransactionStatus(s->handle()) == PQTRANS_INERROR) {
         co_await roll_back(s, where);
         throw error(errc::transaction_failed, stage::transaction, {}, where);
     }
-    if (!s->closed() && !s->broken && !s->busy && !s->in_transaction())
+    if (!s->closed() && !s->broken && !s->busy && (s->ends != ends || !s->in_transaction())) {
+        co_await roll_back(s, where); // another, if the body has begun one
         throw error(errc::transaction_failed, stage::transaction,
                     {.message = "the transaction has ended before transaction() could commit it: "
                                 "its function must not commit or roll back itself"},
                     where);
+    }
     co_await exchange(s, statement("commit", where), {}, stage::transaction);
 }
 
@@ -82,6 +86,7 @@ awaitable_of<Body, Connection> in_transaction(Connection& connection, session_in
     const auto where = sql.where();
     const auto s = asked.get();
     co_await begin(std::move(asked), std::move(sql));
+    const auto ends = s->ends;
 
     std::optional<stored_type> value;
     std::exception_ptr failure;
@@ -97,7 +102,7 @@ awaitable_of<Body, Connection> in_transaction(Connection& connection, session_in
         co_await roll_back(s, where);
         std::rethrow_exception(failure);
     }
-    co_await commit(s, where);
+    co_await commit(s, ends, where);
     if constexpr (!std::is_void_v<value_type>)
         co_return *std::move(value);
 }
