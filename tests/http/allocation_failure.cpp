@@ -4,8 +4,8 @@
 // Each allocation of a request fails once. Nothing may be lost by it: the client has one connection
 // and one permit, and the next request needs both.
 
+#include <loopsafe/async/detail/wait_either.hpp>
 #include <loopsafe/http/detail/connection/lazy_deadline.hpp>
-#include <loopsafe/http/detail/connection/wait_either.hpp>
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -176,7 +176,8 @@ TEST_CASE("http uploads: a wait for both ends, or never begins, where an allocat
         try {
             auto handler = [caller](const boost::system::error_code& ec) { *caller = ec; };
             const heap::watch on(which);
-            http::detail::either_wait<socket, decltype(handler)>::begin(near, std::move(handler));
+            loopsafe::detail::either_wait<socket, decltype(handler)>::begin(near,
+                                                                            std::move(handler));
             failed = heap::allocations > which;
         } catch (const std::bad_alloc&) {
             failed = true;
