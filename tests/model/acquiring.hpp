@@ -29,12 +29,12 @@ inline loopsafe::clock_reading world::reading() const
     return {one_tick * now_.monotonic, one_tick * now_.boot, one_tick * now_.wall};
 }
 
-inline loopsafe::clock_reading world::read_clock()
+inline loopsafe::clock_reading world::read_clock(shelf& s)
 {
     if (!core_.needs_clock())
         return {};
-    core_.note(reading());
-    expected_.notice(now_);
+    pool_core::note(s, reading());
+    expected_.notice(number(s), now_);
     return reading();
 }
 
@@ -51,23 +51,27 @@ inline void world::acquire(caller& c, int address, bool needs_reset)
             seen_->successors += shelf_used_[i] && shelves()[i].address == address;
         home = &new_shelf(address);
     }
-    c.where = home;
-    sync_forks();
     if (settings_.rules.keeps_idle && !needs_reset) {
         const auto& here = location_of(c.w.who);
         const auto cheap = core_.needs_clock() ? reading().wall : std::chrono::nanoseconds::zero();
-        auto* got = static_cast<slot*>(core_.take_fresh(*home, cheap, here));
+        auto* got = static_cast<slot*>(core_.take_fresh(*home, generation_, cheap, here));
         const auto wanted = expected_.fresh(number(*home), now_.wall);
         expect((got != nullptr) == wanted.any && number(got) == wanted.slot,
                "the warm path gives the newest idle connection that needs no look");
         if (got != nullptr) {
             expect(got->holder.line() == here.line(), "a lease says who holds it");
             expect(!core_.needs_clock() || got->taken_at == cheap, "a lease says since when");
+            c.where = home;
             c.got = got;
             c.at = at::holding;
+            seen_->lent_meanwhile += untold_ != nullptr;
             return;
         }
     }
+    if (untold_ != nullptr) // it waits for the pool's lock
+        return;
+    c.where = home;
+    sync_forks();
     core_.enter(*home);
     expected_.enter(number(*home));
     c.at = at::entered;
@@ -148,7 +152,7 @@ inline void world::look(caller& c, bool probe_good, bool needs_reset)
 {
     using verdict = pool_core::verdict;
     auto& home = *c.where;
-    const auto now = read_clock();
+    const auto now = read_clock(home);
     sync_forks();
     close_reason why{};
     close_reason wanted_why{};
@@ -206,7 +210,7 @@ inline void world::end_reset(caller& c, bool good)
 inline void world::connect(caller& c)
 {
     c.got->connection = true;
-    const auto now = read_clock();
+    const auto now = read_clock(*c.where);
     core_.connected(*c.got, now, 0.0);
     expected_.connected(number(*c.got), core_.needs_clock() ? now_ : moment{});
 }
@@ -217,7 +221,7 @@ inline void world::lease(caller& c)
     core_.leased(*c.got, here);
     expected_.lease(number(*c.got));
     expect(c.got->holder.line() == here.line(), "a lease says who holds it");
-    expect(c.got->taken_at == core_.cheap_now(), "a lease says since when");
+    expect(c.got->taken_at == c.where->cheap_now, "a lease says since when");
     const auto got = c.got;
     const auto where = c.where;
     outside(c);

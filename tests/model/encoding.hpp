@@ -33,7 +33,8 @@ void world::encode(Out& out, const slot& s) const
             s.lease_gone | s.connection << 1 | s.used_before << 2 |
                 (s.epoch == core_.*member(its_epoch{})) << 3 |
                 (s.invalidations == core_.*member(its_invalidations{})) << 4 |
-                (s.forks == core_.*member(its_forks{})) << 5 | (s.forks == generation_) << 6,
+                (s.forks == core_.*member(its_forks{})) << 5 | (s.forks == generation_) << 6 |
+                (s.epoch == s.shelf->fresh) << 7,
             expected_.known(number(s)));
     if (!settings_.rules.timed())
         return;
@@ -59,7 +60,14 @@ inline void world::encode(encoding& out, const sweeper& w) const
 inline void world::encode(encoding& out, const shelf& s, int first_address) const
 {
     out.put(s.address ^ first_address, s.at, s.dead | (found_[s.address] == &s) << 1, s.pins,
-            s.users, s.references, s.budget->size, s.budget->waiting);
+            s.users, s.references, s.budget->size, s.budget->waiting,
+            (s.fresh == core_.*member(its_epoch{})) | (s.fresh == pool_shelf::nothing) << 1 |
+                (&s == untold_) << 2);
+    if (settings_.rules.timed()) {
+        const auto now = reading();
+        out.put(ticks(now.wall - s.cheap_now), ticks(now.monotonic - s.reading.monotonic),
+                ticks(now.boot - s.reading.boot), ticks(now.wall - s.reading.wall));
+    }
     each_idle(s, [&](const slot& idle) { encode(out, idle); });
     out.put(0xff);
     encode(out, s.dying);
@@ -129,13 +137,8 @@ inline void world::encode(encoding& out) const
         return;
     out.put(core_.closed() | core_.*member(its_handle{}) << 1 |
             (core_.*member(its_forks{}) == generation_) << 2 | owned_ << 3);
-    if (settings_.rules.timed()) {
-        const auto now = reading();
-        const auto& last = core_.reading();
-        out.put(ticks_left_, ticks(now.wall - core_.cheap_now()),
-                ticks(now.monotonic - last.monotonic), ticks(now.boot - last.boot),
-                ticks(now.wall - last.wall));
-    }
+    if (settings_.rules.timed())
+        out.put(ticks_left_);
     encode(out, main_);
     if (settings_.drains) {
         out.put(drainer_.at, position(drainer_.where), drainer_.w.st, drainer_.waits);

@@ -63,19 +63,23 @@ inline void world::finish(caller& c, bool clean, close_reason otherwise, bool ma
 {
     auto& s = *c.got;
     auto& home = home_of(s);
-    sync_forks();
     const bool warm = clean && c.at == at::holding;
-    expect(!warm || core_.may_put_back(s) == expected_.is_undisturbed(number(s)),
+    const bool may_put_back = core_.may_put_back(s, generation_);
+    expect(!warm || may_put_back == expected_.is_undisturbed(number(s)),
            "the warm path is open while nothing has happened");
-    if (warm && core_.may_put_back(s)) {
+    if (warm && may_put_back) {
         expect(s.state == slot_state::leased && expected_.keep(number(s)),
                "the warm path puts back what may be kept");
         expect(woken_.empty(), "the warm path serves nobody");
         outside(c);
         core_.put_back(s);
         expect(!expected_.leave(number(home)), "a pool that keeps connections keeps its shelf");
+        seen_->put_back_meanwhile += untold_ != nullptr;
         return;
     }
+    if (untold_ != nullptr) // it waits for the pool's lock
+        return;
+    sync_forks();
     if (s.state == slot_state::expiring) {
         s.lease_gone = true;
         outside(c);
@@ -170,11 +174,31 @@ inline void world::leave_context(shelf& s)
 
 // The whole pool, as in pool_whole.hpp.
 
+inline void world::tell_all()
+{
+    each_of(core_, [&](shelf& s) { untold_ = untold_ == nullptr ? &s : untold_; });
+}
+
+inline void world::tell_next()
+{
+    auto* const told = untold_;
+    core_.tell(*told);
+    expected_.tell(number(*told));
+    untold_ = nullptr;
+    bool after = false;
+    each_of(core_, [&](shelf& s) {
+        if (after && untold_ == nullptr)
+            untold_ = &s;
+        after = after || &s == told;
+    });
+}
+
 inline void world::close(sweeper& w)
 {
     sync_forks();
     core_.close();
     expected_.close();
+    tell_all();
     w.at = sweeper::place::picking;
     w.why = close_reason::pool_closed;
 }

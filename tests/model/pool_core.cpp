@@ -62,6 +62,8 @@ void check_seen(const model::census& seen, const settings& s)
     CHECK(seen.orphans > 0);
     CHECK(seen.pools_freed > 0);
     CHECK((seen.drained > 0) == s.drains);
+    CHECK((seen.lent_meanwhile > 0) == s.rules.keeps_idle);
+    CHECK((seen.put_back_meanwhile > 0) == s.rules.keeps_idle);
 }
 
 } // namespace
@@ -176,6 +178,19 @@ TEST_CASE("a pool reads clocks only if it has a limit of time")
     CHECK(pool_core(with_times(forever, forever, 1s)).needs_clock());
 }
 
+TEST_CASE("a pool that is watched times every use, and tells of every return")
+{
+    loopsafe::detail::pool_shelf shelf;
+    loopsafe::detail::pool_slot slot(shelf);
+    pool_core core{pool_rules{}};
+    core.add(shelf);
+    core.connecting(slot);
+    CHECK(core.may_put_back(slot, 0));
+    core.watch();
+    CHECK_FALSE(core.may_put_back(slot, 0));
+    CHECK(core.needs_clock());
+}
+
 TEST_CASE("jitter shortens a lifetime by its share, and no lifetime by nothing")
 {
     loopsafe::detail::pool_shelf shelf;
@@ -213,5 +228,7 @@ TEST_CASE("a connection that comes back before anybody had it is reused by whoev
     CHECK(core.keep(slot));
     CHECK(core.try_acquire(shelf).slot == &slot);
     core.leased(slot, std::source_location::current());
-    CHECK(core.stats().reused == 1);
+    auto stats = core.stats();
+    pool_core::add_to(stats, shelf);
+    CHECK(stats.reused == 1);
 }

@@ -85,7 +85,7 @@ public:
     pool_stats counted;
 
     // Who is there.
-    void open(int home) { homes_.push_back({home, true, false}); }
+    void open(int home) { homes_.push_back({.number = home, .attached = true, .shut = closed_}); }
     void enter(int home) { visits_.push_back(home); }
     bool leave(int home)
     {
@@ -113,17 +113,17 @@ public:
     answer fresh(int home, int cheap_now)
     {
         auto* p = newest(home, stage::idle);
-        if (closed_ || p == nullptr || p->suspect)
+        if (the(home).shut || p == nullptr || p->suspect)
             return {};
         if (limits_.timed()) {
             const int idle = cheap_now - p->kept.wall;
-            const int age = cheap_now - reading_.wall;
+            const int age = cheap_now - the(home).reading.wall;
             const bool young =
                 cheap_now - p->born.wall < limits_.max_lifetime || limits_.max_lifetime == never;
             if (idle < 0 || idle >= limits_.idle_timeout || idle >= limits_.probe_after || !young ||
                 age < 0 || age >= limits_.reading_lasts)
                 return {};
-            cheaply_ = cheap_now;
+            the(home).cheaply = cheap_now;
         }
         ++counted.acquired;
         ++counted.reused;
@@ -152,10 +152,10 @@ public:
     }
 
     // Connecting.
-    void notice(const moment& now)
+    void notice(int home, const moment& now)
     {
-        reading_ = now;
-        cheaply_ = now.wall;
+        the(home).reading = now;
+        the(home).cheaply = now.wall;
     }
     void begin(int home, int slot)
     {
@@ -221,18 +221,19 @@ public:
     bool is_undisturbed(int slot)
     {
         const auto* p = first_of(places_, [=](const place& x) { return x.slot == slot; });
-        return p != nullptr && p->at == stage::leased && limits_.keeps_idle && !closed_ &&
+        return p != nullptr && p->at == stage::leased && limits_.keeps_idle && !the(p->home).shut &&
                !the(p->home).dead && !p->suspect && next_in_line(p->home) == nullptr;
     }
     bool keep(int slot)
     {
         auto& p = at(slot);
-        if (!limits_.keeps_idle || closed_ || the(p.home).dead || p.inherited || p.stale)
+        if (!limits_.keeps_idle || the(p.home).shut || the(p.home).dead || p.inherited || p.stale)
             return false;
         p.reused = true;
         p.suspect = false;
-        const int later = cheaply_ - reading_.wall;
-        p.kept = {reading_.monotonic + later, reading_.boot + later, cheaply_};
+        const auto& read = the(p.home).reading;
+        const int later = the(p.home).cheaply - read.wall;
+        p.kept = {read.monotonic + later, read.boot + later, the(p.home).cheaply};
         if (auto* first = next_in_line(p.home)) {
             woken.push_back({first->who, wakening::cause::granted, slot});
             line_.erase(first);
@@ -293,13 +294,28 @@ public:
         return true;
     }
 
-    // The whole pool.
+    // The whole pool: what happens to it reaches each context when that is told.
     void close()
     {
         closed_ = true;
-        for (const auto& c : line_)
-            woken.push_back({c.who, wakening::cause::closed, none});
-        line_.clear();
+        happens_ = happening::close;
+    }
+    void invalidate() { happens_ = happening::invalidate; }
+    void thaw() { happens_ = happening::thaw; }
+    void tell(int home)
+    {
+        the(home).shut = closed_;
+        while (closed_ && next_in_line(home) != nullptr) {
+            const int who = next_in_line(home)->who;
+            woken.push_back({who, wakening::cause::closed, none});
+            leave_line(who);
+        }
+        for (auto& p : places_) {
+            if (p.home != home || happens_ == happening::close)
+                continue;
+            p.stale = p.stale || happens_ == happening::invalidate;
+            p.suspect = true;
+        }
     }
     void evict(int home, close_reason why)
     {
@@ -315,16 +331,6 @@ public:
         for (const int slot : slots)
             places_.erase(&at(slot));
         serve(home);
-    }
-    void invalidate()
-    {
-        for (auto& p : places_)
-            p.stale = p.suspect = true;
-    }
-    void thaw()
-    {
-        for (auto& p : places_)
-            p.suspect = true;
     }
     void fork()
     {
@@ -380,8 +386,8 @@ public:
                 f(c.who);
         }
     }
-    moment reading() const { return reading_; }
-    int cheaply() const { return cheaply_; }
+    moment reading(int h) const { return the(h).reading; }
+    int cheaply(int h) const { return the(h).cheaply; }
     int known(int slot) const // of what happened to a connection
     {
         const auto* p = first_of(const_cast<reference*>(this)->places_,
@@ -410,7 +416,7 @@ public:
     bool nobody_waits_in_vain() const
     {
         return !any_of(line_, [&](const caller& c) {
-            return closed_ || the(c.home).dead || taken(c.home) < limits_.max_size ||
+            return the(c.home).shut || the(c.home).dead || taken(c.home) < limits_.max_size ||
                    any_of(
                        places_,
                        [&](const place& p) { return p.home == c.home && p.at == stage::idle; });
@@ -427,6 +433,9 @@ private:
         int number = none;
         bool attached = false;
         bool dead = false;
+        bool shut = false; // it knows that the pool is closed
+        int cheaply = 0;
+        moment reading{};
     };
     struct caller {
         int who = none;
@@ -495,9 +504,8 @@ private:
 
     limits limits_;
     bool closed_ = false;
+    enum class happening : signed char { close, invalidate, thaw } happens_{};
     bool owned_ = true;
-    int cheaply_ = 0;
-    moment reading_;
     few<context, 8> homes_;
     few<int, 8> visits_;
     few<int, 4> holds_;

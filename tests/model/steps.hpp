@@ -31,6 +31,10 @@ void world::each_step(F f) const
     const auto tell = [&](act what, int who = 0, int how = 0) {
         f(step{what, static_cast<signed char>(who), static_cast<signed char>(how)});
     };
+    if (untold_ != nullptr) {
+        steps_meanwhile(tell);
+        return;
+    }
     bool somebody_runs = main_.at != sweeper::place::off || drainer_.runs();
     bool told_outside = false;
     for (const auto& c : callers_) {
@@ -82,6 +86,26 @@ void world::steps_of_outside(int who, Tell tell) const
         tell(act::acquire, who, x);
         if (settings_.resets && s != nullptr && s->idle != nullptr)
             tell(act::acquire, who, x + addresses);
+    }
+}
+
+template <class Tell>
+void world::steps_meanwhile(Tell tell) const
+{
+    tell(act::tell_next);
+    bool told_outside = false;
+    for (const auto& c : callers_) {
+        if (c.w.who >= settings_.callers)
+            break;
+        if (c.at == at::holding)
+            tell(act::release, c.w.who);
+        if (c.at != at::outside || told_outside)
+            continue;
+        told_outside = true;
+        for (int x = 0; owned_ && x < addresses; ++x) {
+            if (may_run(living_[x]) && find_shelf(x) != nullptr)
+                tell(act::acquire, c.w.who, x);
+        }
     }
 }
 
@@ -263,6 +287,7 @@ inline void world::perform(step s, census& seen)
     case act::idle_destroyed: idle_destroyed(*living); break;
     case act::frames_gone: frames_gone(*living); break;
     case act::leftover_destroyed: leftover_destroyed(*living); break;
+    case act::tell_next: tell_next(); break;
     case act::fork:
         ++generation_;
         expected_.fork();
@@ -270,11 +295,13 @@ inline void world::perform(step s, census& seen)
     case act::thaw:
         core_.thaw();
         expected_.thaw();
+        tell_all();
         break;
     case act::invalidate:
         sync_forks();
         core_.invalidate();
         expected_.invalidate();
+        tell_all();
         main_.at = sweeper::place::picking;
         main_.why = close_reason::invalidated;
         break;
@@ -342,7 +369,8 @@ inline std::string to_string(const step& s)
                                             ". context_dies",
                                             ". idle_destroyed",
                                             ". frames_gone",
-                                            ". leftover_destroyed"};
+                                            ". leftover_destroyed",
+                                            ". tell_next"};
     static_assert(std::size(names) == act_count);
     return std::string(names[static_cast<int>(s.what)]) + ' ' + std::to_string(s.who) + ' ' +
            std::to_string(s.how);

@@ -37,7 +37,8 @@ struct settings {
 };
 
 // The events of a history come first. What follows is how the pool carries them out: one locked
-// section each, in every order that threads can bring about.
+// section each, in every order that threads can bring about. What happens to the whole pool is told
+// to one shelf after the other: meanwhile, only the warm path goes on.
 enum class act : signed char {
     acquire,
     time_out,
@@ -70,9 +71,10 @@ enum class act : signed char {
     context_dies,
     idle_destroyed,
     frames_gone,
-    leftover_destroyed
+    leftover_destroyed,
+    tell_next
 };
-inline constexpr int act_count = 32;
+inline constexpr int act_count = 33;
 inline constexpr bool is_event(act a)
 {
     return a < act::start;
@@ -96,6 +98,8 @@ struct census {
     std::uint64_t pools_freed = 0;
     std::uint64_t closed[loopsafe::close_reason_count]{};
     std::uint64_t queue_full = 0;
+    std::uint64_t lent_meanwhile = 0; // while the shelves are told
+    std::uint64_t put_back_meanwhile = 0;
 };
 
 struct slot : pool_slot {
@@ -210,7 +214,7 @@ private:
     void end_waiter(caller& c);
     void accept(caller& c, const pool_grant& got, const answer& wanted);
     void consume(caller& c);
-    loopsafe::clock_reading read_clock();
+    loopsafe::clock_reading read_clock(shelf& s);
     void look(caller& c, bool probe_good, bool needs_reset);
     void lose(caller& c, close_reason why);
     void connect(caller& c);
@@ -227,6 +231,8 @@ private:
     void end_with(shelf& s, bool shelf_is_free);
     void leave_context(shelf& s);
 
+    void tell_all();
+    void tell_next();
     void close(sweeper& w);
     void sweep(sweeper& w);
     void pick(sweeper& w);
@@ -251,6 +257,8 @@ private:
     void steps_of_drainer(Tell tell) const;
     template <class Tell>
     void steps_of_outside(int who, Tell tell) const;
+    template <class Tell>
+    void steps_meanwhile(Tell tell) const;
 
     void compare() const;
     void compare(const pool_shelf& s) const;
@@ -298,6 +306,7 @@ private:
     caller callers_[most_callers];
     sweeper main_;
     drainer drainer_;
+    shelf* untold_ = nullptr;       // and those after it; whoever tells them has the pool's lock
     shelf* found_[addresses] = {};  // by whoever acquires on the context at that address
     shelf* living_[addresses] = {}; // of the context at that address, if it has one
     std::uint64_t generation_ = 0;

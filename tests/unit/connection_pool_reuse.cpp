@@ -268,6 +268,19 @@ TEST_CASE("invalidate-all: leased connections stay usable, and are closed when t
     CHECK(number(f.acquire()) == 2);
 }
 
+TEST_CASE("invalidate-all: it reaches what every context has leased")
+{
+    scripted<per_context> f;
+    asio::io_context other;
+    auto here = f.acquire();
+    auto there = run_on(other, f.pool.acquire());
+    f.pool.invalidate();
+    there.release();
+    here.release();
+    CHECK(f.script->open() == 0);
+    CHECK(f.pool.stats().closed(close_reason::invalidated) == 2);
+}
+
 TEST_CASE("thaw: idle connections must pass their probe, once, before they are used again")
 {
     scripted f;
@@ -386,6 +399,29 @@ TEST_CASE("try_acquire takes an idle connection that needs no look at it, and no
     CHECK_FALSE(f.pool.try_acquire(executor));
     CHECK(f.script->probes == 0);
     CHECK(f.script->resets == 0);
+}
+
+TEST_CASE("a pool finds the shelf of each of many contexts, while others come and go")
+{
+    scripted<per_context> f;
+    std::vector<std::unique_ptr<asio::io_context>> contexts(50);
+    std::vector<int> expected(contexts.size());
+    for (int turn = 0; turn != 3; ++turn) {
+        for (std::size_t i = 0; i != contexts.size(); ++i) {
+            if (contexts[i] == nullptr) {
+                contexts[i] = std::make_unique<asio::io_context>(1);
+                expected[i] = number(run_on(*contexts[i], f.pool.acquire()));
+            }
+        }
+        for (std::size_t i = 0; i != contexts.size(); ++i) {
+            const auto lease = f.pool.try_acquire(contexts[i]->get_executor());
+            REQUIRE(lease);
+            CHECK(number(lease) == expected[i]);
+        }
+        for (std::size_t i = 0; i < contexts.size(); i += 3)
+            contexts[i].reset();
+    }
+    CHECK(f.pool.stats().connects == 50 + 2 * 17);
 }
 
 TEST_CASE("try_acquire gives nothing to another context, nor to none")

@@ -64,8 +64,10 @@ class connection_pool {
 ///
 /// Thread safety: distinct objects safe. Shared objects are also safe, except for destruction and
 /// moving, and except with `no_mutex`. No lock is held while a connector connects, probes, resets
-/// or closes, nor while a hook or a handler runs. A context must not be destroyed on one thread
-/// while another still calls into it; the pool may be destroyed before, after or during that.
+/// or closes, nor while a hook or a handler runs. Contexts that take and return what they keep do
+/// not wait for each other: each has a lock of its own. A context must not be destroyed on one
+/// thread while another still calls into it; the pool may be destroyed before, after or during
+/// that.
 ///
 /// A forked child leaves its parent's connections alone and makes its own, unless another thread
 /// was inside the pool when the process forked: the child may find the lock taken for ever.
@@ -256,7 +258,8 @@ public:
             state_->on_event(std::move(hook));
     }
 
-    /// A snapshot. Complexity: linear in the number of contexts and connections.
+    /// A snapshot, of one context after the other where there are several. Complexity: linear in
+    /// the number of contexts and connections.
     pool_stats stats() const { return state_ != nullptr ? state_->stats() : pool_stats(); }
 
     /// Who holds leases, acquired where, and for how long; at most `most`, the longest first.

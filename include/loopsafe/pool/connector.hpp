@@ -46,9 +46,9 @@ concept can_connect_for =
 /// `c.is_clean(connection)` returns whether the connection is between messages: every operation
 /// begun on it has completed without error, nothing is left unread, no transaction is open.
 ///
-/// It is called when a lease ends, on the thread that ends it and with the pool's lock held: it may
-/// only look at what the connection has in memory, and must not call the pool. If a connection can
-/// be carried (`can_carry`), it is called once more before `detach()`.
+/// It is called when a lease ends, on the thread that ends it and with a lock of the pool held: it
+/// may only look at what the connection has in memory, and must not call the pool. If a connection
+/// can be carried (`can_carry`), it is called once more before `detach()`.
 template <class C>
 concept can_tell_clean = requires(const C& c, const typename C::connection_type& connection) {
     { c.is_clean(connection) } noexcept -> std::same_as<bool>;

@@ -30,6 +30,17 @@ public:
             mutex_.unlock();
     }
 
+    /// Calls `body` with the lock held. Cheaper than `lock()` and `unlock()`: nothing has to be
+    /// kept from one to the other.
+    template <class Body>
+    auto hold(Body body)
+    {
+        if (!may_have_threads())
+            return body();
+        const std::lock_guard lock(mutex_);
+        return body();
+    }
+
 private:
     static bool may_have_threads() noexcept
     {
@@ -51,6 +62,22 @@ struct no_mutex {
     void unlock() noexcept {}
 };
 
+namespace detail {
+
+template <class Mutex, class Body>
+auto under(Mutex& mutex, Body body)
+{
+    const std::lock_guard lock(mutex);
+    return body();
+}
+
+template <class Body>
+auto under(pool_mutex& mutex, Body body)
+{
+    return mutex.hold(body);
+}
+
+} // namespace detail
 } // namespace loopsafe
 
 #endif

@@ -137,17 +137,18 @@ inline void pool_core::connected(pool_slot& slot, const clock_reading& now, doub
 
 inline void pool_core::leased(pool_slot& slot, const std::source_location& holder) noexcept
 {
-    ++(slot.used_before ? stats_.reused : first_uses_);
+    auto& shelf = *slot.shelf;
+    ++(slot.used_before ? shelf.reused : first_uses_);
     slot.used_before = true;
     slot.state = slot_state::leased;
     slot.holder = holder;
-    slot.taken_at = cheap_now_;
+    slot.taken_at = shelf.cheap_now;
 }
 
-inline void pool_core::note(const clock_reading& now) noexcept
+inline void pool_core::note(pool_shelf& shelf, const clock_reading& now) noexcept
 {
-    reading_ = now;
-    cheap_now_ = now.wall;
+    shelf.reading = now;
+    shelf.cheap_now = now.wall;
 }
 
 } // namespace loopsafe::detail

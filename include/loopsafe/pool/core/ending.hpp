@@ -13,8 +13,7 @@ inline pool_core::pool_core(const pool_rules& rules) noexcept
       fresh_for_(std::min(rules.probe_after, rules.idle_timeout)),
       needs_clock_(fresh_for_ != std::chrono::nanoseconds::max() ||
                    rules.max_lifetime != std::chrono::nanoseconds::max()),
-      keeps_(rules.keeps_idle),
-      returns_warm_(rules.keeps_idle)
+      keeps_(rules.keeps_idle)
 {
 }
 
@@ -23,6 +22,7 @@ inline void pool_core::add(pool_shelf& shelf) noexcept
     if (!rules_.limit_per_context)
         shelf.budget = &shared_budget_;
     shelves_.push_back(shelf);
+    tell(shelf);
 }
 
 inline bool pool_core::leave(pool_shelf& shelf) noexcept
@@ -45,6 +45,7 @@ inline bool pool_core::free_if_left(pool_shelf& shelf) noexcept
     if (shelf.users != 0 || shelf.references != 0)
         return false;
     shelf.unlink();
+    stats_.reused += shelf.reused;
     return true;
 }
 
@@ -60,6 +61,7 @@ inline bool pool_core::drained() const noexcept
 inline void pool_core::context_died(pool_shelf& shelf, intrusive_list<pool_slot>& evicted) noexcept
 {
     shelf.dead = true;
+    shelf.fresh = pool_shelf::nothing;
     forget_waiters(shelf.budget->waiters, shelf, shelf.budget->waiting);
     std::size_t not_counted = 0;
     forget_waiters(drainers_, shelf, not_counted);
@@ -99,17 +101,20 @@ inline bool pool_core::leftover_destroyed(pool_slot& slot) noexcept
 inline void pool_core::close() noexcept
 {
     closed_ = true;
-    keeps_ = returns_warm_ = false;
-    const auto fail = [](pool_budget& budget) noexcept {
-        while (auto* waiter = budget.waiters.pop_front()) {
-            --budget.waiting;
-            waiter->st = pool_waiter::status::closed;
-            waiter->wake(*waiter);
-        }
-    };
-    fail(shared_budget_);
-    for (auto& shelf : shelves_)
-        fail(shelf.own_budget);
+    keeps_ = false;
+}
+
+inline void pool_core::tell(pool_shelf& shelf) const noexcept
+{
+    shelf.fresh = keeps_ && !shelf.dead ? epoch_ : pool_shelf::nothing;
+    if (!closed_)
+        return;
+    auto& budget = *shelf.budget;
+    while (auto* waiter = budget.waiters.pop_front()) {
+        --budget.waiting;
+        waiter->st = pool_waiter::status::closed;
+        waiter->wake(*waiter);
+    }
 }
 
 inline void pool_core::evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
@@ -142,28 +147,24 @@ inline void pool_core::invalidate() noexcept
     ++epoch_;
 }
 
-inline void pool_core::forked(std::uint64_t generation) noexcept
-{
-    if (forks_ != generation) {
-        forks_ = generation;
-        ++epoch_;
-    }
-}
-
 inline pool_stats pool_core::stats() const noexcept
 {
     pool_stats now = stats_;
     now.acquired = stats_.reused + first_uses_;
     now.waiting = shared_budget_.waiting;
-    for (const auto& shelf : shelves_) {
-        now.waiting += shelf.own_budget.waiting;
-        for (const auto& slot : shelf.slots) {
-            ++(slot.state == slot_state::leased ? now.leased
-               : slot.state == slot_state::idle ? now.idle
-                                                : now.connecting);
-        }
-    }
     return now;
+}
+
+inline void pool_core::add_to(pool_stats& stats, const pool_shelf& shelf) noexcept
+{
+    stats.reused += shelf.reused;
+    stats.acquired += shelf.reused;
+    stats.waiting += shelf.own_budget.waiting;
+    for (const auto& slot : shelf.slots) {
+        ++(slot.state == slot_state::leased ? stats.leased
+           : slot.state == slot_state::idle ? stats.idle
+                                            : stats.connecting);
+    }
 }
 
 inline void pool_core::count_closed(close_reason why) noexcept

@@ -9,8 +9,13 @@
 #include <cstdint>
 #include <source_location>
 
-// The state machine of every pool, without I/O. The caller holds the pool's one lock around each
-// call. Nothing here allocates or throws; the one thing called from here is waiter::wake.
+// The state machine of every pool, without I/O. Nothing here allocates or throws; the one thing
+// called from here is waiter::wake.
+//
+// A pool has a lock, and each of its shelves another, which is taken second. The warm path holds
+// the lock of its shelf, and changes nothing else. Every other call holds the pool's; one that is
+// given a shelf, or a slot or a waiter of one, holds that shelf's, too. What happens to the whole
+// pool is told to one shelf after the other, while the pool's lock is held.
 namespace loopsafe::detail {
 
 class pool_core {
@@ -27,9 +32,14 @@ public:
     pool_slot* next_leftover(pool_shelf& shelf) noexcept;
     bool leftover_destroyed(pool_slot& slot) noexcept; // true: its lease is gone, free the slot
 
-    // Acquiring. take_fresh() is the whole warm path; it also enters.
-    pool_slot* take_fresh(pool_shelf& shelf, std::chrono::nanoseconds cheap_now,
-                          const std::source_location& holder) noexcept;
+    // The warm path, whole: take_fresh() also enters, put_back() leaves. Both know by themselves of
+    // a fork, since a child may come this way first.
+    pool_slot* take_fresh(pool_shelf& shelf, std::uint64_t forks, std::chrono::nanoseconds now,
+                          const std::source_location& holder) const noexcept;
+    bool may_put_back(const pool_slot& slot, std::uint64_t forks) const noexcept;
+    void put_back(pool_slot& slot) const noexcept;
+
+    // Acquiring.
     pool_grant try_acquire(pool_shelf& shelf) noexcept;
     bool queue_is_full(const pool_shelf& shelf) const noexcept;
     void wait(pool_waiter& waiter) noexcept;
@@ -53,24 +63,22 @@ public:
     void connect_failed() noexcept { ++stats_.connect_failures; }
     void leased(pool_slot& slot, const std::source_location& holder) noexcept;
 
-    // Releasing. put_back() is the whole warm path; it also leaves. If it is not kept:
-    // begin_close(), destroy the connection, return_permit().
-    bool may_put_back(const pool_slot& slot) const noexcept;
-    void put_back(pool_slot& slot) noexcept;
+    // Releasing. If it is not kept: begin_close(), destroy the connection, return_permit().
     bool keep(pool_slot& slot) noexcept;
     close_reason begin_close(pool_slot& slot, close_reason why) noexcept;
     void return_permit(pool_shelf& shelf) noexcept;
 
-    // The whole pool.
+    // The whole pool. After each of the first three, tell() every shelf.
     void close() noexcept;
+    void invalidate() noexcept;
+    void thaw() noexcept { ++epoch_; }
+    void tell(pool_shelf& shelf) const noexcept;
+    void forked(std::uint64_t generation) noexcept { forks_ = generation; }
     void evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
     // The one used last. Preconditions: one is idle.
     void evict_one(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
                    close_reason why) noexcept;
     void evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept;
-    void invalidate() noexcept;
-    void thaw() noexcept { ++epoch_; }
-    void forked(std::uint64_t generation) noexcept;
 
     void handle_gone() noexcept { handle_ = false; }
     bool unreferenced() const noexcept { return !handle_ && shelves_.empty(); }
@@ -81,22 +89,24 @@ public:
     {
         return shelf.users == 0 && shelf.references == 1;
     }
-    bool drained() const noexcept; // linear in the number of shelves
+    // Linear in the number of shelves. Preconditions: those that are there have been told that the
+    // pool is closed, so that no warm path changes their users.
+    bool drained() const noexcept;
     bool needs_clock() const noexcept { return needs_clock_; }
     // Every release then goes the long way, and every use is timed.
     void watch() noexcept
     {
         needs_clock_ = true;
-        returns_warm_ = false;
+        watched_ = true;
     }
 
-    // Readings of the clocks, taken at each acquire; release() takes none.
-    std::chrono::nanoseconds cheap_now() const noexcept { return cheap_now_; }
-    bool reading_is_old(std::chrono::nanoseconds cheap_now) const noexcept;
-    void note(const clock_reading& now) noexcept;
-    const clock_reading& reading() const noexcept { return reading_; }
+    // A shelf keeps the readings of the clocks that are taken at each acquire; release() takes
+    // none. The shelf's lock is enough.
+    static bool reading_is_old(const pool_shelf& shelf, std::chrono::nanoseconds now) noexcept;
+    static void note(pool_shelf& shelf, const clock_reading& now) noexcept;
 
-    pool_stats stats() const noexcept;
+    pool_stats stats() const noexcept; // but for what each shelf adds
+    static void add_to(pool_stats& stats, const pool_shelf& shelf) noexcept;
     void count_refusal() noexcept { ++stats_.refused; }
     void count_acquire_timeout() noexcept { ++stats_.acquire_timeouts; }
     void count_queue_full() noexcept { ++stats_.queue_full; }
@@ -109,22 +119,21 @@ private:
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
     void count_closed(close_reason why) noexcept;
     void stamp(pool_slot& slot) const noexcept;
-    static bool free_if_left(pool_shelf& shelf) noexcept;
+    bool free_if_left(pool_shelf& shelf) noexcept;
     static void forget_waiters(intrusive_list<pool_waiter>& waiters, const pool_shelf& shelf,
                                std::size_t& count) noexcept;
 
     pool_rules rules_;
     std::chrono::nanoseconds fresh_for_;
     bool needs_clock_;
-    bool keeps_; // returned connections, until the pool is closed
-    bool returns_warm_;
+    bool watched_ = false;
+    // The warm path reads only what comes before.
+    alignas(cache_line) bool keeps_; // returned connections, until the pool is closed
     bool closed_ = false;
     bool handle_ = true;
-    std::uint64_t epoch_ = 0; // invalidations, thaws and forks together
+    std::uint64_t epoch_ = 0; // invalidations and thaws together
     std::uint64_t invalidations_ = 0;
     std::uint64_t forks_ = 0;
-    std::chrono::nanoseconds cheap_now_{};
-    clock_reading reading_;
     std::uint64_t first_uses_ = 0;
     pool_stats stats_;
     pool_budget shared_budget_;

@@ -15,6 +15,9 @@ namespace loopsafe::detail {
 
 struct pool_shelf;
 
+// What different threads write does not share one: each would wait for the other's.
+inline constexpr std::size_t cache_line = 64;
+
 enum class slot_state : std::uint8_t {
     connecting, // an acquire makes, probes or resets its connection
     leased,
@@ -24,7 +27,7 @@ enum class slot_state : std::uint8_t {
     expired   // its context is gone, and the connection with it
 };
 
-struct pool_slot : list_node {
+struct alignas(cache_line) pool_slot : list_node {
     explicit pool_slot(pool_shelf& s) noexcept : shelf(&s) {}
 
     pool_shelf* shelf;
@@ -58,13 +61,21 @@ struct pool_budget {
     intrusive_list<pool_waiter> waiters;
 };
 
-// The connections of one context.
+// The connections of one context. What comes first is all that its warm path writes, but for the
+// slot.
 struct pool_shelf : list_node {
+    static constexpr std::uint64_t nothing = ~std::uint64_t{};
+
+    pool_slot* idle = nullptr;     // a stack: the most recently used on top
+    std::uint64_t fresh = nothing; // the epoch of what may be lent and put back without a look
+    std::size_t users = 0;         // acquires and leases
+    std::uint64_t reused = 0;      // leases with an existing connection
+    std::chrono::nanoseconds cheap_now{};
+    clock_reading reading;
+
     intrusive_list<pool_slot> slots;
-    pool_slot* idle = nullptr; // a stack: the most recently used on top
     pool_budget own_budget;
     pool_budget* budget = &own_budget;
-    std::size_t users = 0;      // acquires and leases
     std::size_t references = 1; // the context, and everything else that keeps the shelf
     bool dead = false;
 };

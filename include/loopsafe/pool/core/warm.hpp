@@ -9,42 +9,46 @@
 // The warm path, both ways.
 namespace loopsafe::detail {
 
-inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::chrono::nanoseconds cheap_now,
-                                        const std::source_location& holder) noexcept
+inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::uint64_t forks,
+                                        std::chrono::nanoseconds now,
+                                        const std::source_location& holder) const noexcept
 {
     pool_slot* const slot = shelf.idle;
-    if (slot == nullptr || slot->epoch != epoch_ || !keeps_)
+    if (slot == nullptr || slot->epoch != shelf.fresh || slot->forks != forks)
         return nullptr;
     if (needs_clock_) {
-        const auto idle_for = cheap_now - slot->idle_reading.wall;
+        const auto idle_for = now - slot->idle_reading.wall;
         if (idle_for < std::chrono::nanoseconds::zero() || idle_for >= fresh_for_ ||
-            cheap_now - slot->born.wall >= slot->lifetime || reading_is_old(cheap_now))
+            now - slot->born.wall >= slot->lifetime || reading_is_old(shelf, now))
             return nullptr;
-        cheap_now_ = cheap_now;
-        slot->taken_at = cheap_now;
+        shelf.cheap_now = now;
+        slot->taken_at = now;
     }
     shelf.idle = slot->below;
     slot->state = slot_state::leased;
     slot->holder = holder;
-    ++stats_.reused;
-    enter(shelf);
+    ++shelf.reused;
+    ++shelf.users;
     return slot;
 }
 
-inline bool pool_core::reading_is_old(std::chrono::nanoseconds cheap_now) const noexcept
+inline bool pool_core::reading_is_old(const pool_shelf& shelf,
+                                      std::chrono::nanoseconds now) noexcept
 {
-    const auto age = cheap_now - reading_.wall;
+    const auto age = now - shelf.reading.wall;
     return age < std::chrono::nanoseconds::zero() || age >= std::chrono::seconds(1);
 }
 
-// An unchanged epoch means that nothing has happened to the pool since the slot recorded it.
-inline bool pool_core::may_put_back(const pool_slot& slot) const noexcept
+// If its epoch is still the fresh one, nothing has happened to the pool, or to the context, since
+// the slot recorded it.
+inline bool pool_core::may_put_back(const pool_slot& slot, std::uint64_t forks) const noexcept
 {
-    return returns_warm_ && slot.epoch == epoch_ && !slot.shelf->dead &&
-           slot.shelf->budget->waiting == 0;
+    const auto& shelf = *slot.shelf;
+    return slot.epoch == shelf.fresh && slot.forks == forks && shelf.budget->waiting == 0 &&
+           !watched_;
 }
 
-inline void pool_core::put_back(pool_slot& slot) noexcept
+inline void pool_core::put_back(pool_slot& slot) const noexcept
 {
     push_idle(slot);
     --slot.shelf->users;
@@ -61,9 +65,12 @@ inline void pool_core::note_idle(pool_slot& slot) const noexcept
 {
     if (!needs_clock_)
         return;
-    const auto since_reading = cheap_now_ - reading_.wall; // less than a second, or no time at all
-    slot.idle_reading = {reading_.monotonic + since_reading, reading_.boot + since_reading,
-                         cheap_now_};
+    const auto& shelf = *slot.shelf;
+    const auto& reading = shelf.reading;
+    // Less than a second, or no time at all.
+    const auto since_reading = shelf.cheap_now - reading.wall;
+    slot.idle_reading = {reading.monotonic + since_reading, reading.boot + since_reading,
+                         shelf.cheap_now};
 }
 
 } // namespace loopsafe::detail

@@ -16,7 +16,7 @@ auto pool_state<Connector, Policy>::acquire(ticket t, asio::any_io_executor exec
 {
     bool closed = false;
     {
-        const lock_guard lock(mutex_);
+        const both_locks lock(t.at());
         closed = core_.closed();
         t.accept(core_.try_acquire(t.at()));
     }
@@ -25,7 +25,7 @@ auto pool_state<Connector, Policy>::acquire(ticket t, asio::any_io_executor exec
     if (!t.granted())
         co_await wait_for_turn(t, executor, timeout, where);
     co_await make_ready(t, executor, where);
-    const lock_guard lock(mutex_);
+    const both_locks lock(t.at());
     core_.leased(*t.connection_slot(), where);
     co_return loan(t.turn_into_lease());
 }
@@ -41,7 +41,7 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
     w.expires_after(timeout.value_or(options_.acquire_timeout));
     bool full = false;
     const auto begin = [&](auto handler) {
-        const lock_guard lock(mutex_);
+        const both_locks lock(t.at());
         t.accept(core_.try_acquire(t.at()));
         full = !t.granted() && !core_.closed() && core_.queue_is_full(t.at());
         const bool queue = !t.granted() && !core_.closed() && !full;
@@ -56,7 +56,7 @@ auto pool_state<Connector, Policy>::wait_for_turn(ticket& t, asio::any_io_execut
                                       void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
     bool closed = false;
     {
-        const lock_guard lock(mutex_);
+        const both_locks lock(t.at());
         if (!t.granted()) {
             t.accept(core_.consume(w));
             closed = core_.closed();
@@ -90,7 +90,7 @@ auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor 
         s.connection.emplace(co_await connector_.connect(home, where));
     else
         s.connection.emplace(co_await connector_.connect(home));
-    const auto born = read_clock();
+    const auto born = read_clock(shelf_of(s));
     const lock_guard lock(mutex_);
     core_.connected(s, born, jitter(s, born));
 }
@@ -100,7 +100,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
                                                std::source_location where) -> asio::awaitable<void>
 {
     using timer = typename clock::timer;
-    const auto now = read_clock();
+    const auto now = read_clock(t.at());
     close_expired(t.at(), now);
     bool probed = false;
     if constexpr (carries) {
@@ -109,7 +109,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
     }
     if (t.connection_slot() == nullptr) {
         auto fresh = std::make_unique<slot>(t.at());
-        const lock_guard lock(mutex_);
+        const both_locks lock(t.at());
         core_.connecting(*fresh);
         t.accept(fresh.release());
     }
@@ -190,13 +190,13 @@ double pool_state<Connector, Policy>::jitter(const slot& s, const clock_reading&
 }
 
 template <class Connector, class Policy>
-clock_reading pool_state<Connector, Policy>::read_clock() noexcept
+clock_reading pool_state<Connector, Policy>::read_clock(shelf& s) noexcept
 {
     if (!core_.needs_clock())
         return {};
     const auto now = clock::read();
-    const lock_guard lock(mutex_);
-    core_.note(now);
+    const lock_guard lock(s.mutex);
+    pool_core::note(s, now);
     return now;
 }
 

@@ -15,7 +15,7 @@ void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
 {
     if (idle == nullptr)
         return;
-    const auto now = read_clock();
+    const auto now = read_clock(shelf_of(*idle));
     while (idle != nullptr) {
         auto& s = static_cast<slot&>(*std::exchange(idle, idle->below));
         auto why = detach(s, now);
@@ -95,7 +95,7 @@ bool pool_state<Connector, Policy>::adopt(ticket& t, const asio::any_io_executor
             return false;
         const auto why = attach(*s, executor);
         {
-            const lock_guard lock(mutex_);
+            const both_locks lock(t.at());
             if (why) {
                 parking_.not_adopted();
                 core_.lost(*s, *why);

@@ -8,15 +8,16 @@
 namespace loopsafe::detail {
 
 template <class Connector, class Policy>
-template <class Wanted, class... Pin>
-auto pool_state<Connector, Policy>::pin_shelf(Wanted wanted, Pin&... pin) noexcept -> shelf*
+template <class Change>
+void pool_state<Connector, Policy>::change_all(Change change) noexcept
 {
+    const lock_guard lock(mutex_);
+    sync_forks();
+    change();
     for (auto& each : core_.shelves()) {
-        auto& s = static_cast<shelf&>(each);
-        if (wanted(s) && context_access::state(s.home)->pin(pin...))
-            return &s;
+        const lock_guard shelf_lock(static_cast<shelf&>(each).mutex);
+        core_.tell(each);
     }
-    return nullptr;
 }
 
 template <class Connector, class Policy>
@@ -28,13 +29,20 @@ void pool_state<Connector, Policy>::close_idle(close_reason why) noexcept
         shelf* s = nullptr;
         {
             const lock_guard lock(mutex_);
-            s = pin_shelf([](const shelf& each) noexcept { return each.idle != nullptr; }, pin);
-            if (s == nullptr)
-                return;
-            core_.retain(*s);
-            // One at a time: it may end the context, which then finds the others.
-            core_.evict_one(*s, evicted, why);
+            for (auto& each : core_.shelves()) {
+                auto& one = static_cast<shelf&>(each);
+                const lock_guard shelf_lock(one.mutex);
+                if (one.idle == nullptr || !context_access::state(one.home)->pin(pin))
+                    continue;
+                s = &one;
+                core_.retain(one);
+                // One at a time: it may end the context, which then finds the others.
+                core_.evict_one(one, evicted, why);
+                break;
+            }
         }
+        if (s == nullptr)
+            return;
         destroy_all(evicted, *s, why);
         const auto home = context_access::state(s->home);
         home->unpin(pin);
@@ -53,11 +61,7 @@ void pool_state<Connector, Policy>::close() noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::close_now() noexcept
 {
-    {
-        const lock_guard lock(mutex_);
-        sync_forks();
-        core_.close();
-    }
+    change_all([this]() noexcept { core_.close(); });
     if constexpr (carries)
         drop_all_parked(close_reason::pool_closed);
     close_idle(close_reason::pool_closed);
@@ -68,11 +72,18 @@ void pool_state<Connector, Policy>::abandon_handle() noexcept
 {
     const visit until_abandoned(*this); // which then may free it
     end_life();
-    close_now();
+    close_now(); // so that from now on users change only under the pool's lock
     for (;;) {
         unique_lock lock(mutex_);
-        // A shelf in use stays: its context must find the leases and the waiting callers.
-        auto* unused = pin_shelf([](const shelf& s) noexcept { return pool_core::unused(s); });
+        shelf* unused = nullptr;
+        for (auto& each : core_.shelves()) {
+            auto& one = static_cast<shelf&>(each);
+            // One in use stays: its context must find the leases and the waiting callers.
+            if (pool_core::unused(one) && context_access::state(one.home)->pin()) {
+                unused = &one;
+                break;
+            }
+        }
         if (unused == nullptr) {
             core_.handle_gone();
             return;
@@ -85,11 +96,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::invalidate() noexcept
 {
     const visit until_closed(*this);
-    {
-        const lock_guard lock(mutex_);
-        sync_forks();
-        core_.invalidate();
-    }
+    change_all([this]() noexcept { core_.invalidate(); });
     if constexpr (carries)
         drop_all_parked(close_reason::invalidated);
     close_idle(close_reason::invalidated);
@@ -98,8 +105,7 @@ void pool_state<Connector, Policy>::invalidate() noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::thaw() noexcept
 {
-    const lock_guard lock(mutex_);
-    core_.thaw();
+    change_all([this]() noexcept { core_.thaw(); });
 }
 
 template <class Connector, class Policy>

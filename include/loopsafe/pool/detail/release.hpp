@@ -12,7 +12,7 @@ template <class Connector, class Policy>
 void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason otherwise) noexcept
 {
     auto& home = shelf_of(s);
-    const auto context_has_it = [&](unique_lock& lock) noexcept {
+    const auto context_has_it = [&](both_locks& lock) noexcept {
         if (s.state == slot_state::expiring) {
             s.lease_gone = true;
             return true;
@@ -25,7 +25,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
         return false;
     };
     {
-        unique_lock lock(mutex_);
+        both_locks lock(home);
         sync_forks();
         if (context_has_it(lock))
             return;
@@ -43,7 +43,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
     {
         const context_pin pin(home.home); // not during the hook: it may wait for the context
         {
-            unique_lock lock(mutex_);
+            both_locks lock(home);
             if (context_has_it(lock))
                 return;
             if (!pin.may_touch()) { // the context is dying on another thread, which will find it
@@ -58,7 +58,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
     delete &s;
     if (context_lives)
         tell_closed(otherwise);
-    unique_lock lock(mutex_);
+    both_locks lock(home);
     core_.return_permit(home);
     end_with(lock, home, core_.leave(home));
 }
@@ -83,7 +83,7 @@ void pool_state<Connector, Policy>::destroy_all(intrusive_list<pool_slot>& evict
         destroy_connection(evicted_slot, inherited(evicted_slot) ? close_reason::forked : why);
         ++count;
     }
-    const lock_guard lock(mutex_);
+    const both_locks lock(s);
     core_.evicted_destroyed(s, count);
 }
 
@@ -107,7 +107,7 @@ void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading&
         slot* old = nullptr;
         close_reason why{};
         {
-            const lock_guard lock(mutex_);
+            const both_locks lock(s);
             sync_forks();
             old = static_cast<slot*>(core_.expired_idle(s, now, why));
         }
@@ -116,7 +116,7 @@ void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading&
         destroy_connection(*old, why);
         delete old;
         {
-            const lock_guard lock(mutex_);
+            const both_locks lock(s);
             core_.return_permit(s);
         }
         tell_closed(why);

@@ -59,10 +59,10 @@ void pool_state<Connector, Policy>::fail(errc code, const char* operation,
     report.operation = operation;
     report.used = where;
     report.holders = holders(8);
+    report.stats = stats();
     std::shared_ptr<const std::string> last;
     {
         const lock_guard lock(mutex_);
-        report.stats = core_.stats();
         last = last_connect_error_;
     }
     if (last != nullptr)
@@ -160,6 +160,10 @@ pool_stats pool_state<Connector, Policy>::stats()
 {
     const lock_guard lock(mutex_);
     auto now = core_.stats();
+    for (auto& each : core_.shelves()) {
+        const lock_guard shelf_lock(static_cast<shelf&>(each).mutex);
+        pool_core::add_to(now, each);
+    }
     if constexpr (carries)
         parking_.add_to(now);
     return now;
@@ -174,8 +178,9 @@ std::vector<lease_holder> pool_state<Connector, Policy>::holders(std::size_t mos
     const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
     {
         const lock_guard lock(mutex_);
-        for (const auto& s : core_.shelves()) {
+        for (auto& s : core_.shelves()) {
             const auto number = static_cast<const shelf&>(s).home.id().number();
+            const lock_guard shelf_lock(static_cast<shelf&>(s).mutex);
             for (const auto& each : s.slots) {
                 if (each.state == slot_state::leased && !each.lease_gone && found.size() != room)
                     found.push_back({each.holder,

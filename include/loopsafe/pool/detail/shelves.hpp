@@ -22,21 +22,22 @@ void pool_state<Connector, Policy>::settle(const located_executor& home)
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::forget(const asio::execution_context* context) noexcept
+void pool_state<Connector, Policy>::forget([[maybe_unused]] const shelf& s) noexcept
 {
-    by_context_.all.erase(context);
-    if (by_context_.latest == context) {
-        by_context_.latest = nullptr;
-        by_context_.latest_shelf = nullptr;
-    }
+    if constexpr (Policy::has_home)
+        home_shelf_ = nullptr;
+    else
+        by_context_.take_out(context_access::state(s.home)->address);
 }
 
 template <class Connector, class Policy>
 auto pool_state<Connector, Policy>::add_shelf(std::unique_ptr<shelf> fresh) -> shelf&
 {
     if constexpr (!Policy::has_home)
-        by_context_.all.emplace(context_access::state(fresh->home)->address, fresh.get());
+        by_context_.make_room();
     core_.add(*fresh);
+    if constexpr (!Policy::has_home)
+        by_context_.put(context_access::state(fresh->home)->address, *fresh);
     fresh->registry.attach(*fresh);
     return *fresh.release();
 }
@@ -52,6 +53,7 @@ auto pool_state<Connector, Policy>::use_shelf(const asio::any_io_executor& execu
         const lock_guard lock(mutex_);
         sync_forks();
         if (auto* s = find_shelf(context); s != nullptr && s->home.alive()) {
+            const lock_guard shelf_lock(s->mutex);
             use(*s);
             return *s;
         }
@@ -73,6 +75,7 @@ auto pool_state<Connector, Policy>::use_shelf(const asio::any_io_executor& execu
     auto* s = find_shelf(context);
     if (s == nullptr)
         s = &add_shelf(std::move(fresh));
+    const lock_guard shelf_lock(s->mutex);
     use(*s);
     return *s;
 }
@@ -116,12 +119,9 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
     pool_slot* carried = nullptr;
     asio::any_io_executor executor;
     {
-        const lock_guard lock(mutex_);
+        const both_locks lock(s);
         sync_forks();
-        if constexpr (Policy::has_home)
-            home_shelf_ = nullptr; // from now on another context may have this address
-        else
-            forget(context_access::state(s.home)->address);
+        forget(s); // from now on another context may have this address
         if constexpr (carries)
             carried = pool_parking::take_idle(s);
         core_.context_died(s, evicted);
@@ -139,14 +139,14 @@ void pool_state<Connector, Policy>::on_frames_gone(shelf& s) noexcept
     for (;;) {
         slot* left = nullptr;
         {
-            const lock_guard lock(mutex_);
+            const both_locks lock(s);
             left = static_cast<slot*>(core_.next_leftover(s));
         }
         if (left == nullptr)
             break;
         destroy_connection(*left,
                            inherited(*left) ? close_reason::forked : close_reason::context_died);
-        unique_lock lock(mutex_);
+        both_locks lock(s);
         const bool lease_gone = core_.leftover_destroyed(*left);
         core_.return_permit(s);
         if (lease_gone) {
@@ -161,19 +161,19 @@ void pool_state<Connector, Policy>::on_frames_gone(shelf& s) noexcept
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::leave(shelf& s) noexcept
 {
-    unique_lock lock(mutex_);
+    both_locks lock(s);
     end_with(lock, s, core_.leave(s));
 }
 
 template <class Connector, class Policy>
 void pool_state<Connector, Policy>::drop(shelf& s) noexcept
 {
-    unique_lock lock(mutex_);
+    both_locks lock(s);
     end_with(lock, s, core_.drop(s));
 }
 
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::end_with(unique_lock& lock, shelf& s,
+void pool_state<Connector, Policy>::end_with(both_locks& lock, shelf& s,
                                              bool shelf_is_free) noexcept
 {
     if (!shelf_is_free) [[likely]] {
@@ -190,13 +190,14 @@ void pool_state<Connector, Policy>::end_with(unique_lock& lock, shelf& s,
 
 // Only the context refers to the shelf, and the context is pinned.
 template <class Connector, class Policy>
-void pool_state<Connector, Policy>::leave_context(unique_lock& lock, shelf& s) noexcept
+template <class Lock>
+void pool_state<Connector, Policy>::leave_context(Lock& lock, shelf& s) noexcept
 {
     const auto home = context_access::state(s.home);
     asio::any_io_executor executor;
     executor.swap(s.executor);
     if constexpr (!Policy::has_home)
-        forget(home->address);
+        forget(s);
     lock.unlock();
     executor = {};
     s.registry.detach(s);

@@ -10,6 +10,7 @@
 #include <loopsafe/pool/connector.hpp>
 #include <loopsafe/pool/core/core.hpp>
 #include <loopsafe/pool/core/parking.hpp>
+#include <loopsafe/pool/detail/context_table.hpp>
 #include <loopsafe/pool/detail/life.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
 #include <loopsafe/pool/error.hpp>
@@ -22,7 +23,6 @@
 #include <mutex>
 #include <optional>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 
 namespace loopsafe::detail {
@@ -40,8 +40,18 @@ struct nothing {
     explicit nothing(std::size_t = 0) noexcept {}
 };
 
+// A shelf's lock stands beside what the warm path writes, and shares no cache line with another's.
+template <class Mutex>
+struct alignas(cache_line) shelf_lock {
+    Mutex mutex;
+};
+
 // The state that a pool, its leases, its acquires and its contexts share. It lives until the last
 // of them is gone, and counts them under its own lock.
+//
+// That lock guards everything but what the warm path of a shelf changes, which the shelf's own lock
+// guards, too: so the warm path takes that alone, and all else takes the pool's and then the
+// shelf's.
 template <class Connector, class Policy>
 class pool_state {
 public:
@@ -61,7 +71,7 @@ public:
         std::optional<connection_type> connection;
     };
 
-    struct shelf final : pool_shelf, resident {
+    struct shelf final : shelf_lock<typename Policy::mutex_type>, pool_shelf, resident {
         shelf(pool_state& p, context_ref h, residents& r) : pool(p), home(std::move(h)), registry(r)
         {
         }
@@ -157,6 +167,21 @@ private:
     using lock_guard = std::lock_guard<typename Policy::mutex_type>;
     using unique_lock = std::unique_lock<typename Policy::mutex_type>;
 
+    // The pool's lock and that of a shelf.
+    class both_locks {
+    public:
+        explicit both_locks(shelf& s) : pool_(s.pool.mutex_), shelf_(s.mutex) {}
+        void unlock()
+        {
+            shelf_.unlock();
+            pool_.unlock();
+        }
+
+    private:
+        unique_lock pool_;
+        unique_lock shelf_;
+    };
+
     static shelf& shelf_of(const pool_slot& s) noexcept { return static_cast<shelf&>(*s.shelf); }
 
     static std::size_t most_parked([[maybe_unused]] const options_type& o) noexcept
@@ -167,12 +192,13 @@ private:
             return 0;
     }
 
-    shelf* find_shelf(const asio::execution_context* context) noexcept; // under the lock
-    void forget(const asio::execution_context* context) noexcept;       // under the lock
+    // By a caller on that context: it finds the shelf as long as there is one, without a lock.
+    shelf* find_shelf(const asio::execution_context* context) const noexcept;
+    void forget(const shelf& s) noexcept; // under the lock
     template <class Use>
     shelf& use_shelf(const asio::any_io_executor& executor, const char* operation,
                      const std::source_location& where, Use use);
-    shelf& add_shelf(std::unique_ptr<shelf> fresh); // under the lock
+    shelf& add_shelf(std::unique_ptr<shelf> fresh); // under the pool's lock
 
     void on_context_dying(shelf& s) noexcept;
     void on_frames_gone(shelf& s) noexcept;
@@ -184,7 +210,7 @@ private:
     }
     void leave(shelf& s) noexcept;
     void drop(shelf& s) noexcept;
-    void end_with(unique_lock& lock, shelf& s, bool shelf_is_free) noexcept;
+    void end_with(both_locks& lock, shelf& s, bool shelf_is_free) noexcept;
     bool put_back(slot& s) noexcept;
     void finish(slot& s, bool clean, close_reason otherwise) noexcept;
     void destroy_connection(slot& s, close_reason why) noexcept;
@@ -202,10 +228,11 @@ private:
     }
     void close_now() noexcept;
     void drop_all_parked(close_reason why) noexcept;
-    template <class Wanted, class... Pin>
-    shelf* pin_shelf(Wanted wanted, Pin&... pin) noexcept; // under the lock
+    template <class Change>
+    void change_all(Change change) noexcept;
     void close_idle(close_reason why) noexcept;
-    void leave_context(unique_lock& lock, shelf& s) noexcept;
+    template <class Lock>
+    void leave_context(Lock& lock, shelf& s) noexcept;
     void destroy_all(intrusive_list<pool_slot>& evicted, shelf& s, close_reason why) noexcept;
     void forget_all(intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
     void close_expired(shelf& s, const clock_reading& now) noexcept;
@@ -229,12 +256,13 @@ private:
     asio::awaitable<void> connect_into(slot& s, asio::any_io_executor executor,
                                        std::source_location where);
 
-    void sync_forks() noexcept { core_.forked(fork_generation.load(std::memory_order_relaxed)); }
-    static bool inherited(const pool_slot& s) noexcept
+    static std::uint64_t forks() noexcept
     {
-        return s.forks != fork_generation.load(std::memory_order_relaxed);
+        return fork_generation.load(std::memory_order_relaxed);
     }
-    clock_reading read_clock() noexcept;
+    void sync_forks() noexcept { core_.forked(forks()); }
+    static bool inherited(const pool_slot& s) noexcept { return s.forks != forks(); }
+    clock_reading read_clock(shelf& s) noexcept;
     double jitter(const slot& s, const clock_reading& now) const noexcept;
     void emit(pool_event event) noexcept;
 
@@ -250,19 +278,14 @@ private:
     std::function<void(const pool_event&)> on_event_;
     context_ref home_;
     const asio::execution_context* home_address_ = nullptr;
-    shelf* home_shelf_ = nullptr;
+    shelf* home_shelf_ = nullptr; // changes where the home begins and where it dies
+    [[no_unique_address]] std::conditional_t<Policy::has_home, nothing, context_table<shelf>>
+        by_context_;
 
+    pool_core core_; // of which the warm path reads the beginning
     typename Policy::mutex_type mutex_;
-    pool_core core_;
     std::size_t visits_ = 0;
     [[no_unique_address]] std::conditional_t<carries, pool_parking, nothing> parking_;
-    struct no_shelves {};
-    struct context_shelves {
-        std::unordered_map<const asio::execution_context*, shelf*> all;
-        const asio::execution_context* latest = nullptr; // the next caller is likely there, too
-        shelf* latest_shelf = nullptr;
-    };
-    std::conditional_t<Policy::has_home, no_shelves, context_shelves> by_context_;
     std::shared_ptr<const std::string> last_connect_error_;
     pool_life* life_; // begins last: what throws before has nothing to end
 };

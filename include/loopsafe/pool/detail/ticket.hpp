@@ -51,7 +51,7 @@ public:
             return;
         }
         if (permit_) {
-            const lock_guard lock(pool.mutex_);
+            const both_locks lock(*shelf_);
             if (slot_ != nullptr)
                 pool.core_.not_connected(*slot_);
             pool.core_.return_permit(*shelf_);
@@ -140,8 +140,9 @@ struct pool_state<Connector, Policy>::waiter : pool_waiter {
 
     ~waiter()
     {
-        auto& pool = static_cast<shelf*>(at)->pool;
-        const lock_guard lock(pool.mutex_);
+        auto& home = *static_cast<shelf*>(at);
+        auto& pool = home.pool;
+        const both_locks lock(home);
         if (st == status::queued || st == status::granted) {
             if (ticket_ != nullptr)
                 ticket_->accept(pool.core_.consume(*this));

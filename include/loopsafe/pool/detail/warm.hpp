@@ -16,16 +16,16 @@ auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* as
         return loan(nullptr);
     } else {
         const auto now = core_.needs_clock() ? clock::cheap() : std::chrono::nanoseconds::zero();
-        const lock_guard lock(mutex_);
-        sync_forks();
-        auto* s = find_shelf(asking);
+        auto* const s = find_shelf(asking);
         if (s == nullptr)
             return loan(nullptr);
-        if constexpr (can_reset<Connector> || can_ask_for_probe<Connector>) {
-            if (s->idle == nullptr || is_suspect(*static_cast<slot*>(s->idle)->connection))
-                return loan(nullptr);
-        }
-        return loan(static_cast<slot*>(core_.take_fresh(*s, now, where)));
+        return under(s->mutex, [&]() noexcept {
+            if constexpr (can_reset<Connector> || can_ask_for_probe<Connector>) {
+                if (s->idle == nullptr || is_suspect(*static_cast<slot*>(s->idle)->connection))
+                    return loan(nullptr);
+            }
+            return loan(static_cast<slot*>(core_.take_fresh(*s, forks(), now, where)));
+        });
     }
 }
 
@@ -55,22 +55,13 @@ bool pool_state<Connector, Policy>::needs_reset_now(
 }
 
 template <class Connector, class Policy>
-auto pool_state<Connector, Policy>::find_shelf(const asio::execution_context* context) noexcept
-    -> shelf*
+auto pool_state<Connector, Policy>::find_shelf(
+    const asio::execution_context* context) const noexcept -> shelf*
 {
-    if constexpr (Policy::has_home) {
+    if constexpr (Policy::has_home)
         return context == home_address_ ? home_shelf_ : nullptr;
-    } else {
-        auto& shelves = by_context_;
-        if (context != shelves.latest) {
-            const auto found = shelves.all.find(context);
-            if (found == shelves.all.end())
-                return nullptr;
-            shelves.latest = context;
-            shelves.latest_shelf = found->second;
-        }
-        return shelves.latest_shelf;
-    }
+    else
+        return by_context_.find(context);
 }
 
 // A user who holds a lease can move a connection of another context into it.
@@ -104,14 +95,14 @@ template <class Connector, class Policy>
 bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
 {
     auto& home = shelf_of(s);
-    const lock_guard lock(mutex_);
-    sync_forks();
-    if (!core_.may_put_back(s) || !still_at(home.home, *s.connection) ||
-        !connector_.is_clean(std::as_const(*s.connection)))
-        return false;
-    end_turn(s);
-    core_.put_back(s);
-    return true;
+    return under(home.mutex, [&]() noexcept {
+        if (!core_.may_put_back(s, forks()) || !still_at(home.home, *s.connection) ||
+            !connector_.is_clean(std::as_const(*s.connection)))
+            return false;
+        end_turn(s);
+        core_.put_back(s);
+        return true;
+    });
 }
 
 } // namespace loopsafe::detail
