@@ -77,15 +77,12 @@ public:
         const auto self = shared_from_this(); // the last child may end meanwhile
         for (next_ = running_.begin(); next_ != running_.end();) {
             const auto each = next_++;
-            being_cancelled_ = &*each;
             try {
                 each->cancellation.emit(asio::cancellation_type::terminal);
             } catch (...) { // it is awaited all the same
                 fail(std::current_exception());
             }
         }
-        being_cancelled_ = nullptr;
-        ended_.clear();
     }
 
     bool is_cancelled() const noexcept { return cancelled_; }
@@ -257,10 +254,7 @@ private:
         const auto started = gone->started;
         if (gone == next_)
             ++next_;
-        if (&*gone == being_cancelled_) // its signal is in use
-            ended_.splice(ended_.end(), running_, gone);
-        else
-            running_.erase(gone);
+        running_.erase(gone);
         if (!has_ended && !home_.alive())
             return; // the context is being destroyed, and what awaits this with it
         if (!has_ended)
@@ -289,9 +283,7 @@ private:
     const asio::any_io_executor executor_;
     const context_ref home_ = context_of(executor_);
     children running_;
-    children ended_;
     children::iterator next_ = running_.end();
-    child* being_cancelled_ = nullptr;
     child* being_started_ = nullptr;
     awaiting* awaits_ = nullptr; // in `room_`
     alignas(void*) std::byte room_[8 * sizeof(void*)];
