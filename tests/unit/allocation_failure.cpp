@@ -10,7 +10,7 @@
 #include <support/heap.hpp>
 #include <vector>
 
-namespace scopes_allocation_tests {
+namespace allocation_failure_tests {
 
 namespace {
 
@@ -118,4 +118,4 @@ TEST_CASE("scopes: an allocation that fails loses no task, and none is left alon
 
 } // namespace
 
-} // namespace scopes_allocation_tests
+} // namespace allocation_failure_tests
