@@ -5,10 +5,8 @@
 #include <loopsafe/http/detail/call.hpp>
 #include <loopsafe/http/detail/connection/answer_forecast.hpp>
 #include <loopsafe/http/detail/connection/framer.hpp>
-#include <loopsafe/http/detail/connection/lazy_deadline.hpp>
+#include <loopsafe/http/detail/connection/link.hpp>
 #include <loopsafe/http/detail/connection/receiver.hpp>
-#include <loopsafe/http/detail/connection/standing.hpp>
-#include <loopsafe/http/detail/connection/transport.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -33,42 +31,20 @@ inline bool is_cancelled(const asio::cancellation_state& state) noexcept
     return state.cancelled() != asio::cancellation_type::none;
 }
 
-// One connection to one server, and the exchange in progress on it.
+// A connection, with the exchange in progress on it.
 template <class Timer>
-class connection {
+class connection : public link<Timer> {
+    using base = link<Timer>;
+    using base::clean_;
+    using base::deadline_;
+    using base::fail;
+    using base::known_;
+    using base::leave;
+    using base::sent;
+    using base::transport_;
+
 public:
-    connection(transport carrier, const asio::any_io_executor& executor)
-        : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
-    {
-    }
-
-    // Between messages, as far as can be known, and reusable.
-    bool is_clean() const noexcept { return clean_; }
-
-    bool probe() noexcept { return clean_ && known_.is_welcome() && transport_.is_silent(); }
-
-    void mute() noexcept { transport_.mute(); }
-
-    // The connection between two contexts.
-    struct parked {
-        transport::parked carrier;
-        standing<Timer> known;
-    };
-
-    // Preconditions: is_clean().
-    std::optional<parked> detach() noexcept
-    {
-        auto carrier = transport_.detach();
-        if (!carrier)
-            return std::nullopt;
-        return parked{*std::move(carrier), known_};
-    }
-
-    connection(parked& from, const asio::any_io_executor& executor)
-        : connection(transport::attach(from.carrier, executor), executor)
-    {
-        known_ = from.known;
-    }
+    using base::base;
 
     // Sends the request, with a body that is in memory, and reads the response: all of it, or only
     // its head if the caller reads the body.
@@ -128,16 +104,7 @@ public:
     // then receive().
     void begin(call& c)
     {
-        clean_ = false;
-        auto& seen = c.answer.seen;
-        seen.stage = stage::write;
-        seen.reused = known_.is_used();
-        seen.bytes_sent = seen.bytes_received = 0;
-        c.failure = {};
-        c.failed = c.refused_more = c.done = c.writing = false;
-        encrypted_before_ = transport_.encrypted_bytes_sent();
-        const bool was_idle = known_.is_used() || made_ < c.sought;
-        c.stale = was_idle && !transport_.is_silent();
+        this->take(c);
         if (c.stale) // what came late would be taken for this answer
             fail(c, errc::no_response);
         c.begun = true;
@@ -146,7 +113,7 @@ public:
         if (c.is_watched())
             c.tell({.what = event::kind::acquired,
                     .origin = *c.origin,
-                    .reused = seen.reused,
+                    .reused = c.answer.seen.reused,
                     .idle_for = known_.idle_for()});
     }
 
@@ -212,29 +179,6 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(call& c, error_code ec, const std::string& detail = {})
-    {
-        if (deadline_.expired()) {
-            ec = errc::timed_out;
-            const bool total = deadline_.option().empty();
-            c.answer.seen.timeout = total ? "total" : deadline_.option();
-            c.answer.seen.allowed = total ? c.times->total : deadline_.limit();
-        }
-        c.failure = ec;
-        c.failed = true;
-        c.answer.seen.bytes_sent = sent(c);
-        deadline_.clear();
-        leave(c);
-        throw failure_of(c, ec, detail);
-    }
-
-    // For TLS, the bytes that the operating system accepted count: a record in memory was not sent.
-    std::uint64_t sent(const call& c) const noexcept
-    {
-        return transport_.is_secure() ? transport_.encrypted_bytes_sent() - encrypted_before_
-                                      : c.answer.seen.bytes_sent;
-    }
-
     // Writes what is pending, and then `body`; reads the response, if wanted. All in one frame,
     // since Asio keeps few of them for the next call.
     asio::awaitable<void> transact(call& c, std::string_view body, bool then_read)
@@ -397,25 +341,9 @@ private:
         leave(c);
     }
 
-    // Once for each exchange.
-    void leave(call& c) noexcept
-    {
-        if (std::exchange(c.begun, false) && c.is_watched())
-            c.tell({.what = event::kind::returned,
-                    .origin = *c.origin,
-                    .kept = clean_,
-                    .status = c.answer.status});
-    }
-
-    transport transport_;
-    lazy_deadline<Timer> deadline_; // shuts the descriptor down, so it is destroyed first
     receiver received_;
     framer framer_;
-    std::uint64_t encrypted_before_ = 0;
     answer_forecast forecast_;
-    standing<Timer> known_;
-    const std::chrono::nanoseconds made_ = Timer::clock_type::now().time_since_epoch();
-    bool clean_ = true;
 };
 
 } // namespace loopsafe::http::detail
