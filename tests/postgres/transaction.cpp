@@ -157,6 +157,18 @@ TEST_CASE("a transaction that its body has ended is not committed in silence")
             CHECK(PQtransactionStatus(conn.native_handle()) == PQTRANS_IDLE);
             co_await conn.execute("truncate t");
         }
+        std::optional<pg::error> piped;
+        try {
+            co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
+                pg::batch ends;
+                ends.add("insert into t values (1)").add("commit").add("begin");
+                co_await c.pipeline(pg::independent, ends);
+            });
+        } catch (const pg::error& e) {
+            piped = e;
+        }
+        REQUIRE(piped.has_value());
+        CHECK(piped->code() == pg::errc::transaction_failed);
         std::optional<pg::error> failure;
         bool begun = false;
         try {

@@ -107,6 +107,12 @@ struct answer {
     bool stale = false; // it may have failed because its prepared statement is gone or out of date
 };
 
+// The end of a transaction, although "and chain" begins another.
+inline bool has_committed(const answer& got)
+{
+    return !got.failure && got.rows.command() == "COMMIT";
+}
+
 // A plan caused the failure: analysing the statement anew, which runs nothing, and points to a
 // place in it.
 inline bool is_stale(const PGresult* failed)

@@ -113,10 +113,7 @@ inline asio::awaitable<std::optional<answer>> ask_after_reset(std::shared_ptr<se
     bool as_new = seems_alive(*s);
     if (as_new) {
         const bool sent =
-            PQenterPipelineMode(handle) == 1 &&
-            PQsendQueryParams(handle, discard_all, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1 &&
-            PQsendFlushRequest(handle) == 1 && arrays.send(handle, sql) &&
-            PQpipelineSync(handle) == 1;
+            send_reset(handle) && arrays.send(handle, sql) && PQpipelineSync(handle) == 1;
         if (!sent)
             throw outcome_unknown(broken(handle, at, errc::connection_lost, where), where);
         s->unanswered = {.reset = true, .syncs = 1};
