@@ -31,7 +31,7 @@ enum class errc {
     queue_full,      ///< the queue of the pool, or of the worker threads, is full
     close_timeout,   ///< leases were still out when the limit of `async_close()` passed
     nested_run,      ///< run() was called inside run()
-    main_stuck,      ///< the context ran out of work before main completed
+    main_stuck,      ///< main was given up, since it could not complete any more
     bad_option,      ///< an invalid option, named in the message
     workers_closed,  ///< the worker threads were closed
     would_deadlock,  ///< a worker thread would wait for its own set of threads

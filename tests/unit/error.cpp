@@ -60,7 +60,7 @@ TEST_CASE("every errc has its own words")
     CHECK(words(errc::queue_full) == "too many callers are already waiting");
     CHECK(words(errc::close_timeout) == "leases were still out at the deadline for closing");
     CHECK(words(errc::nested_run) == "run() inside run() would block the outer context");
-    CHECK(words(errc::main_stuck) == "the context ran out of work before main completed");
+    CHECK(words(errc::main_stuck) == "main was given up before it completed");
     CHECK(words(errc::bad_option) == "invalid option");
     CHECK(words(static_cast<errc>(0)) == "unknown");
     CHECK(words(static_cast<errc>(99)) == "unknown");

@@ -129,8 +129,8 @@ TEST_CASE("a main that nothing can wake is reported, not waited for")
     const auto error = thrown_by<system_error>([] { loopsafe::run(stuck); });
     CHECK(error.code() == errc::main_stuck);
     CHECK(text_of(error) ==
-          std::string("main awaits something that nothing will complete: the context ran out "
-                      "of work before main completed [loopsafe:11]"));
+          std::string("main awaits something that nothing will complete: main was given up "
+                      "before it completed [loopsafe:11]"));
 }
 
 TEST_CASE("a main whose operation is destroyed is reported at once, whatever else its context does")

@@ -32,7 +32,7 @@ struct errc_table {
         case errc::queue_full: return "too many callers are already waiting";
         case errc::close_timeout: return "leases were still out at the deadline for closing";
         case errc::nested_run: return "run() inside run() would block the outer context";
-        case errc::main_stuck: return "the context ran out of work before main completed";
+        case errc::main_stuck: return "main was given up before it completed";
         case errc::bad_option: return "invalid option";
         case errc::workers_closed: return "the worker threads are closed";
         case errc::would_deadlock: return "a worker thread would wait for its own set of threads";

@@ -250,7 +250,8 @@ public:
     ///
     /// It is called on the thread where the event happens, with no lock held; its exceptions are
     /// ignored. It is not called while a context is destroyed, except with `carry_over_pool` for
-    /// the connections that were idle there; it must not use that context.
+    /// the connections that were idle there; it must not use that context. It may be called from
+    /// within the call that it is about, so it must not destroy the context of that call's caller.
     /// Preconditions: nobody uses the pool yet.
     void on_event(std::function<void(const pool_event&)> hook)
     {
