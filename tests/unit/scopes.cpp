@@ -13,6 +13,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <support/ends_others.hpp>
 #include <support/run_until.hpp>
 #include <support/spies.hpp>
 #include <support/texts.hpp>
@@ -441,35 +442,11 @@ TEST_CASE("scopes: errors after the first come at the end of run, unless they ar
 TEST_CASE("scopes: tasks that end while they are being cancelled, and end their neighbours")
 {
     asio::io_context context(1);
-    names log;
-    std::vector<std::function<void()>> completions(5);
-    const auto end_one = [&](std::size_t which) {
-        if (auto complete = std::exchange(completions[which], nullptr))
-            complete();
-    };
-    // Completes within the cancellation, each with the two that follow.
-    const auto inline_end = [&](std::size_t which) -> asio::awaitable<void> {
-        const auto begin = [&, which](auto handler) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            const auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-            completions[which] = [kept] { std::move (*kept)(); };
-            // Asio destroys this while it runs.
-            slot.assign([&, which](asio::cancellation_type) {
-                auto& complete = end_one;
-                const auto own = which, all = completions.size();
-                for (std::size_t i = own + 1; i < own + 3; ++i)
-                    complete(i % all);
-                complete(own);
-            });
-        };
-        co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(begin,
-                                                                             asio::use_awaitable);
-        log.push_back(std::to_string(which));
-    };
+    ends_others ends(5);
     const auto main = [&]() -> asio::awaitable<void> {
         const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
-            for (std::size_t i = 0; i != completions.size(); ++i)
-                tasks.start([&, i] { return inline_end(i); });
+            for (std::size_t i = 0; i != ends.size(); ++i)
+                tasks.start([&, i] { return ends.wait(i); });
             co_await asio::post(asio::use_awaitable);
             tasks.cancel();
             CHECK(tasks.running() == 0);
@@ -480,7 +457,32 @@ TEST_CASE("scopes: tasks that end while they are being cancelled, and end their 
     asio::co_spawn(context, main(), [&](const std::exception_ptr& e) { ended = e == nullptr; });
     context.run();
     CHECK(ended);
-    CHECK(log.size() == completions.size());
+    CHECK(ends.ended() == ends.size());
+}
+
+TEST_CASE("scopes: a task that is cancelled before it began does not begin")
+{
+    asio::io_context context(1);
+    bool begun = false;
+    const auto main = [&]() -> asio::awaitable<void> {
+        const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+            tasks.start([&]() -> asio::awaitable<void> {
+                begun = true;
+                co_return;
+            });
+            tasks.cancel();
+            co_return;
+        };
+        co_await with_tasks(body);
+    };
+    // What is dispatched to this executor does not run at once.
+    const asio::any_io_executor later =
+        asio::require(context.get_executor(), asio::execution::blocking.never);
+    bool ended = false;
+    asio::co_spawn(later, main(), [&](const std::exception_ptr& e) { ended = e == nullptr; });
+    context.run();
+    CHECK(ended);
+    CHECK_FALSE(begun);
 }
 
 TEST_CASE("scopes: a caller that is cancelled while its tasks begin")

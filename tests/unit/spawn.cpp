@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <support/ends_others.hpp>
 #include <support/run_until.hpp>
 #include <support/spies.hpp>
 #include <support/texts.hpp>
@@ -165,6 +166,17 @@ TEST_CASE("a task that is cancelled before it began is no error")
     loop.run([]() -> asio::awaitable<void> { co_await asio::post(asio::use_awaitable); });
     loop.close();
     CHECK(begun);
+}
+
+TEST_CASE("a task may end others while it is being cancelled")
+{
+    ends_others ends(5);
+    loopsafe::run([&]() -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        for (std::size_t i = 0; i != ends.size(); ++i)
+            spawn(executor, ends.wait(i));
+    });
+    CHECK(ends.ended() == ends.size());
 }
 
 TEST_CASE("a task may end before it notices that it is cancelled")

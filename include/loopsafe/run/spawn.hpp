@@ -4,13 +4,13 @@
 
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/context/local.hpp>
+#include <loopsafe/run/detail/task_list.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <concepts>
 #include <exception>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,17 +21,10 @@ namespace detail {
 
 // The background tasks of one context.
 class background_tasks {
-    struct member {
-        asio::cancellation_signal signal;
-        bool begun = false;
-        bool unwanted = false; // it was cancelled before it began
-    };
-    using members = std::list<member>;
-
     // Shared, since a handler may be destroyed after everything that is local to its context.
     struct list {
         std::mutex mutex;
-        background_tasks::members members;
+        task_list tasks;
         std::exception_ptr first_error;
         bool cancelled = false;
         bool ending = false;
@@ -41,18 +34,10 @@ public:
     template <class Executor> // a template, so that only users of spawn() pay for compiling it
     void spawn(const Executor& executor, asio::awaitable<void> task)
     {
-        auto place = entry::into(list_);
-        if (!place)
-            return;
-        // The task is cancelled here, and not by its signal, until it begins: Boost 1.81 would
-        // throw that cancellation out of the context.
-        auto begin = [&self = place->self(), task = std::move(task)]() mutable {
-            if (self.unwanted)
-                throw boost::system::system_error(asio::error::operation_aborted, "spawn");
-            self.begun = true;
-            return std::move(task);
-        };
-        asio::co_spawn(executor, std::move(begin), *std::move(place));
+        if (auto place = entry::into(list_)) {
+            auto running = run_cancellable(std::move(task), place->self());
+            asio::co_spawn(executor, std::move(running), *std::move(place));
+        }
     }
 
     // Cancels all of them, and lets none begin until it is destroyed: one that replaces itself must
@@ -61,15 +46,12 @@ public:
     public:
         explicit ending(background_tasks& tasks) : list_(*tasks.list_)
         {
-            {
-                const std::lock_guard lock(list_.mutex);
-                list_.cancelled = list_.ending = true;
-            }
-            for (auto next = list_.members.begin(); next != list_.members.end();) {
-                auto& task = *next++; // it may end, and erase itself, in emit()
-                task.unwanted = !task.begun;
-                if (task.begun)
-                    task.signal.emit(asio::cancellation_type::terminal);
+            std::unique_lock lock(list_.mutex);
+            list_.cancelled = list_.ending = true;
+            for (auto* task = list_.tasks.first(); task != nullptr; task = list_.tasks.next()) {
+                lock.unlock();
+                task->emit(asio::cancellation_type::terminal);
+                lock.lock();
             }
         }
         ending(const ending&) = delete;
@@ -86,7 +68,7 @@ public:
     bool empty() const
     {
         const std::lock_guard lock(list_->mutex);
-        return list_->members.empty();
+        return list_->tasks.empty();
     }
 
     // An error that nobody else is told of.
@@ -113,7 +95,7 @@ private:
             const std::lock_guard lock(tasks->mutex);
             if (tasks->ending)
                 return std::nullopt;
-            return entry(tasks, tasks->members.emplace(tasks->members.end()));
+            return entry(tasks, tasks->tasks.add({}));
         }
         entry(entry&&) noexcept = default;
         entry& operator=(entry&&) = delete;
@@ -121,16 +103,13 @@ private:
         {
             if (list_ == nullptr)
                 return;
-            members gone; // destroyed without the lock
+            task_list::tasks gone; // destroyed without the lock
             const std::lock_guard lock(list_->mutex);
-            gone.splice(gone.end(), list_->members, self_);
+            list_->tasks.take_out(self_, gone);
         }
 
-        cancellation_slot_type get_cancellation_slot() const noexcept
-        {
-            return self_->signal.slot();
-        }
-        member& self() const noexcept { return *self_; }
+        cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
+        cancellable& self() const noexcept { return *self_; }
 
         void operator()(const std::exception_ptr& error) const
         {
@@ -141,13 +120,13 @@ private:
         }
 
     private:
-        entry(std::shared_ptr<list> tasks, members::iterator self) noexcept
+        entry(std::shared_ptr<list> tasks, task_list::place self) noexcept
             : list_(std::move(tasks)), self_(self)
         {
         }
 
         std::shared_ptr<list> list_;
-        members::iterator self_;
+        task_list::place self_;
     };
 
     const std::shared_ptr<list> list_ = std::make_shared<list>();

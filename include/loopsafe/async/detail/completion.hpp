@@ -3,6 +3,7 @@
 #define LOOPSAFE_ASYNC_DETAIL_COMPLETION_HPP
 
 #include <loopsafe/async/detail/asking.hpp>
+#include <loopsafe/async/detail/cancellable.hpp>
 #include <loopsafe/context/bound.hpp>
 
 #include <boost/asio/append.hpp>
@@ -79,33 +80,32 @@ void post_result(Handler&& handler, const asio::any_io_executor& asking, Args&&.
 // latest.
 class signal_into {
 public:
-    explicit signal_into(const asio::any_io_executor& executor) : pending_(executor, executor) {}
+    explicit signal_into(const asio::any_io_executor& executor) : target_(executor, executor) {}
 
-    const std::shared_ptr<asio::cancellation_signal>& signal() const noexcept
+    const std::shared_ptr<cancellable>& operation() const noexcept
     {
-        return value_if_alive(pending_)->signal;
+        return value_if_alive(target_)->cancels;
     }
 
 protected:
     void emit(asio::cancellation_type type)
     {
-        auto* pending = value_if_alive(pending_);
-        if (pending == nullptr)
+        auto* const alive = value_if_alive(target_);
+        if (alive == nullptr)
             return;
         // A copy, since what is cancelled may destroy the caller's signal.
-        asio::dispatch(pending->executor, [signal = pending->signal, type] { signal->emit(type); });
+        asio::dispatch(alive->executor, [cancels = alive->cancels, type] { cancels->emit(type); });
     }
 
 private:
-    struct operation {
-        explicit operation(const asio::any_io_executor& on) : executor(untracked(on)) {}
+    struct target {
+        explicit target(const asio::any_io_executor& on) : executor(untracked(on)) {}
 
         asio::any_io_executor executor;
-        std::shared_ptr<asio::cancellation_signal> signal =
-            std::make_shared<asio::cancellation_signal>();
+        std::shared_ptr<cancellable> cancels = std::make_shared<cancellable>();
     };
 
-    context_bound<operation> pending_;
+    context_bound<target> target_;
 };
 
 // Until a coroutine begins, its filter only lets terminal cancellation through.
@@ -127,7 +127,7 @@ struct cancelled_by {
 
     cancellation_slot_type get_cancellation_slot() const noexcept
     {
-        return signal != nullptr ? signal->slot() : cancellation_slot_type();
+        return cancels != nullptr ? cancels->slot() : cancellation_slot_type();
     }
 
     template <class... Result>
@@ -137,7 +137,7 @@ struct cancelled_by {
     }
 
     Complete complete;
-    std::shared_ptr<asio::cancellation_signal> signal;
+    std::shared_ptr<cancellable> cancels;
 };
 
 // Runs a coroutine for a completion handler; `told` turns an error into its first argument.
@@ -146,9 +146,11 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
                Handler&& handler)
 {
     auto outer = asio::get_associated_cancellation_slot(handler);
-    std::shared_ptr<asio::cancellation_signal> signal;
-    if (outer.is_connected() && context_of(asking).alive())
-        signal = outer.template emplace<Cancellation>(asking).signal();
+    std::shared_ptr<cancellable> cancels;
+    if (outer.is_connected() && context_of(asking).alive()) {
+        cancels = outer.template emplace<Cancellation>(asking).operation();
+        operation = run_cancellable(std::move(operation), *cancels);
+    }
     auto complete = [h = std::forward<Handler>(handler), asking,
                      told](const std::exception_ptr& error, auto&&... result) mutable {
         auto first = told(error);
@@ -162,7 +164,7 @@ void spawn_for(const asio::any_io_executor& asking, asio::awaitable<T> operation
             asio::dispatch(executor, std::move(call));
     };
     asio::co_spawn(asking, std::move(operation),
-                   cancelled_by<decltype(complete)>{std::move(complete), std::move(signal)});
+                   cancelled_by<decltype(complete)>{std::move(complete), std::move(cancels)});
 }
 
 } // namespace loopsafe::detail

@@ -97,6 +97,8 @@ asio::awaitable<void> run_until(std::shared_ptr<deadline<Timer>> d, std::chrono:
     } catch (...) {
         d->error = std::current_exception();
     }
+    // Asio waits once more for one that has not waited, and would throw a cancellation from there.
+    co_await asio::this_coro::throw_if_cancelled(false);
 }
 
 struct finished {

@@ -2,15 +2,16 @@
 #ifndef LOOPSAFE_RUN_DETAIL_SCOPE_HPP
 #define LOOPSAFE_RUN_DETAIL_SCOPE_HPP
 
+#include <loopsafe/async/detail/cancellable.hpp>
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/error.hpp>
+#include <loopsafe/run/detail/task_list.hpp>
 #include <loopsafe/run/spawn.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
@@ -19,8 +20,6 @@
 
 #include <cstddef>
 #include <exception>
-#include <functional>
-#include <list>
 #include <memory>
 #include <new>
 #include <source_location>
@@ -39,13 +38,6 @@ namespace asio = boost::asio;
 //
 // All of it happens on one executor, which runs one handler at a time.
 class scope : public std::enable_shared_from_this<scope> {
-    struct child {
-        asio::cancellation_signal cancellation;
-        std::source_location started;
-        bool ended = false;
-    };
-    using children = std::list<child>;
-
 public:
     explicit scope(asio::any_io_executor executor) : executor_(std::move(executor)) {}
     scope(const scope&) = delete;
@@ -62,9 +54,9 @@ public:
     {
         if (cancelled_ || joined_)
             return false;
-        auto task = run_child(std::decay_t<F>(std::forward<F>(function)));
         handler ends(*this, where);
         const starting now(*this, ends.self());
+        auto task = run_cancellable(std::decay_t<F>(std::forward<F>(function)), *ends.self());
         asio::co_spawn(executor_, std::move(task), std::move(ends));
         return true;
     }
@@ -75,10 +67,9 @@ public:
         if (std::exchange(cancelled_, true))
             return;
         const auto self = shared_from_this(); // the last child may end meanwhile
-        for (next_ = running_.begin(); next_ != running_.end();) {
-            const auto each = next_++;
+        for (auto* each = running_.first(); each != nullptr; each = running_.next()) {
             try {
-                each->cancellation.emit(asio::cancellation_type::terminal);
+                each->emit(asio::cancellation_type::terminal);
             } catch (...) { // it is awaited all the same
                 fail(std::current_exception());
             }
@@ -138,23 +129,6 @@ protected:
     virtual void left() noexcept {}
 
 private:
-    // The function lives in this frame, since its coroutine refers to its captures. Asio waits
-    // again for a coroutine that ends without a wait, and where that was cancelled meanwhile, its
-    // exception would come out of run().
-    template <class F>
-    static asio::awaitable<void> run_child(F function)
-    {
-        std::exception_ptr error;
-        try {
-            co_await std::invoke(function);
-        } catch (...) {
-            error = std::current_exception();
-        }
-        co_await asio::this_coro::throw_if_cancelled(false);
-        if (error != nullptr)
-            std::rethrow_exception(error);
-    }
-
     struct awaiting {
         virtual ~awaiting() = default;
         virtual void resume(std::shared_ptr<scope> ended) = 0;
@@ -198,9 +172,8 @@ private:
         using cancellation_slot_type = asio::cancellation_slot;
 
         handler(scope& of, const std::source_location& where)
-            : scope_(of.shared_from_this()), self_(of.running_.emplace(of.running_.end()))
+            : scope_(of.shared_from_this()), self_(of.running_.add(where))
         {
-            self_->started = where;
         }
         handler(handler&&) noexcept = default;
         handler& operator=(handler&&) = delete;
@@ -210,10 +183,7 @@ private:
                 scope_->leave(self_);
         }
 
-        cancellation_slot_type get_cancellation_slot() const noexcept
-        {
-            return self_->cancellation.slot();
-        }
+        cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
 
         void operator()(const std::exception_ptr& error) const
         {
@@ -222,23 +192,23 @@ private:
                 scope_->judge(error, self_->started);
         }
 
-        child* self() const noexcept { return &*self_; }
+        task_list::task* self() const noexcept { return &*self_; }
 
     private:
         std::shared_ptr<scope> scope_;
-        children::iterator self_;
+        task_list::place self_;
     };
 
     // The child that co_spawn() is being called for: if that throws, its caller hears of it.
     struct starting {
-        starting(scope& s, child* which) noexcept
+        starting(scope& s, task_list::task* which) noexcept
             : of(s.shared_from_this()), outer(std::exchange(s.being_started_, which))
         {
         }
         ~starting() { of->being_started_ = outer; }
 
         std::shared_ptr<scope> of;
-        child* outer;
+        task_list::task* outer;
     };
 
     // What a cancellation ends is no failure.
@@ -248,13 +218,14 @@ private:
             failed(error, started);
     }
 
-    void leave(children::iterator gone) noexcept
+    void leave(task_list::place gone) noexcept
     {
         const bool has_ended = gone->ended || &*gone == being_started_;
         const auto started = gone->started;
-        if (gone == next_)
-            ++next_;
-        running_.erase(gone);
+        {
+            task_list::tasks left_it;
+            running_.take_out(gone, left_it);
+        }
         if (!has_ended && !home_.alive())
             return; // the context is being destroyed, and what awaits this with it
         if (!has_ended)
@@ -282,9 +253,8 @@ private:
 
     const asio::any_io_executor executor_;
     const context_ref home_ = context_of(executor_);
-    children running_;
-    children::iterator next_ = running_.end();
-    child* being_started_ = nullptr;
+    task_list running_;
+    task_list::task* being_started_ = nullptr;
     awaiting* awaits_ = nullptr; // in `room_`
     alignas(void*) std::byte room_[8 * sizeof(void*)];
     std::exception_ptr error_;
