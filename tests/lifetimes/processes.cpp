@@ -365,6 +365,77 @@ TEST_CASE("a connection that outlived a freeze passes its probe and is used agai
     CHECK(script->probes == 1);
 }
 
+using offloaded_pool = loopsafe::connection_pool<scripted_connector, loopsafe::keep_alive_pool,
+                                                 loopsafe::thread_offload>;
+using carried_pool = loopsafe::connection_pool<scripted_connector, loopsafe::carry_over_pool>;
+
+// One connection on the context of a pool, one on a worker thread, and one that is parked.
+struct three_pools {
+    three_pools()
+    {
+        run_on(context, borrow(at_home));
+        use_offloaded();
+        run_carried();
+    }
+
+    void use_offloaded()
+    {
+        auto lease = run_on(context, offloaded.acquire());
+        run_on(context, lease.run([](auto&) {}));
+    }
+    void run_carried()
+    {
+        asio::io_context fresh(1);
+        run_on(fresh, borrow(carried));
+    }
+    void use_all()
+    {
+        run_on(context, borrow(at_home));
+        use_offloaded();
+        run_carried();
+    }
+
+    std::array<std::shared_ptr<connect_script>, 3> scripts{std::make_shared<connect_script>(),
+                                                           std::make_shared<connect_script>(),
+                                                           std::make_shared<connect_script>()};
+    asio::io_context context{1};
+    strict_pool at_home{context, scripted_connector(scripts[0]), {.probe_after = never}};
+    offloaded_pool offloaded{scripted_connector(scripts[1]), {.probe_after = never}};
+    carried_pool carried{scripted_connector(scripts[2]), {.probe_after = never}};
+};
+
+TEST_CASE("a process that says that it was thawed makes every pool of it probe (row 8)")
+{
+    three_pools pools;
+    loopsafe::process_thawed();
+    CHECK(!pools.at_home.try_acquire(pools.context.get_executor()));
+    pools.use_all();
+    for (const auto& script : pools.scripts) {
+        CHECK(script->probes == 1);
+        CHECK(script->opened == 1);
+    }
+    CHECK(pools.at_home.try_acquire(pools.context.get_executor())); // once is enough
+    auto held = run_on(pools.context, pools.at_home.acquire());
+    loopsafe::process_thawed();
+    held.release(); // it was in use
+    CHECK(pools.at_home.try_acquire(pools.context.get_executor()));
+    CHECK(pools.scripts[0]->probes == 1);
+}
+
+TEST_CASE("a process that says that it is a copy leaves what it has alone (row 9)")
+{
+    three_pools pools;
+    auto held = run_on(pools.context, pools.at_home.acquire());
+    loopsafe::process_restored();
+    pools.use_all();
+    for (const auto& script : pools.scripts)
+        CHECK(script->opened == 2);
+    CHECK(pools.carried.stats().closed(close_reason::forked) == 1);
+    CHECK(pools.offloaded.stats().closed(close_reason::forked) == 1);
+    held.release(); // the one that everyone has
+    CHECK(pools.at_home.stats().closed(close_reason::forked) == 1);
+}
+
 // What a process keeps in static storage. Constructed before the context, it ends after it.
 template <class Context>
 struct kept_for_ever {

@@ -71,7 +71,7 @@ inline void world::acquire(caller& c, int address, bool needs_reset)
     if (untold_ != nullptr) // it waits for the pool's lock
         return;
     c.where = home;
-    sync_forks();
+    sync_generation();
     core_.enter(*home);
     expected_.enter(number(*home));
     c.at = at::entered;
@@ -153,7 +153,7 @@ inline void world::look(caller& c, bool probe_good, bool needs_reset)
     using verdict = pool_core::verdict;
     auto& home = *c.where;
     const auto now = read_clock(home);
-    sync_forks();
+    sync_generation();
     close_reason why{};
     close_reason wanted_why{};
     auto* old = static_cast<slot*>(core_.expired_idle(home, now, why));
@@ -193,7 +193,7 @@ inline void world::look(caller& c, bool probe_good, bool needs_reset)
 
 inline void world::lose(caller& c, close_reason why)
 {
-    sync_forks();
+    sync_generation();
     core_.lost(*c.got, why);
     expected_.lost(number(*c.got), why);
     ++seen_->closed[static_cast<std::size_t>(why)];

@@ -21,10 +21,15 @@ struct reveal {
     };                                                                                             \
     template struct reveal<its_##name, &pool_core::name##_>
 LOOPSAFE_MODEL_REVEAL(epoch);
-LOOPSAFE_MODEL_REVEAL(forks);
+LOOPSAFE_MODEL_REVEAL(generation);
 LOOPSAFE_MODEL_REVEAL(handle);
 LOOPSAFE_MODEL_REVEAL(invalidations);
 #undef LOOPSAFE_MODEL_REVEAL
+
+inline int how_old(std::uint64_t generation, std::uint64_t now)
+{
+    return loopsafe::detail::copied_between(generation, now) ? 2 : generation != now;
+}
 
 template <class Out>
 void world::encode(Out& out, const slot& s) const
@@ -33,8 +38,9 @@ void world::encode(Out& out, const slot& s) const
             s.lease_gone | s.connection << 1 | s.used_before << 2 |
                 (s.epoch == core_.*member(its_epoch{})) << 3 |
                 (s.invalidations == core_.*member(its_invalidations{})) << 4 |
-                (s.forks == core_.*member(its_forks{})) << 5 | (s.forks == generation_) << 6 |
-                (s.epoch == s.shelf->fresh) << 7,
+                (s.epoch == s.shelf->fresh) << 5,
+            how_old(s.generation, core_.*member(its_generation{})) |
+                how_old(s.generation, generation_) << 2,
             expected_.known(number(s)));
     if (!settings_.rules.timed())
         return;
@@ -135,8 +141,8 @@ inline void world::encode(encoding& out) const
     out.clear();
     if (freed_)
         return;
-    out.put(core_.closed() | core_.*member(its_handle{}) << 1 |
-            (core_.*member(its_forks{}) == generation_) << 2 | owned_ << 3);
+    out.put(core_.closed() | core_.*member(its_handle{}) << 1 | owned_ << 2 |
+            how_old(core_.*member(its_generation{}), generation_) << 3);
     if (settings_.rules.timed())
         out.put(ticks_left_);
     encode(out, main_);

@@ -79,7 +79,7 @@ inline void world::finish(caller& c, bool clean, close_reason otherwise, bool ma
     }
     if (untold_ != nullptr) // it waits for the pool's lock
         return;
-    sync_forks();
+    sync_generation();
     if (s.state == slot_state::expiring) {
         s.lease_gone = true;
         outside(c);
@@ -195,7 +195,7 @@ inline void world::tell_next()
 
 inline void world::close(sweeper& w)
 {
-    sync_forks();
+    sync_generation();
     core_.close();
     expected_.close();
     tell_all();
@@ -264,7 +264,7 @@ inline void world::drain(int address)
     auto* home = find_shelf(address);
     if (home == nullptr)
         home = &new_shelf(address);
-    sync_forks();
+    sync_generation();
     core_.retain(*home);
     expected_.hold(number(*home));
     drainer_.where = home;
@@ -311,7 +311,7 @@ inline void world::end_drain()
 
 inline void world::context_dies(shelf& s)
 {
-    sync_forks();
+    sync_generation();
     if (!settings_.has_home)
         found_[s.address] = nullptr;
     core_.context_died(s, s.dying);

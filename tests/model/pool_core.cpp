@@ -50,7 +50,7 @@ void check_seen(const model::census& seen, const settings& s)
         const bool timed = what == act::tick || what == act::freeze || what == act::step_back;
         const bool old = what == act::end_old;
         const bool can = (s.ticks > 0 || !timed) && (s.drains || what != act::drain) &&
-                         (s.resets || what != act::end_reset) &&
+                         (s.resets || what != act::end_reset) && (s.process || what != act::thaw_process) &&
                          (!old || (s.rules.keeps_idle && s.rules.max_size > 1));
         CAPTURE(i);
         CHECK((seen.acts[i] > 0) == can);
@@ -96,7 +96,8 @@ TEST_CASE("two who wait for one connection are served in the order in which they
 {
     const settings s{.name = "max_size 1, two wait",
                      .rules = {.max_size = 1, .max_waiting = 2},
-                     .has_home = true};
+                     .has_home = true,
+                     .process = true};
     check_seen(explore(s, 99), s);
 }
 
@@ -107,6 +108,7 @@ TEST_CASE("connections age by every clock, and a reset may fail")
                      .has_home = true,
                      .callers = 2,
                      .resets = true,
+                     .process = true,
                      .ticks = 4};
     const auto seen = explore(s, 9);
     for (const auto why :

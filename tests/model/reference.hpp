@@ -337,6 +337,11 @@ public:
         for (auto& p : places_)
             p.inherited = p.suspect = true;
     }
+    void thaw_process()
+    {
+        for (auto& p : places_)
+            p.suspect = true;
+    }
     void owner_gone() { owned_ = false; }
     bool wait_until_drained(int who, int home)
     {

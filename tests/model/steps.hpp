@@ -62,6 +62,8 @@ void world::each_step(F f) const
     } else if (owned_ && settings_.whole) {
         tell(invalidate);
         tell(thaw);
+        if (settings_.process)
+            tell(thaw_process);
         if (!core_.closed())
             tell(act::close);
         tell(destroy_pool);
@@ -289,8 +291,12 @@ inline void world::perform(step s, census& seen)
     case act::leftover_destroyed: leftover_destroyed(*living); break;
     case act::tell_next: tell_next(); break;
     case act::fork:
-        ++generation_;
+        generation_ += loopsafe::detail::one_copy;
         expected_.fork();
+        break;
+    case act::thaw_process:
+        generation_ += loopsafe::detail::one_thaw;
+        expected_.thaw_process();
         break;
     case act::thaw:
         core_.thaw();
@@ -298,7 +304,7 @@ inline void world::perform(step s, census& seen)
         tell_all();
         break;
     case act::invalidate:
-        sync_forks();
+        sync_generation();
         core_.invalidate();
         expected_.invalidate();
         tell_all();
@@ -348,6 +354,7 @@ inline std::string to_string(const step& s)
                                             "die",
                                             "fork",
                                             "thaw",
+                                            "thaw_process",
                                             "invalidate",
                                             "close",
                                             "destroy_pool",

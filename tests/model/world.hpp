@@ -33,6 +33,7 @@ struct settings {
     bool resets = false; // the connector has a reset
     bool drains = false; // somebody calls async_close()
     bool whole = true;   // invalidate(), thaw(), fork(), close(), and the pool's end
+    bool process = false; // process_thawed(), too
     int ticks = 0;       // how often the clocks may move
 };
 
@@ -50,6 +51,7 @@ enum class act : signed char {
     die,
     fork,
     thaw,
+    thaw_process,
     invalidate,
     close,
     destroy_pool,
@@ -74,7 +76,7 @@ enum class act : signed char {
     leftover_destroyed,
     tell_next
 };
-inline constexpr int act_count = 33;
+inline constexpr int act_count = 34;
 inline constexpr bool is_event(act a)
 {
     return a < act::start;
@@ -274,7 +276,7 @@ private:
     int position(const pool_shelf* s) const;
     bool is_held(const pool_slot& s) const;
 
-    void sync_forks() { core_.forked(generation_); }
+    void sync_generation() { core_.process_is(generation_); }
     shelf* find_shelf(int address) const;
     bool is_running(const shelf& s) const; // somebody, on a thread of that context
     bool has_frames(const shelf& s) const;

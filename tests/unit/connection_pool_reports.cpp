@@ -483,7 +483,7 @@ TEST_CASE("hooks: on_event is not called while a context is destroyed, in a fork
         run_on(*context, pool.acquire()).release();
         events.clear();
         if (why == close_reason::forked)
-            ++loopsafe::detail::fork_generation; // as the child's first act
+            loopsafe::detail::note_fork(); // as the child's first act
         context.die();
         CHECK(script->open() == 0);
         CHECK(events.empty());

@@ -21,7 +21,7 @@ enum class close_reason {
     invalidated,    ///< `invalidate()`
     pool_closed,    ///< `close()`, or the pool was destroyed
     context_died,   ///< the context of the connection was destroyed
-    forked,         ///< it belongs to the parent process
+    forked,         ///< it belongs to the parent process, or to other copies of a snapshot, too
 
     // Of `carry_over_pool`. Parked connections may also be closed for most of the reasons above.
     not_released,    ///< its context died, and its last lease ended without `release()`

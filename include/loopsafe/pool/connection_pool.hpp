@@ -9,6 +9,7 @@
 #include <loopsafe/pool/lease.hpp>
 #include <loopsafe/pool/null_pool.hpp>
 #include <loopsafe/pool/per_context_pool.hpp>
+#include <loopsafe/pool/process.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>

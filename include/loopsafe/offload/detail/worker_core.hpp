@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_OFFLOAD_DETAIL_WORKER_CORE_HPP
 #define LOOPSAFE_OFFLOAD_DETAIL_WORKER_CORE_HPP
 
-#include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/offload/detail/blocked_signals.hpp>
 #include <loopsafe/offload/detail/thread_end.hpp>
 #include <loopsafe/offload/detail/worker_call.hpp>

@@ -83,7 +83,7 @@ inline pool_slot* pool_core::expired_idle(pool_shelf& shelf, const clock_reading
 inline pool_core::judgement pool_core::judge(const pool_slot& slot,
                                              const clock_reading& now) const noexcept
 {
-    if (slot.forks != forks_)
+    if (inherited(slot))
         return {verdict::close, close_reason::forked};
     if (slot.invalidations != invalidations_)
         return {verdict::close, close_reason::invalidated};
@@ -92,7 +92,7 @@ inline pool_core::judgement pool_core::judge(const pool_slot& slot,
     const auto idle_for = now.since(slot.idle_reading);
     if (idle_for >= rules_.idle_timeout)
         return {verdict::close, close_reason::idle_too_long};
-    if (idle_for >= rules_.probe_after || slot.epoch != epoch_)
+    if (idle_for >= rules_.probe_after || slot.epoch != epoch_ || slot.generation != generation_)
         return {verdict::probe};
     return {verdict::fresh};
 }
@@ -112,7 +112,7 @@ inline void pool_core::lost(pool_slot& slot, close_reason why) noexcept
 // When connecting begins: whatever happens meanwhile concerns the new connection, too.
 inline void pool_core::stamp(pool_slot& slot) const noexcept
 {
-    slot.forks = forks_;
+    slot.generation = generation_;
     slot.invalidations = invalidations_;
     slot.epoch = epoch_;
 }

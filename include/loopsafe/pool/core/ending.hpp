@@ -87,7 +87,7 @@ inline pool_slot* pool_core::next_leftover(pool_shelf& shelf) noexcept
     pool_slot* slot = shelf.slots.pop_front();
     if (slot != nullptr) {
         slot->state = slot_state::expiring;
-        count_closed(slot->forks == forks_ ? close_reason::context_died : close_reason::forked);
+        count_closed(inherited(*slot) ? close_reason::forked : close_reason::context_died);
     }
     return slot;
 }
@@ -132,7 +132,7 @@ inline void pool_core::evict_one(pool_shelf& shelf, intrusive_list<pool_slot>& e
     slot->unlink();
     slot->state = slot_state::closing;
     evicted.push_back(*slot);
-    count_closed(slot->forks == forks_ ? why : close_reason::forked);
+    count_closed(inherited(*slot) ? close_reason::forked : why);
 }
 
 inline void pool_core::evicted_destroyed(pool_shelf& shelf, std::size_t count) noexcept

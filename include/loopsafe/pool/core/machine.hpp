@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POOL_CORE_MACHINE_HPP
 #define LOOPSAFE_POOL_CORE_MACHINE_HPP
 
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/pool/core/parts.hpp>
 #include <loopsafe/pool/stats.hpp>
@@ -33,10 +34,10 @@ public:
     bool leftover_destroyed(pool_slot& slot) noexcept; // true: its lease is gone, free the slot
 
     // The warm path, whole: take_fresh() also enters, put_back() leaves. Both know by themselves of
-    // a fork, since a child may come this way first.
-    pool_slot* take_fresh(pool_shelf& shelf, std::uint64_t forks, std::chrono::nanoseconds now,
+    // a fork or a thaw, since either may come this way first.
+    pool_slot* take_fresh(pool_shelf& shelf, std::uint64_t generation, std::chrono::nanoseconds now,
                           const std::source_location& holder) const noexcept;
-    bool may_put_back(const pool_slot& slot, std::uint64_t forks) const noexcept;
+    bool may_put_back(const pool_slot& slot, std::uint64_t generation) const noexcept;
     void put_back(pool_slot& slot) const noexcept;
 
     // Acquiring.
@@ -73,7 +74,7 @@ public:
     void invalidate() noexcept;
     void thaw() noexcept { ++epoch_; }
     void tell(pool_shelf& shelf) const noexcept;
-    void forked(std::uint64_t generation) noexcept { forks_ = generation; }
+    void process_is(std::uint64_t generation) noexcept { generation_ = generation; }
     void evict(pool_shelf& shelf, intrusive_list<pool_slot>& evicted, close_reason why) noexcept;
     // The one used last. Preconditions: one is idle.
     void evict_one(pool_shelf& shelf, intrusive_list<pool_slot>& evicted,
@@ -117,6 +118,10 @@ private:
     void push_idle(pool_slot& slot) const noexcept;
     void note_idle(pool_slot& slot) const noexcept;
     static void grant(pool_waiter& waiter, pool_slot* slot) noexcept;
+    bool inherited(const pool_slot& slot) const noexcept
+    {
+        return copied_between(slot.generation, generation_);
+    }
     void count_closed(close_reason why) noexcept;
     void stamp(pool_slot& slot) const noexcept;
     bool free_if_left(pool_shelf& shelf) noexcept;
@@ -133,7 +138,7 @@ private:
     bool handle_ = true;
     std::uint64_t epoch_ = 0; // invalidations and thaws together
     std::uint64_t invalidations_ = 0;
-    std::uint64_t forks_ = 0;
+    std::uint64_t generation_ = 0;
     std::uint64_t first_uses_ = 0;
     pool_stats stats_;
     pool_budget shared_budget_;

@@ -37,7 +37,7 @@ struct alignas(cache_line) pool_slot : list_node {
     bool used_before = false;
     std::uint64_t epoch = 0;
     std::uint64_t invalidations = 0;
-    std::uint64_t forks = 0;
+    std::uint64_t generation = 0;
     std::chrono::nanoseconds taken_at{}; // by the cheap clock, which is the wall clock
     clock_reading idle_reading;
     clock_reading born;

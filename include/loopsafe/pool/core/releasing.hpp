@@ -9,10 +9,11 @@ namespace loopsafe::detail {
 inline bool pool_core::keep(pool_slot& slot) noexcept
 {
     auto& shelf = *slot.shelf;
-    if (!keeps_ || shelf.dead || slot.forks != forks_ || slot.invalidations != invalidations_)
+    if (!keeps_ || shelf.dead || inherited(slot) || slot.invalidations != invalidations_)
         return false;
     slot.used_before = true;
     slot.epoch = epoch_;
+    slot.generation = generation_;
     if (auto* waiter = shelf.budget->waiters.pop_front()) {
         --shelf.budget->waiting;
         slot.state = slot_state::connecting;
@@ -28,7 +29,7 @@ inline close_reason pool_core::begin_close(pool_slot& slot, close_reason why) no
 {
     slot.unlink();
     slot.state = slot_state::closing;
-    if (slot.forks != forks_)
+    if (inherited(slot))
         why = close_reason::forked;
     else if (slot.shelf->dead)
         why = close_reason::context_died;

@@ -9,12 +9,12 @@
 // The warm path, both ways.
 namespace loopsafe::detail {
 
-inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::uint64_t forks,
+inline pool_slot* pool_core::take_fresh(pool_shelf& shelf, std::uint64_t generation,
                                         std::chrono::nanoseconds now,
                                         const std::source_location& holder) const noexcept
 {
     pool_slot* const slot = shelf.idle;
-    if (slot == nullptr || slot->epoch != shelf.fresh || slot->forks != forks)
+    if (slot == nullptr || slot->epoch != shelf.fresh || slot->generation != generation)
         return nullptr;
     if (needs_clock_) {
         const auto idle_for = now - slot->idle_reading.wall;
@@ -41,11 +41,11 @@ inline bool pool_core::reading_is_old(const pool_shelf& shelf,
 
 // If its epoch is still the fresh one, nothing has happened to the pool, or to the context, since
 // the slot recorded it.
-inline bool pool_core::may_put_back(const pool_slot& slot, std::uint64_t forks) const noexcept
+inline bool pool_core::may_put_back(const pool_slot& slot, std::uint64_t generation) const noexcept
 {
     const auto& shelf = *slot.shelf;
-    return slot.epoch == shelf.fresh && slot.forks == forks && shelf.budget->waiting == 0 &&
-           !watched_;
+    return slot.epoch == shelf.fresh && slot.generation == generation &&
+           shelf.budget->waiting == 0 && !watched_;
 }
 
 inline void pool_core::put_back(pool_slot& slot) const noexcept

@@ -146,7 +146,7 @@ auto pool_state<Connector, Policy>::make_ready(ticket& t, asio::any_io_executor 
             co_return;
         {
             const lock_guard lock(mutex_);
-            sync_forks();
+            sync_generation();
             core_.lost(s, found.why);
         }
         destroy_connection(s, found.why);

@@ -22,7 +22,7 @@ void pool_state<Connector, Policy>::park_all(pool_slot* idle) noexcept
         slot* surplus = nullptr;
         {
             const lock_guard lock(mutex_);
-            sync_forks();
+            sync_generation();
             if (!why)
                 why = reason_to_drop(s, now); // another thread may have caused one meanwhile
             if (why)
@@ -63,7 +63,7 @@ auto pool_state<Connector, Policy>::detach(slot& s, const clock_reading& now) no
 {
     {
         const lock_guard lock(mutex_);
-        sync_forks();
+        sync_generation();
         if (const auto why = reason_to_drop(s, now))
             return why;
     }
@@ -135,7 +135,7 @@ void pool_state<Connector, Policy>::drop_expired(const clock_reading& now) noexc
         close_reason why{};
         {
             const lock_guard lock(mutex_);
-            sync_forks();
+            sync_generation();
             old = static_cast<slot*>(parking_.take_expired(core_, now, why));
             if (old == nullptr)
                 return;
@@ -160,7 +160,7 @@ void pool_state<Connector, Policy>::drop_all_parked(close_reason why) noexcept
         auto said = why;
         {
             const lock_guard lock(mutex_);
-            sync_forks();
+            sync_generation();
             one = static_cast<slot*>(parking_.drop());
             if (one == nullptr)
                 return;

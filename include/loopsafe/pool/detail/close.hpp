@@ -12,7 +12,7 @@ template <class Change>
 void pool_state<Connector, Policy>::change_all(Change change) noexcept
 {
     const lock_guard lock(mutex_);
-    sync_forks();
+    sync_generation();
     change();
     for (auto& each : core_.shelves()) {
         const lock_guard shelf_lock(static_cast<shelf&>(each).mutex);

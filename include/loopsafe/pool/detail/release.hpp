@@ -26,7 +26,7 @@ void pool_state<Connector, Policy>::finish(slot& s, bool clean, close_reason oth
     };
     {
         both_locks lock(home);
-        sync_forks();
+        sync_generation();
         if (context_has_it(lock))
             return;
         if (clean && still_at(home.home, *s.connection) &&
@@ -108,7 +108,7 @@ void pool_state<Connector, Policy>::close_expired(shelf& s, const clock_reading&
         close_reason why{};
         {
             const both_locks lock(s);
-            sync_forks();
+            sync_generation();
             old = static_cast<slot*>(core_.expired_idle(s, now, why));
         }
         if (old == nullptr)

@@ -51,7 +51,7 @@ auto pool_state<Connector, Policy>::use_shelf(const asio::any_io_executor& execu
     const auto* context = named_context(executor);
     if (context != nullptr) {
         const lock_guard lock(mutex_);
-        sync_forks();
+        sync_generation();
         if (auto* s = find_shelf(context); s != nullptr && s->home.alive()) {
             const lock_guard shelf_lock(s->mutex);
             use(*s);
@@ -120,7 +120,7 @@ void pool_state<Connector, Policy>::on_context_dying(shelf& s) noexcept
     asio::any_io_executor executor;
     {
         const both_locks lock(s);
-        sync_forks();
+        sync_generation();
         forget(s); // from now on another context may have this address
         if constexpr (carries)
             carried = pool_parking::take_idle(s);

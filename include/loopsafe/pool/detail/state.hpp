@@ -4,8 +4,8 @@
 
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/residents.hpp>
-#include <loopsafe/detail/fork_generation.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/pool/connector.hpp>
 #include <loopsafe/pool/core/core.hpp>
@@ -256,12 +256,15 @@ private:
     asio::awaitable<void> connect_into(slot& s, asio::any_io_executor executor,
                                        std::source_location where);
 
-    static std::uint64_t forks() noexcept
+    static std::uint64_t generation() noexcept
     {
-        return fork_generation.load(std::memory_order_relaxed);
+        return process_generation.load(std::memory_order_relaxed);
     }
-    void sync_forks() noexcept { core_.forked(forks()); }
-    static bool inherited(const pool_slot& s) noexcept { return s.forks != forks(); }
+    void sync_generation() noexcept { core_.process_is(generation()); }
+    static bool inherited(const pool_slot& s) noexcept
+    {
+        return copied_between(s.generation, generation());
+    }
     clock_reading read_clock(shelf& s) noexcept;
     double jitter(const slot& s, const clock_reading& now) const noexcept;
     void emit(pool_event event) noexcept;

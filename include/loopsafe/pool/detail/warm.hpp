@@ -24,7 +24,7 @@ auto pool_state<Connector, Policy>::take_fresh(const asio::execution_context* as
                 if (s->idle == nullptr || is_suspect(*static_cast<slot*>(s->idle)->connection))
                     return loan(nullptr);
             }
-            return loan(static_cast<slot*>(core_.take_fresh(*s, forks(), now, where)));
+            return loan(static_cast<slot*>(core_.take_fresh(*s, generation(), now, where)));
         });
     }
 }
@@ -96,7 +96,7 @@ bool pool_state<Connector, Policy>::put_back(slot& s) noexcept
 {
     auto& home = shelf_of(s);
     return under(home.mutex, [&]() noexcept {
-        if (!core_.may_put_back(s, forks()) || !still_at(home.home, *s.connection) ||
+        if (!core_.may_put_back(s, generation()) || !still_at(home.home, *s.connection) ||
             !connector_.is_clean(std::as_const(*s.connection)))
             return false;
         end_turn(s);

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CONNECTION_LAZY_DEADLINE_HPP
 #define LOOPSAFE_HTTP_DETAIL_CONNECTION_LAZY_DEADLINE_HPP
 
-#include <loopsafe/detail/fork_generation.hpp>
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connection/idle_wait.hpp>
 #include <loopsafe/never.hpp>
