@@ -175,13 +175,6 @@ private:
 
 static_assert(sizeof(serial_executor) <= sizeof(std::shared_ptr<void>) + sizeof(void*));
 
-// Without the gate, for what outlives the coroutine that passes through it.
-inline asio::any_io_executor ungated(const asio::any_io_executor& executor)
-{
-    const auto* gated = executor.target<serial_executor>();
-    return gated != nullptr ? gated->gate()->inner() : executor;
-}
-
 } // namespace loopsafe::detail
 
 #endif

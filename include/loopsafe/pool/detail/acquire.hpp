@@ -3,6 +3,7 @@
 #define LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
 
 #include <loopsafe/async/detail/deadline.hpp>
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/pool/detail/reports.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 
@@ -85,7 +86,7 @@ auto pool_state<Connector, Policy>::connect_into(slot& s, asio::any_io_executor 
                                                  std::source_location where)
     -> asio::awaitable<void>
 {
-    const auto home = untracked(ungated(executor));
+    const auto home = untracked(bare(executor));
     if constexpr (can_connect_for<Connector>)
         s.connection.emplace(co_await connector_.connect(home, where));
     else

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POOL_DETAIL_CARRY_HPP
 #define LOOPSAFE_POOL_DETAIL_CARRY_HPP
 
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/pool/core/parking.hpp>
 #include <loopsafe/pool/detail/release.hpp>
 #include <loopsafe/pool/detail/state.hpp>
@@ -117,7 +118,7 @@ auto pool_state<Connector, Policy>::attach(slot& s, const asio::any_io_executor&
     -> std::optional<close_reason>
 {
     try {
-        s.connection.emplace(connector_.attach(std::move(*s.handle), untracked(ungated(executor))));
+        s.connection.emplace(connector_.attach(std::move(*s.handle), untracked(bare(executor))));
     } catch (...) { // connect anew: that helps, or gives the better error
         return close_reason::not_attached;
     }

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 #define LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 
@@ -15,7 +16,7 @@ void pool_state<Connector, Policy>::settle(const located_executor& home)
         throw context_error(refusal({}, home.executor, resource(), "construction", home.where,
                                     "give the pool an io_context or its executor"));
     auto fresh = std::make_unique<shelf>(*this, home_, residents::of(home.executor));
-    fresh->executor = untracked(home.executor);
+    fresh->executor = untracked(bare(home.executor));
     home_address_ = context_access::state(home_)->address;
     const lock_guard lock(mutex_);
     home_shelf_ = &add_shelf(std::move(fresh));

@@ -4,41 +4,34 @@
 
 #include <loopsafe/async/detail/wait_either.hpp>
 #include <loopsafe/detail/mute_descriptor.hpp>
-#include <loopsafe/tcp/detail/parked_socket.hpp>
-#include <loopsafe/tcp/detail/probe.hpp>
+#include <loopsafe/http/detail/connection/plain_transport.hpp>
 #include <loopsafe/tls/detail/channel.hpp>
 #include <loopsafe/tls/detail/parked_tls.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 
-#include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
 namespace loopsafe::http::detail {
 
-namespace asio = boost::asio;
-
 // Carries the bytes: a socket of any kind, or TLS on one.
 class transport {
 public:
-    using socket = asio::generic::stream_protocol::socket;
-    using outgoing = std::array<asio::const_buffer, 2>; // one system call, or one record
+    using socket = plain_transport::socket;
+    using outgoing = plain_transport::outgoing; // one system call, or one record
 
     explicit transport(socket plain) : plain_(std::move(plain)) {}
+    explicit transport(plain_transport plain) : plain_(std::move(plain)) {}
     transport(const asio::any_io_executor& executor,
               std::shared_ptr<loopsafe::detail::tls_channel> secure)
-        : plain_(executor), secure_(std::move(secure))
+        : plain_(socket(executor)), secure_(std::move(secure))
     {
     }
 
@@ -56,7 +49,8 @@ public:
                 if (self->secure_)
                     loopsafe::detail::tls_transfer(self->secure_, buffer, std::move(handler))();
                 else
-                    self->plain_.async_read_some(asio::mutable_buffer(buffer), std::move(handler));
+                    self->plain_.next_layer().async_read_some(asio::mutable_buffer(buffer),
+                                                              std::move(handler));
             },
             token, this, to);
     }
@@ -71,7 +65,7 @@ public:
                         self->secure_, loopsafe::detail::to_write(*self->secure_, buffers),
                         std::move(handler))();
                 else
-                    self->plain_.async_write_some(buffers, std::move(handler));
+                    self->plain_.next_layer().async_write_some(buffers, std::move(handler));
             },
             token, this, from);
     }
@@ -89,7 +83,7 @@ public:
                 if (self->secure_)
                     begin(self->secure_->socket);
                 else
-                    begin(self->plain_);
+                    begin(self->plain_.next_layer());
             },
             token, this);
     }
@@ -104,7 +98,8 @@ public:
                     self->secure_->socket.async_wait(asio::socket_base::wait_read,
                                                      std::move(handler));
                 else
-                    self->plain_.async_wait(asio::socket_base::wait_read, std::move(handler));
+                    self->plain_.next_layer().async_wait(asio::socket_base::wait_read,
+                                                         std::move(handler));
             },
             token, this);
     }
@@ -117,22 +112,13 @@ public:
     {
         if (secure_)
             return moved(secure_->engine, loopsafe::detail::to_write(*secure_, from), ec, n);
-        std::array<iovec, 2> parts{part_of(from[0]), part_of(from[1])};
-        msghdr message{};
-        message.msg_iov = parts.data();
-        message.msg_iovlen = parts.size();
-        return moved(::sendmsg(plain_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL), ec,
-                     n);
+        return plain_.try_write_some(from, ec, n);
     }
     bool try_read_some(asio::mutable_buffer to, error_code& ec, std::size_t& n) noexcept
     {
         if (secure_)
             return moved(secure_->engine, to, ec, n);
-        if (!moved(::recv(plain_.native_handle(), to.data(), to.size(), MSG_DONTWAIT), ec, n))
-            return false;
-        if (n == 0 && !ec)
-            ec = asio::error::eof;
-        return true;
+        return plain_.try_read_some(to, ec, n);
     }
 
     // The bytes that the operating system has accepted, if they are not the bytes written.
@@ -164,14 +150,13 @@ public:
     }
 
     // The transport outside of any context.
-    using parked =
-        std::variant<loopsafe::detail::parked_socket<socket>, loopsafe::detail::parked_tls>;
+    using parked = std::variant<plain_transport::parked, loopsafe::detail::parked_tls>;
 
     std::optional<parked> detach() noexcept
     {
         if (secure_)
             return loopsafe::detail::parked_tls::take_from(*secure_);
-        return loopsafe::detail::parked_socket<socket>::take_from(plain_);
+        return plain_.detach();
     }
 
     static void mute(parked& from) noexcept
@@ -184,17 +169,11 @@ public:
     {
         if (auto* const secure = std::get_if<loopsafe::detail::parked_tls>(&from))
             return transport(executor, secure->attach(executor));
-        socket plain(executor);
-        std::get<loopsafe::detail::parked_socket<socket>>(from).give_to(plain);
-        return transport(std::move(plain));
+        return transport(
+            plain_transport::attach(std::get<plain_transport::parked>(from), executor));
     }
 
 private:
-    static iovec part_of(const asio::const_buffer& from) noexcept
-    {
-        return {const_cast<void*>(from.data()), from.size()};
-    }
-
     static bool moved(loopsafe::detail::tls_engine& engine,
                       const loopsafe::detail::tls_buffer& what, error_code& ec,
                       std::size_t& n) noexcept
@@ -205,19 +184,7 @@ private:
         return step.needs == loopsafe::detail::tls_step::wait::none;
     }
 
-    static bool moved(ssize_t result, error_code& ec, std::size_t& n) noexcept
-    {
-        n = 0;
-        if (result >= 0)
-            n = static_cast<std::size_t>(result);
-        else if (errno == EAGAIN || errno == EINTR)
-            return false;
-        else
-            ec.assign(errno, boost::system::system_category());
-        return true;
-    }
-
-    socket plain_;
+    plain_transport plain_;
     std::shared_ptr<loopsafe::detail::tls_channel> secure_;
 };
 
