@@ -20,7 +20,7 @@ sys.path.insert(0, str(TESTS / "tools"))
 import compilation
 
 # From the ground up. A room is a folder; "." is the headers that stand beside the rooms.
-ROOMS = ["detail", ".", "context", "async", "pool", "offload", "tcp", "tls", "http", "postgres", "run", "testing"]
+ROOMS = ["detail", ".", "context", "async", "pool", "offload", "tcp", "tls", "http", "postgres", "run", "lambda", "testing"]
 # Folders of one room, from the ground up.
 WITHIN = {
     "pool": ["core", "detail"],
