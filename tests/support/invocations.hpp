@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_TESTS_SUPPORT_INVOCATIONS_HPP
 #define LOOPSAFE_TESTS_SUPPORT_INVOCATIONS_HPP
 
-#include <loopsafe/lambda/invocation.hpp>
 #include <loopsafe/runner.hpp>
+#include <loopsafe/testing/lambda_invocation.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -18,7 +18,7 @@ class one_invocation {
 public:
     explicit one_invocation(std::string event,
                             std::optional<std::chrono::steady_clock::time_point> due = std::nullopt)
-        : in_({"id-1", std::move(event), due})
+        : in_(loopsafe::testing::make_invocation(std::move(event), {.due = due}))
     {
     }
 

@@ -19,6 +19,26 @@ namespace asio = boost::asio;
 
 namespace detail {
 
+// Names of the Runtime API.
+namespace header {
+
+inline constexpr std::string_view id = "Lambda-Runtime-Aws-Request-Id";
+inline constexpr std::string_view nonce = "Lambda-Runtime-Invocation-Id";
+inline constexpr std::string_view deadline = "Lambda-Runtime-Deadline-Ms";
+inline constexpr std::string_view function_arn = "Lambda-Runtime-Invoked-Function-Arn";
+inline constexpr std::string_view trace = "Lambda-Runtime-Trace-Id";
+inline constexpr std::string_view tenant = "Lambda-Runtime-Aws-Tenant-Id";
+inline constexpr std::string_view client_context = "Lambda-Runtime-Client-Context";
+inline constexpr std::string_view cognito_identity = "Lambda-Runtime-Cognito-Identity";
+inline constexpr std::string_view error_type = "Lambda-Runtime-Function-Error-Type";
+inline constexpr std::string_view error_body = "Lambda-Runtime-Function-Error-Body";
+inline constexpr std::string_view xray_cause = "Lambda-Runtime-Function-XRay-Error-Cause";
+inline constexpr std::string_view response_mode = "Lambda-Runtime-Function-Response-Mode";
+inline constexpr std::string_view extension_name = "Lambda-Extension-Name";
+inline constexpr std::string_view extension_id = "Lambda-Extension-Identifier";
+
+} // namespace header
+
 // What is known of one invocation; it does not change.
 struct invocation_state final : loopsafe::detail::inherited {
     http::fields headers; // which the views point into
@@ -31,6 +51,17 @@ struct invocation_state final : loopsafe::detail::inherited {
     std::string_view client_context;
     std::string_view cognito_identity;
     std::optional<std::chrono::steady_clock::time_point> due;
+
+    void read_headers() noexcept
+    {
+        id = headers[header::id];
+        nonce = headers[header::nonce];
+        function_arn = headers[header::function_arn];
+        trace = headers[header::trace];
+        tenant = headers[header::tenant];
+        client_context = headers[header::client_context];
+        cognito_identity = headers[header::cognito_identity];
+    }
 };
 
 using loopsafe::detail::inherited_ref;

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_DETAIL_API_CHANNEL_HPP
+#define LOOPSAFE_LAMBDA_DETAIL_API_CHANNEL_HPP
+
+#include <loopsafe/http/detail/connection/buffer.hpp>
+#include <loopsafe/http/detail/connection/lazy_deadline.hpp>
+#include <loopsafe/http/detail/connection/plain_transport.hpp>
+#include <loopsafe/http/detail/wire/response_decoder.hpp>
+#include <loopsafe/lambda/detail/endpoint.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe::lambda::detail {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+// What the Runtime API answers.
+struct api_answer : http::response_head {
+    std::string body;
+    http::fields trailers;
+};
+
+// A connection to the Runtime API, for one exchange after the other.
+class api_channel {
+public:
+    using transport = http::detail::plain_transport;
+
+    // The service stands beside the program: what takes longer than this has gone wrong.
+    static constexpr std::chrono::milliseconds patience = 30s;
+
+    api_channel(transport carrier, const asio::any_io_executor& executor)
+        : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
+    {
+    }
+
+    // Errors: of the operating system, and of the resolver, as `system_error`.
+    static asio::awaitable<std::shared_ptr<api_channel>> connect(const endpoint& to)
+    {
+        const asio::any_io_executor executor =
+            loopsafe::detail::bare(co_await asio::this_coro::executor);
+        error_code ec;
+        auto address = asio::ip::make_address(to.host, ec);
+        const auto port = static_cast<std::uint16_t>(std::min(std::atoi(to.port.c_str()), 65535));
+        if (ec) {
+            asio::ip::tcp::resolver resolver(executor);
+            const auto [failed, found] =
+                co_await resolver.async_resolve(to.host, to.port, asio::as_tuple(asio::deferred));
+            if (failed)
+                throw boost::system::system_error(failed, "resolve " + to.host);
+            address = found.begin()->endpoint().address();
+        }
+        const asio::ip::tcp::endpoint reached(address, port);
+        transport::socket socket(executor);
+        socket.open(reached.protocol());
+        auto channel = std::make_shared<api_channel>(transport(std::move(socket)), executor);
+        channel->deadline_.set({}, patience, std::nullopt);
+        const auto [failed] = co_await channel->transport_.next_layer().async_connect(
+            reached, asio::as_tuple(asio::deferred));
+        if (failed)
+            channel->fail(failed, "connect to " + to.authority());
+        channel->deadline_.clear();
+        error_code ignored;
+        channel->transport_.next_layer().set_option(asio::ip::tcp::no_delay(true), ignored);
+        co_return channel;
+    }
+
+    // Between two exchanges: it takes another.
+    bool is_usable() noexcept { return clean_ && in_.empty() && transport_.is_silent(); }
+
+    // Of the exchange that begins with this.
+    void begin() noexcept
+    {
+        clean_ = false;
+        sent_ = received_ = 0;
+    }
+    bool has_sent() const noexcept { return sent_ != 0; }
+    bool has_received() const noexcept { return received_ != 0; }
+
+    // Writes all of it. False: the service has answered, or closed, before it had everything.
+    // Errors: as `system_error`.
+    asio::awaitable<bool> write(std::string_view head, std::string_view body)
+    {
+        deadline_.set({}, patience, std::nullopt);
+        while (!(head.empty() && body.empty())) {
+            error_code ec;
+            std::size_t n = 0;
+            if (!transport_.try_write_some({asio::buffer(head), asio::buffer(body)}, ec, n)) {
+                const auto [failed] =
+                    co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
+                if (failed)
+                    fail(failed, "write to the Runtime API");
+                if (!transport_.is_silent())
+                    co_return false;
+                continue;
+            }
+            if (ec) {
+                if (sent_ == 0 || deadline_.expired())
+                    fail(ec, "write to the Runtime API");
+                co_return false;
+            }
+            sent_ += n;
+            deadline_.set({}, patience, std::nullopt);
+            const auto of_head = std::min(n, head.size());
+            head.remove_prefix(of_head);
+            body.remove_prefix(n - of_head);
+        }
+        deadline_.set({}, never, std::nullopt);
+        co_return true;
+    }
+
+    // The request is whole: its answer, for whose first byte this waits so long.
+    // Errors: as `system_error`.
+    asio::awaitable<api_answer> read(std::chrono::milliseconds first_byte, bool request_is_whole)
+    {
+        const http::limits most{.body_bytes = 64 * 1024 * 1024};
+        api_answer answer;
+        http::detail::response_decoder decoder(most, false, answer, answer.trailers);
+        while (!decoder.done()) {
+            if (!in_.empty()) {
+                error_code ec;
+                const auto step = decoder.put(in_.data(), ec);
+                if (ec || step.body.size() > most.body_bytes - answer.body.size())
+                    fail(ec ? ec : http::make_error_code(http::errc::body_too_large),
+                         "what the Runtime API answers");
+                answer.body.append(step.body);
+                const bool stuck = step.used == 0;
+                in_.consume(step.used);
+                if (!stuck || decoder.done())
+                    continue;
+            }
+            const auto room = in_.prepare();
+            deadline_.set({}, received_ == 0 ? first_byte : patience, std::nullopt);
+            const auto [ec, n] = co_await transport_.next_layer().async_read_some(
+                room, asio::as_tuple(asio::deferred));
+            received_ += n;
+            in_.commit(n);
+            if (!ec)
+                continue;
+            error_code wrong;
+            if (ec != asio::error::eof || deadline_.expired())
+                fail(ec, "read from the Runtime API");
+            decoder.end_of_stream(wrong);
+            if (wrong)
+                fail(received_ == 0 ? ec : wrong, "read from the Runtime API");
+        }
+        deadline_.clear();
+        clean_ = request_is_whole && decoder.keeps_alive() && in_.empty();
+        co_return answer;
+    }
+
+    // Takes it from its context. Preconditions: no operation is pending.
+    std::optional<transport::parked> detach() noexcept { return transport_.detach(); }
+
+    static std::shared_ptr<api_channel> attach(transport::parked from,
+                                               const asio::any_io_executor& executor)
+    {
+        return std::make_shared<api_channel>(transport::attach(from, executor), executor);
+    }
+
+private:
+    [[noreturn]] void fail(error_code ec, const std::string& what)
+    {
+        if (deadline_.expired())
+            ec = asio::error::timed_out;
+        throw boost::system::system_error(loopsafe::detail::without_place(ec), what);
+    }
+
+    transport transport_;
+    http::detail::lazy_deadline<asio::steady_timer> deadline_; // destroyed before the descriptor
+    http::detail::buffer in_;
+    std::uint64_t sent_ = 0;
+    std::uint64_t received_ = 0;
+    bool clean_ = true;
+};
+
+} // namespace loopsafe::lambda::detail
+
+#endif

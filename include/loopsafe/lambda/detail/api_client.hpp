@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_DETAIL_API_CLIENT_HPP
+#define LOOPSAFE_LAMBDA_DETAIL_API_CLIENT_HPP
+
+#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/lambda/detail/api_channel.hpp>
+#include <loopsafe/never.hpp>
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace loopsafe::lambda::detail {
+
+// What is sent besides method, path and body. (GCC 12 takes no list in braces beside a co_await.)
+struct api_field {
+    std::string_view name;
+    std::string_view value; // left out if it is empty
+};
+
+// The head of a request, but for the empty line.
+inline std::string api_head(const endpoint& to, std::string_view method, std::string_view path,
+                            std::span<const api_field> fields)
+{
+    std::string head;
+    head.reserve(512);
+    head.append(method).append(" ").append(to.prefix).append(path).append(" HTTP/1.1\r\nHost: ");
+    head.append(to.authority());
+    head.append("\r\nUser-Agent: loopsafe\r\n");
+    for (const auto& each : fields) {
+        if (!each.value.empty())
+            head.append(each.name).append(": ").append(each.value).append("\r\n");
+    }
+    return head;
+}
+
+// Exchanges with the Runtime API, one after the other, on a connection that is kept.
+class api_client {
+public:
+    explicit api_client(endpoint to) : to_(std::move(to)) {}
+
+    const endpoint& to() const noexcept { return to_; }
+
+    // Errors: as `system_error`. Nothing is sent twice.
+    asio::awaitable<api_answer> exchange(std::string head, std::string_view body,
+                                         std::chrono::milliseconds first_byte)
+    {
+        const auto channel = co_await open();
+        head += "\r\n";
+        channel->begin();
+        const bool whole = co_await channel->write(head, body);
+        co_return co_await channel->read(first_byte, whole);
+    }
+
+    asio::awaitable<api_answer> get(std::string_view path, std::span<const api_field> fields,
+                                    std::chrono::milliseconds first_byte = api_channel::patience)
+    {
+        return exchange(api_head(to_, "GET", path, fields), {}, first_byte);
+    }
+
+    asio::awaitable<api_answer> post(std::string_view path, std::span<const api_field> fields,
+                                     std::string_view body)
+    {
+        auto head = api_head(to_, "POST", path, fields);
+        head += "Content-Type: application/json\r\nContent-Length: ";
+        head += std::to_string(body.size());
+        head += "\r\n";
+        return exchange(std::move(head), body, api_channel::patience);
+    }
+
+    // The connection that is kept, if it is still good, else a new one.
+    asio::awaitable<std::shared_ptr<api_channel>> open()
+    {
+        if (channel_ == nullptr || !channel_->is_usable()) {
+            channel_.reset();
+            channel_ = co_await api_channel::connect(to_);
+        }
+        co_return channel_;
+    }
+
+    // For whoever uses it meanwhile; null if there is none.
+    std::shared_ptr<api_channel> take() noexcept { return std::exchange(channel_, nullptr); }
+    void give_back(std::shared_ptr<api_channel> channel) noexcept { channel_ = std::move(channel); }
+
+    void close() noexcept { channel_.reset(); }
+
+private:
+    const endpoint to_;
+    std::shared_ptr<api_channel> channel_;
+};
+
+} // namespace loopsafe::lambda::detail
+
+#endif

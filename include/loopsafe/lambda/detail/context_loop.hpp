@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_DETAIL_CONTEXT_LOOP_HPP
+#define LOOPSAFE_LAMBDA_DETAIL_CONTEXT_LOOP_HPP
+
+#include <loopsafe/async/detail/cancellable.hpp>
+#include <loopsafe/async/detail/existing_handler.hpp>
+#include <loopsafe/context/ref.hpp>
+#include <loopsafe/lambda/options.hpp>
+#include <loopsafe/run/runner.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace loopsafe::lambda::detail {
+
+namespace asio = boost::asio;
+
+// A context, which runs one coroutine at a time to its end, as run() does. Unlike that, it can be
+// cancelled from elsewhere, and gives up one that does not end then: its frames are destroyed with
+// the context. And an exception of another handler is reported, and ends nothing.
+class context_loop {
+public:
+    using clock = std::chrono::steady_clock;
+
+    context_loop(const log_function& log, const char* name) : log_(log)
+    {
+        name_context(context_, name);
+    }
+
+    asio::io_context& context() noexcept { return context_; }
+
+    // Preconditions: none of this thread runs. Errors: what `main` throws; the first error of a
+    // background task, if `main` throws nothing; `operation_aborted` (as `system_error`) if it was
+    // given up.
+    template <class Main>
+    void run(const Main& main, bool ends_tasks = true)
+    {
+        const thread_runs mark;
+        const auto state = std::make_shared<main_state>();
+        asio::co_spawn(context_, run_to_end(main, state), main_handler(state));
+        {
+            const std::lock_guard lock(mutex_);
+            main_ = state;
+        }
+        if (is_cancelled())
+            emit();
+        while (!state->done && state->exists && run_one()) {}
+        {
+            const std::lock_guard lock(mutex_);
+            main_.reset();
+        }
+        if (!state->done) {
+            given_up_ = true;
+            throw boost::system::system_error(asio::error::operation_aborted,
+                                              "what was cancelled did not end");
+        }
+        auto error = state->error;
+        if (ends_tasks) {
+            auto of_tasks = end_tasks();
+            if (error == nullptr)
+                error = of_tasks;
+        }
+        if (error != nullptr)
+            std::rethrow_exception(error);
+    }
+
+    // What runs, or will be run, is cancelled; at `give_up` nobody waits for it any more.
+    // Thread safety: safe, until this is destroyed.
+    void cancel(clock::time_point give_up)
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            if (give_up_)
+                return;
+            give_up_ = give_up;
+        }
+        asio::post(context_, [this] { emit(); });
+    }
+
+    // Nobody waits for what runs longer than until then.
+    void give_up_at(clock::time_point at)
+    {
+        const std::lock_guard lock(mutex_);
+        if (!give_up_ || at < *give_up_)
+            give_up_ = at;
+    }
+
+    bool is_given_up() const noexcept { return given_up_; }
+
+private:
+    struct main_state {
+        loopsafe::detail::cancellable cancellation;
+        std::exception_ptr error;
+        bool done = false;
+        bool exists = false;
+    };
+
+    class main_handler : public loopsafe::detail::existing_handler<main_state> {
+    public:
+        using existing_handler::existing_handler;
+        void operator()(const std::exception_ptr&) const {}
+    };
+
+    template <class Main>
+    static asio::awaitable<void> run_to_end(const Main& main, std::shared_ptr<main_state> state)
+    {
+        try {
+            co_await loopsafe::detail::run_cancellable([&main] { return main(); },
+                                                       state->cancellation);
+        } catch (...) {
+            state->error = std::current_exception();
+        }
+        state->done = true;
+    }
+
+    // A run() inside of this would block it.
+    struct thread_runs {
+        thread_runs() : before(std::exchange(loopsafe::detail::thread_is_running, true)) {}
+        thread_runs(const thread_runs&) = delete;
+        ~thread_runs() { loopsafe::detail::thread_is_running = before; }
+        const bool before;
+    };
+
+    bool is_cancelled()
+    {
+        const std::lock_guard lock(mutex_);
+        return cancelled_;
+    }
+
+    void emit()
+    {
+        std::shared_ptr<main_state> main;
+        {
+            const std::lock_guard lock(mutex_);
+            cancelled_ = true;
+            main = main_;
+        }
+        if (main != nullptr && main->exists)
+            main->cancellation.emit(asio::cancellation_type::terminal);
+    }
+
+    std::optional<clock::time_point> give_up()
+    {
+        const std::lock_guard lock(mutex_);
+        return give_up_;
+    }
+
+    // False if it is given up, or nothing is left to do.
+    bool run_one()
+    {
+        if (context_.stopped())
+            context_.restart();
+        const auto until = give_up();
+        try {
+            if (!until)
+                return context_.run_one() != 0;
+            return clock::now() < *until && (context_.run_one_until(*until) != 0 || work_left());
+        } catch (...) {
+            log_("a handler of the context has thrown: " + text_of(std::current_exception()));
+            return true;
+        }
+    }
+
+    bool work_left() const noexcept { return !context_.stopped(); }
+
+    std::exception_ptr end_tasks()
+    {
+        auto& tasks =
+            context_local<loopsafe::detail::background_tasks>::in(context_.get_executor());
+        {
+            const loopsafe::detail::background_tasks::ending until_all_have_ended(tasks);
+            while (!tasks.empty() && run_one()) {}
+        }
+        given_up_ = given_up_ || !tasks.empty();
+        return tasks.take_error();
+    }
+
+    static std::string text_of(const std::exception_ptr& error)
+    {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+            return e.what();
+        } catch (...) {
+            return "no std::exception";
+        }
+    }
+
+    const log_function& log_;
+    std::mutex mutex_;
+    std::optional<clock::time_point> give_up_;
+    std::shared_ptr<main_state> main_;
+    bool cancelled_ = false;
+    bool given_up_ = false;
+    asio::io_context context_{1};
+};
+
+} // namespace loopsafe::lambda::detail
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_DETAIL_RESPONSE_STREAM_HPP
+#define LOOPSAFE_LAMBDA_DETAIL_RESPONSE_STREAM_HPP
+
+#include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/lambda/detail/json_text.hpp>
+#include <loopsafe/lambda/detail/runtime_api.hpp>
+
+#include <array>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::lambda::detail {
+
+struct response_writer_access;
+
+// A response that is sent while it is made, in chunks (RFC 9112, 7.1).
+class response_stream {
+public:
+    // It uses the connection of `api` until it ends.
+    response_stream(runtime_api& api, invocation of) : api_(&api), of_(std::move(of)) {}
+
+    bool has_begun() const noexcept { return begun_; }
+    bool is_broken() const noexcept { return broken_; }
+
+    void content_type(std::string_view type)
+    {
+        if (begun_ || ended_ || type.empty() ||
+            !http::detail::all_are(http::detail::field_char, type))
+            throw boost::system::system_error(make_error_code(errc::bad_response),
+                                              "content_type()");
+        type_ = type;
+    }
+
+    void http_response(int status, const http::fields& headers,
+                       const std::vector<std::string>& cookies)
+    {
+        if (begun_ || ended_ || status < 100 || status > 599)
+            throw boost::system::system_error(make_error_code(errc::bad_response),
+                                              "http_response()");
+        std::string head = R"({"statusCode":)" + std::to_string(status) + R"(,"headers":{)";
+        for (std::string_view separator; const auto& each : headers) {
+            head.append(separator);
+            append(head, each.name);
+            head += ':';
+            append(head, each.value);
+            separator = ",";
+        }
+        head += R"(},"cookies":[)";
+        for (std::string_view separator; const auto& each : cookies) {
+            head.append(separator);
+            append(head, each);
+            separator = ",";
+        }
+        head += "]}";
+        head.append(8, '\0'); // ends it
+        prelude_ = std::move(head);
+        type_ = "application/vnd.awslambda.http-integration-response";
+    }
+
+    // Keeps the stream, since the writer may be gone before it ends.
+    static asio::awaitable<void> write(std::shared_ptr<response_stream> self,
+                                       std::string_view bytes)
+    {
+        self->check();
+        const using_it now(*self);
+        if (!self->begun_)
+            co_await self->begin();
+        if (!self->prelude_.empty()) {
+            const auto prelude = std::exchange(self->prelude_, {});
+            co_await self->write_chunk(prelude);
+        }
+        if (!bytes.empty()) // an empty chunk would be the last
+            co_await self->write_chunk(bytes);
+        now.succeeded();
+    }
+
+    // Begins a response that nothing was written of.
+    static asio::awaitable<void> write_nothing(std::shared_ptr<response_stream> self)
+    {
+        return write(std::move(self), {});
+    }
+
+    // The handler has ended; no write is under way, or none that matters. Null: well.
+    asio::awaitable<void> end(const error_report* failed)
+    {
+        ended_ = true;
+        auto channel = std::exchange(channel_, nullptr);
+        if (broken_ || channel == nullptr)
+            co_return;
+        std::string last = std::exchange(pending_, {}) + "0\r\n";
+        if (failed != nullptr) {
+            last.append(header::error_type).append(": ").append(failed->type).append("\r\n");
+            last.append(header::error_body).append(": ").append(to_base64(failed->body));
+            last.append("\r\n");
+        }
+        last += "\r\n";
+        const bool whole = co_await channel->write(last, {});
+        const auto answer = co_await channel->read(api_channel::patience, whole);
+        api_->note(of_, answer);
+        api_->client().give_back(std::move(channel));
+    }
+
+    // The handler is left to itself: it writes no more.
+    void abandon() noexcept
+    {
+        ended_ = broken_ = true;
+        channel_.reset();
+    }
+
+    // Its connection between two contexts. Preconditions: no write is under way.
+    std::shared_ptr<api_channel>& channel() noexcept { return channel_; }
+
+private:
+    // A write that does not succeed leaves half a chunk behind.
+    class using_it {
+    public:
+        explicit using_it(response_stream& s) noexcept : of_(s) { of_.writing_ = true; }
+        using_it(const using_it&) = delete;
+        ~using_it()
+        {
+            of_.writing_ = false;
+            if (!succeeded_) {
+                of_.broken_ = true;
+                of_.channel_.reset();
+            }
+        }
+        void succeeded() const noexcept { succeeded_ = true; }
+
+    private:
+        response_stream& of_;
+        mutable bool succeeded_ = false;
+    };
+
+    static void append(std::string& to, std::string_view text)
+    {
+        append_json_string(to, text, text.size() * 6, charset::utf8);
+    }
+
+    void check() const
+    {
+        if (ended_)
+            throw boost::system::system_error(make_error_code(errc::stream_ended));
+        if (broken_ || writing_)
+            throw boost::system::system_error(make_error_code(errc::stream_broken));
+    }
+
+    asio::awaitable<void> begin()
+    {
+        channel_ = co_await api_->client().open();
+        api_->client().take();
+        begun_ = true;
+        const std::array<api_field, 4> fields{{{header::nonce, runtime_api::nonce_of(of_)},
+                                               {header::response_mode, "streaming"},
+                                               {"Content-Type", type_},
+                                               {"Transfer-Encoding", "chunked"}}};
+        pending_ =
+            api_head(api_->client().to(), "POST", runtime_api::path_of(of_, "/response"), fields);
+        pending_.append("Trailer: ").append(header::error_type).append(", ");
+        pending_.append(header::error_body).append("\r\n\r\n");
+        channel_->begin();
+    }
+
+    asio::awaitable<void> write_chunk(std::string_view bytes)
+    {
+        const auto channel = channel_; // it may be abandoned meanwhile
+        std::array<char, 20> size{};
+        const auto end =
+            std::to_chars(size.data(), size.data() + size.size(), bytes.size(), 16).ptr;
+        auto head = std::exchange(pending_, {});
+        head.append(size.data(), end).append("\r\n");
+        constexpr std::size_t small = 16 * 1024;
+        bool taken = false;
+        if (bytes.size() <= small) {
+            head.append(bytes).append("\r\n");
+            taken = co_await channel->write(head, {});
+        } else {
+            taken = co_await channel->write(head, bytes);
+            if (taken)
+                taken = co_await channel->write("\r\n", {});
+        }
+        if (!taken)
+            throw boost::system::system_error(make_error_code(errc::stream_broken),
+                                              "the service takes no more");
+    }
+
+    runtime_api* api_;
+    const invocation of_;
+    std::shared_ptr<api_channel> channel_; // once it has begun
+    std::string type_ = "application/octet-stream";
+    std::string prelude_;
+    std::string pending_; // what goes before the next chunk
+    bool begun_ = false;
+    bool writing_ = false;
+    bool broken_ = false;
+    bool ended_ = false;
+};
+
+} // namespace loopsafe::lambda::detail
+
+#endif

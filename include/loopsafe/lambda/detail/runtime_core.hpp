@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_DETAIL_RUNTIME_CORE_HPP
+#define LOOPSAFE_LAMBDA_DETAIL_RUNTIME_CORE_HPP
+
+#include <loopsafe/async/detail/first_error.hpp>
+#include <loopsafe/detail/restored_hooks.hpp>
+#include <loopsafe/lambda/detail/context_loop.hpp>
+#include <loopsafe/lambda/detail/handler.hpp>
+#include <loopsafe/lambda/detail/poller.hpp>
+#include <loopsafe/lambda/options.hpp>
+
+#include <boost/asio/signal_set.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::lambda::detail {
+
+// A runtime, without the type of its handler.
+class runtime_core {
+public:
+    explicit runtime_core(runtime_options options);
+    runtime_core(const runtime_core&) = delete;
+    runtime_core& operator=(const runtime_core&) = delete;
+    ~runtime_core();
+
+    asio::any_io_executor get_executor() { return loop_->context().get_executor(); }
+
+    // Each returns the exit code of the process.
+    int serve_on_kept(std::shared_ptr<any_handler> handler);
+    int serve_on_fresh(std::shared_ptr<any_handler> handler);
+    int serve_concurrently(std::shared_ptr<any_handler> handler);
+
+    // Thread safety: safe.
+    void stop();
+
+private:
+    using clock = context_loop::clock;
+
+    // A loop that stop() reaches.
+    class reached {
+    public:
+        reached(runtime_core& core, context_loop& loop);
+        reached(const reached&) = delete;
+        ~reached();
+
+    private:
+        runtime_core& core_;
+        context_loop& loop_;
+    };
+
+    // Ends the runtime at SIGTERM, while its context is run.
+    class sigterm {
+    public:
+        sigterm(runtime_core& core, context_loop& loop);
+
+    private:
+        std::optional<asio::signal_set> signals_;
+    };
+
+    class lent_connection;
+    class station;
+
+    template <class Serve>
+    int guard(const Serve& serve);
+    template <class Main>
+    void run_kept(std::initializer_list<poller*> pollers, const Main& main, bool ends_tasks);
+    response_under_way call_on_fresh(poller& p, const std::shared_ptr<any_handler>& handler,
+                                     const invocation& in);
+    asio::awaitable<void> begin(poller& p);
+    asio::awaitable<void> take_snapshot(poller& p);
+    asio::awaitable<void> register_extension();
+    void say(const std::string& line) const { options_.log(line); }
+
+    const runtime_options options_;
+    std::optional<endpoint> to_;
+    std::atomic<bool> stops_{false};
+    std::mutex mutex_;
+    std::vector<context_loop*> loops_;
+    std::optional<clock::time_point> give_up_;
+    std::optional<api_client> extension_; // beside the context that it is on
+    std::unique_ptr<context_loop> loop_;
+};
+
+} // namespace loopsafe::lambda::detail
+
+#include <loopsafe/lambda/impl/runtime_core.hpp>
+
+#endif

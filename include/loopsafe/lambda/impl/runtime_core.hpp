@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_LAMBDA_IMPL_RUNTIME_CORE_HPP
+#define LOOPSAFE_LAMBDA_IMPL_RUNTIME_CORE_HPP
+
+#include <loopsafe/run/task_scope.hpp>
+
+#include <boost/asio/detached.hpp>
+
+#include <array>
+#include <initializer_list>
+#include <thread>
+
+namespace loopsafe::lambda::detail {
+
+// Ends `serve()` with this code; the service was told why, if there is one.
+struct start_failed {
+    int exit_code;
+};
+
+inline std::string variable(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
+inline runtime_core::runtime_core(runtime_options options)
+    : options_(std::move(options)), loop_(std::make_unique<context_loop>(options_.log, "lambda"))
+{
+}
+
+inline runtime_core::~runtime_core()
+{
+    extension_.reset(); // its connection, before its context
+    loop_.reset();      // before what its coroutines use
+}
+
+inline runtime_core::reached::reached(runtime_core& core, context_loop& loop)
+    : core_(core), loop_(loop)
+{
+    const std::lock_guard lock(core_.mutex_);
+    core_.loops_.push_back(&loop_);
+    if (core_.give_up_)
+        loop_.cancel(*core_.give_up_);
+}
+
+inline runtime_core::reached::~reached()
+{
+    const std::lock_guard lock(core_.mutex_);
+    std::erase(core_.loops_, &loop_);
+}
+
+inline runtime_core::sigterm::sigterm(runtime_core& core, context_loop& loop)
+{
+    if (!core.options_.ends_on_sigterm)
+        return;
+    signals_.emplace(loop.context(), SIGTERM);
+    signals_->async_wait([&core](const error_code& ec, int) {
+        if (!ec)
+            core.stop();
+    });
+}
+
+inline void runtime_core::stop()
+{
+    const std::lock_guard lock(mutex_);
+    stops_ = true;
+    if (!give_up_)
+        give_up_ = clock::now() + options_.stop_within;
+    for (auto* each : loops_)
+        each->cancel(*give_up_);
+}
+
+// What the start and the loops throw becomes an exit code.
+template <class Serve>
+int runtime_core::guard(const Serve& serve)
+{
+    try {
+        if (!to_)
+            to_.emplace(options_.endpoint.empty() ? variable("AWS_LAMBDA_RUNTIME_API")
+                                                  : options_.endpoint);
+        serve();
+    } catch (const start_failed& e) {
+        return e.exit_code;
+    } catch (const boost::system::system_error& e) {
+        if (stops_ && e.code() == asio::error::operation_aborted)
+            return 0;
+        say(e.what());
+        return 1;
+    } catch (const std::exception& e) {
+        say(e.what());
+        return 1;
+    }
+    return 0;
+}
+
+// Before the first event.
+inline asio::awaitable<void> runtime_core::begin(poller& p)
+{
+    if (options_.ends_on_sigterm)
+        co_await register_extension();
+    if (variable("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start")
+        co_await take_snapshot(p);
+}
+
+inline asio::awaitable<void> runtime_core::register_extension()
+{
+    constexpr std::string_view events = R"({"events":[]})";
+    extension_.emplace(*to_);
+    std::string wrong;
+    std::string id;
+    try {
+        const std::array<api_field, 1> name{{{header::extension_name, "loopsafe"}}};
+        const auto answer =
+            co_await extension_->post("/2020-01-01/extension/register", name, events);
+        id = answer.headers[header::extension_id];
+        if (answer.status != 200)
+            wrong = runtime_api::text_of(answer);
+    } catch (const boost::system::system_error& e) {
+        if (e.code() == asio::error::operation_aborted)
+            throw;
+        wrong = e.what();
+    }
+    if (!wrong.empty()) {
+        say("no extension is registered, so the service may end this process without SIGTERM: " +
+            wrong);
+        co_return;
+    }
+    // It stays pending for as long as the process lives.
+    auto wait = [this, id]() -> asio::awaitable<void> {
+        try {
+            const std::array<api_field, 1> mine{{{header::extension_id, id}}};
+            co_await extension_->get("/2020-01-01/extension/event/next", mine, never);
+        } catch (const boost::system::system_error&) { // the service has closed it
+        }
+    };
+    asio::co_spawn(co_await asio::this_coro::executor, std::move(wait), asio::detached);
+}
+
+inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
+{
+    std::optional<error_report> failed;
+    try {
+        for (auto each = options_.snapshot_hooks.rbegin(); each != options_.snapshot_hooks.rend();
+             ++each) {
+            if (each->before)
+                each->before();
+        }
+    } catch (...) {
+        failed = report_of(std::current_exception());
+    }
+    if (failed) {
+        failed->type = "Runtime.BeforeSnapshotError";
+        co_await p.api().fail_start("/init/error", *failed);
+        throw start_failed{64};
+    }
+    co_await p.api().restored();
+    process_restored();
+    p.api().client().close(); // every copy has this one
+    if (extension_)
+        extension_->close();
+    loopsafe::detail::call_restored_hooks();
+    try {
+        for (const auto& each : options_.snapshot_hooks) {
+            if (each.after)
+                each.after();
+        }
+    } catch (...) {
+        failed = report_of(std::current_exception());
+    }
+    if (failed) {
+        failed->type = "Runtime.AfterRestoreError";
+        co_await p.api().fail_start("/restore/error", *failed);
+        throw start_failed{65};
+    }
+}
+
+// Runs on the context that is kept, where stop() and SIGTERM reach it. What does not end then is
+// destroyed with its context, before what it uses.
+template <class Main>
+void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& main,
+                            bool ends_tasks)
+{
+    const auto end = [&] {
+        if (!loop_->is_given_up())
+            return;
+        for (auto* each : pollers)
+            each->api().client().close();
+        extension_.reset();
+        loop_ = std::make_unique<context_loop>(options_.log, "lambda");
+    };
+    try {
+        const reached by_stop(*this, *loop_);
+        const sigterm ends(*this, *loop_);
+        loop_->run(main, ends_tasks);
+    } catch (...) {
+        end();
+        throw;
+    }
+    end();
+}
+
+inline int runtime_core::serve_on_kept(std::shared_ptr<any_handler> handler)
+{
+    return guard([&] {
+        poller p(options_, *to_);
+        run_kept(
+            {&p},
+            [&]() -> asio::awaitable<void> {
+                co_await begin(p);
+                co_await p.run(handler, loop_->context(), stops_, true);
+            },
+            true);
+    });
+}
+
+// The connection of whoever streams moves along to the context of the invocation, and back.
+class runtime_core::lent_connection {
+public:
+    lent_connection(poller& p, const any_handler& h, context_loop& kept, context_loop& fresh)
+        : client_(p.api().client()), kept_(kept), is_lent_(h.streams())
+    {
+        if (is_lent_)
+            client_.give_back(moved(client_.take(), fresh));
+    }
+    lent_connection(const lent_connection&) = delete;
+
+    // Preconditions: nothing uses it. Afterwards the fresh context may end.
+    void return_from(response_stream* stream) noexcept
+    {
+        if (!is_lent_)
+            return;
+        client_.give_back(moved(client_.take(), kept_));
+        if (stream != nullptr)
+            stream->channel() = moved(std::exchange(stream->channel(), nullptr), kept_);
+    }
+
+private:
+    // Null if it cannot be.
+    static std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> channel,
+                                              context_loop& to) noexcept
+    {
+        try {
+            auto parked = channel != nullptr ? channel->detach() : std::nullopt;
+            channel.reset();
+            if (parked)
+                return api_channel::attach(std::move(*parked), to.context().get_executor());
+        } catch (...) { // the next request gets a new one
+        }
+        return nullptr;
+    }
+
+    api_client& client_;
+    context_loop& kept_;
+    const bool is_lent_;
+};
+
+inline response_under_way runtime_core::call_on_fresh(poller& p,
+                                                      const std::shared_ptr<any_handler>& handler,
+                                                      const invocation& in)
+{
+    response_under_way made;
+    context_loop fresh(options_.log, "invocation");
+    if (in.due())
+        fresh.give_up_at(*in.due());
+    lent_connection connection(p, *handler, *loop_, fresh);
+    std::exception_ptr error;
+    try {
+        const reached by_stop(*this, fresh);
+        const sigterm ends(*this, fresh);
+        fresh.run([&]() -> asio::awaitable<void> {
+            made = co_await p.call(handler, in, fresh.context());
+        });
+    } catch (...) { // of a task that the handler has left behind
+        error = std::current_exception();
+    }
+    if (fresh.is_given_up())
+        error = std::make_exception_ptr(function_error(
+            "Runtime.HandlerTimeout", make_error_code(errc::handler_timed_out).message()));
+    if (made.outcome.error == nullptr)
+        made.outcome.error = error;
+    if (made.stream != nullptr && (fresh.is_given_up() || made.outcome.abandoned))
+        made.stream->abandon();
+    connection.return_from(made.stream.get());
+    return made;
+}
+
+inline int runtime_core::serve_on_fresh(std::shared_ptr<any_handler> handler)
+{
+    return guard([&] {
+        poller p(options_, *to_);
+        std::optional<invocation> in;
+        const auto take = [&]() -> asio::awaitable<void> { in = co_await p.next(true); };
+        run_kept(
+            {&p},
+            [&]() -> asio::awaitable<void> {
+                co_await begin(p);
+                co_await take();
+            },
+            false);
+        while (in) {
+            const auto answered = *std::exchange(in, std::nullopt);
+            const auto made = call_on_fresh(p, handler, answered);
+            run_kept(
+                {&p},
+                [&]() -> asio::awaitable<void> {
+                    co_await p.answer(answered, made);
+                    if (!stops_)
+                        co_await take();
+                },
+                false);
+        }
+    });
+}
+
+// One context of several, with its thread's pollers.
+class runtime_core::station {
+public:
+    station(runtime_core& core, std::shared_ptr<any_handler> handler, std::size_t pollers)
+        : core_(core), handler_(std::move(handler))
+    {
+        for (std::size_t i = 0; i < pollers; ++i)
+            pollers_.push_back(std::make_unique<poller>(core.options_, *core.to_));
+    }
+
+    // On a context of its own, which ends before what is on it uses.
+    void run()
+    {
+        auto loop = std::make_unique<context_loop>(core_.options_.log, "lambda");
+        const auto end = [&] {
+            close();
+            loop.reset();
+        };
+        try {
+            const reached by_stop(core_, *loop);
+            loop->run([&] { return poll(loop->context()); });
+        } catch (...) {
+            end();
+            throw;
+        }
+        end();
+    }
+
+    asio::awaitable<void> poll(asio::io_context& on)
+    {
+        auto start = [this, &on](task_scope& tasks) -> asio::awaitable<void> {
+            for (const auto& each : pollers_)
+                tasks.start([this, &on, p = each.get()] {
+                    return p->run(handler_, on, core_.stops_, false);
+                });
+            co_return;
+        };
+        co_await with_tasks(std::move(start));
+    }
+
+    void close() noexcept
+    {
+        for (const auto& each : pollers_)
+            each->api().client().close();
+    }
+
+private:
+    runtime_core& core_;
+    const std::shared_ptr<any_handler> handler_;
+    std::vector<std::unique_ptr<poller>> pollers_;
+};
+
+inline int runtime_core::serve_concurrently(std::shared_ptr<any_handler> handler)
+{
+    const auto most = static_cast<std::size_t>(
+        std::max(std::atoi(variable("AWS_LAMBDA_MAX_CONCURRENCY").c_str()), 1));
+    if (most == 1)
+        return serve_on_kept(std::move(handler));
+    return guard([&] {
+        const auto contexts = std::clamp<std::size_t>(options_.contexts, 1, most);
+        const auto share = [&](std::size_t i) { return most / contexts + (i < most % contexts); };
+        poller first(options_, *to_);
+        run_kept({&first}, [&] { return begin(first); }, false);
+        first.api().client().close();
+        std::vector<loopsafe::detail::first_error> errors(contexts);
+        {
+            std::vector<std::jthread> threads;
+            for (std::size_t i = 1; i < contexts; ++i) {
+                threads.emplace_back([&, i, copy = handler->copy()] {
+                    errors[i].try_to([&] { station(*this, copy, share(i)).run(); });
+                    stop(); // all end together
+                });
+            }
+            station here(*this, handler, share(0));
+            errors[0].try_to(
+                [&] { run_kept({}, [&] { return here.poll(loop_->context()); }, true); });
+            here.close();
+            stop();
+        }
+        for (const auto& each : errors)
+            each.rethrow();
+    });
+}
+
+} // namespace loopsafe::lambda::detail
+
+#endif
