@@ -66,6 +66,10 @@ class LoopsafeConan(ConanFile):
         core.bindirs = core.libdirs = []
         if self.settings.os in ("Linux", "FreeBSD"):
             core.system_libs = ["pthread"]
+        runtime = self.cpp_info.components["lambda"]
+        runtime.set_property("cmake_target_name", "loopsafe::lambda")
+        runtime.requires = ["core"]
+        runtime.bindirs = runtime.libdirs = []
         if self.options.with_tls:
             tls = self.cpp_info.components["tls"]
             tls.set_property("cmake_target_name", "loopsafe::tls")

@@ -5,7 +5,8 @@
     * no header includes a room that stands later in ROOMS, and none includes a face
     * no headers include each other in a circle
     * the body of a header, in impl/, is included by that header alone, and no two headers share a guard
-    * pool/core includes no Asio, and <loopsafe.hpp> reaches neither TCP, Beast, TLS nor libpq
+    * pool/core includes no Asio, <loopsafe.hpp> reaches neither TCP, Beast, TLS nor libpq, and
+      <loopsafe/lambda.hpp> neither Beast, TLS nor libpq
 """
 
 import collections
@@ -33,6 +34,7 @@ UMBRELLA = {"context", "pool", "offload", "run"}  # what <loopsafe.hpp> gathers
 CIRCLES = {}
 
 HEAVY = re.compile(r"/boost/(asio/ip/tcp\.hpp|asio/ssl\.hpp|asio/ssl/|beast/|beast\.hpp)|/libpq-fe\.h|/openssl/")
+LIBRARIES = re.compile(r"/boost/(asio/ssl\.hpp|asio/ssl/|beast/|beast\.hpp)|/libpq-fe\.h|/openssl/")
 ASIO = re.compile(r"/boost/asio[./]")
 
 
@@ -147,7 +149,8 @@ def reached(compiler, headers):
 
 
 def beyond(compiler):
-    for headers, pattern in ((["loopsafe.hpp"], HEAVY), (["loopsafe/pool/core/core.hpp", "loopsafe/pool/core/parking.hpp"], ASIO)):
+    core = ["loopsafe/pool/core/core.hpp", "loopsafe/pool/core/parking.hpp"]
+    for headers, pattern in ((["loopsafe.hpp"], HEAVY), (core, ASIO), (["loopsafe/lambda.hpp"], LIBRARIES)):
         for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):
             yield f"{', '.join(headers)} reaches {file}"
 

@@ -18,7 +18,7 @@ class Consumer(ConanFile):
     def parts(self):
         options = self.dependencies["loopsafe"].options
         tls = ["tls", "http", "http_compiled"] if options.with_tls else []
-        return tls + (["postgres"] if options.with_postgres else [])
+        return ["lambda"] + tls + (["postgres"] if options.with_postgres else [])
 
     def generate(self):
         CMakeDeps(self).generate()
