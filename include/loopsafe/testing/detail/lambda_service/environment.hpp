@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
+#define LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
+
+#include <loopsafe/testing/detail/lambda_service/call.hpp>
+#include <loopsafe/testing/detail/lambda_service/checks.hpp>
+#include <loopsafe/testing/detail/lambda_service/extensions.hpp>
+#include <loopsafe/testing/detail/lambda_service/session.hpp>
+#include <loopsafe/testing/detail/lambda_service/unique_id.hpp>
+#include <loopsafe/testing/lambda_service_options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace loopsafe::testing::detail {
+
+enum class runtime_state {
+    started,
+    init_error,
+    ready,
+    running,
+    invocation_response,
+    response_sent,
+    restore_ready,
+    restoring,
+    restore_error
+};
+
+// As AWS's emulator names them.
+constexpr std::string_view to_string(runtime_state state) noexcept
+{
+    switch (state) {
+    case runtime_state::started: return "Started";
+    case runtime_state::init_error: return "InitError";
+    case runtime_state::ready: return "Ready";
+    case runtime_state::running: return "Running";
+    case runtime_state::invocation_response: return "InvocationResponse";
+    case runtime_state::response_sent: return "RuntimeResponseSentState";
+    case runtime_state::restore_ready: return "RestoreReady";
+    case runtime_state::restoring: return "Restoring";
+    case runtime_state::restore_error: return "RuntimeRestoreErrorState";
+    }
+    return "";
+}
+
+// One execution environment: what its runtime may do, and which invocations it has. With a
+// concurrency of more than 1 only the ids of the invocations have a state.
+class environment {
+    using kind = lambda_violation::kind;
+    using call_ptr = std::shared_ptr<invocation_call>;
+
+public:
+    static constexpr std::size_t most_bytes = 6 * 1024 * 1024 + 100; // of a response, buffered
+
+    environment(const lambda_service_options& options, request_checks checks,
+                std::function<void()> before_event)
+        : extensions(options.external_extensions, checks),
+          options_(options),
+          checks_(checks),
+          before_event_(std::move(before_event))
+    {
+    }
+    environment(const environment&) = delete;
+    environment& operator=(const environment&) = delete;
+
+    extension_list extensions;
+
+    bool single() const noexcept { return options_.concurrency <= 1; }
+    bool past_init() const noexcept { return state_ != runtime_state::started; }
+    bool idle() const { return running_.empty() && !waiting_.empty() && extensions.ready(); }
+    runtime_state state() const noexcept { return state_; }
+
+    // Invocations.
+
+    void begin(call_ptr call)
+    {
+        if (state_ == runtime_state::init_error)
+            return fail(*call, lambda_reply::kind::failed_init);
+        queue_.push_back(std::move(call));
+        dispatch();
+    }
+
+    std::optional<std::chrono::nanoseconds> earliest_due() const
+    {
+        std::optional<std::chrono::nanoseconds> earliest;
+        for (const auto& [id, call] : running_)
+            earliest = std::min(earliest.value_or(call->due.monotonic), call->due.monotonic);
+        return earliest;
+    }
+
+    void expire(const clock_reading& now)
+    {
+        for (auto each = running_.begin(); each != running_.end();) {
+            const auto call = (each++)->second;
+            if (now.monotonic < call->due.monotonic)
+                continue;
+            timed_out_.insert(call->id);
+            const auto ms = call->options.timeout.count();
+            auto hundredths = std::to_string(ms % 1000 / 10);
+            hundredths.insert(0, 2 - hundredths.size(), '0');
+            finish(call);
+            call->end(lambda_reply::kind::timed_out,
+                      "Task timed out after " + std::to_string(ms / 1000) + "." + hundredths +
+                          " seconds",
+                      "Sandbox.Timedout");
+        }
+    }
+
+    // The process has ended, or another takes its place.
+    void forget(const std::string& why)
+    {
+        const bool in_init = !past_init();
+        for (const auto& [id, call] : std::exchange(running_, {}))
+            call->end(lambda_reply::kind::crashed,
+                      "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: " + id +
+                          " Error: Runtime exited with error: " + why + "\"}",
+                      "Runtime.ExitError");
+        if (in_init || state_ == runtime_state::init_error)
+            fail_all(lambda_reply::kind::failed_init, why, "Runtime.ExitError");
+        for (auto& each : std::exchange(waiting_, {}))
+            each.from->reset();
+        if (restoring_.from != nullptr)
+            std::exchange(restoring_, {}).from->reset();
+        extensions.forget();
+        abandoned_ = false;
+        current_.clear();
+        state_ = runtime_state::started;
+    }
+
+    // Requests.
+
+    void next(session& from, const std::optional<fault>& wrong)
+    {
+        if (!single())
+            return next_of_many(from, wrong);
+        const auto running = running_.empty() ? nullptr : running_.begin()->second;
+        if (running && running->not_taken)
+            lose(running);
+        switch (state_) {
+        case runtime_state::started:
+        case runtime_state::restoring:
+        case runtime_state::response_sent: state_ = runtime_state::ready; break;
+        case runtime_state::running:
+            if (!running->not_delivered)
+                checks_.add(kind::second_next, "/next before the answer to " + running->id);
+            return deliver(running, {from.shared_from_this(), wrong});
+        default:
+            if (state_ == runtime_state::ready && abandoned_)
+                checks_.add(kind::abandoned_next, "/next after one that was given up");
+            else
+                checks_.add(kind::second_next,
+                            "/next in the state " + std::string(to_string(state_)));
+            return refuse_transition(from, "Ready");
+        }
+        waiting_.push_back({from.shared_from_this(), wrong});
+        dispatch();
+    }
+
+    // The head of a response has come: is there anybody to hear it?
+    call_ptr open_response(session& from, const std::string& id)
+    {
+        const auto call = admit(from, id, "InvocationResponse");
+        if (call == nullptr)
+            return nullptr;
+        if (const auto mode = from.request().field_text(mode_field);
+            !mode.empty() && mode != "streaming") {
+            checks_.add(kind::bad_response_mode, std::string(mode_field) + ": " + mode);
+            finish(call);
+            call->end(lambda_reply::kind::error, "", "Runtime.InvalidResponseModeHeader");
+            from.answer(
+                refusal(400, "InvalidFunctionResponseMode", "Invalid function response mode"));
+            return nullptr;
+        }
+        call->answering = true;
+        state_ = single() ? runtime_state::invocation_response : state_;
+        return call;
+    }
+
+    // False once it was refused.
+    bool small_enough(session& from, const call_ptr& call)
+    {
+        const auto& request = from.request();
+        if (!is_current(call)) {
+            from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
+            return false;
+        }
+        if (request.body.size() <= most_bytes || !request.field_text(mode_field).empty())
+            return true;
+        finish(call);
+        call->end(lambda_reply::kind::error,
+                  "{\"errorMessage\":\"Response payload size exceeded maximum allowed payload "
+                  "size (" +
+                      std::to_string(most_bytes) +
+                      " bytes).\",\"errorType\":\"Function.ResponseSizeTooLarge\"}",
+                  "Function.ResponseSizeTooLarge");
+        from.answer(refusal(413, "RequestEntityTooLarge",
+                            "Exceeded maximum allowed payload size (" + std::to_string(most_bytes) +
+                                " bytes)."));
+        return false;
+    }
+
+    void end_response(session& from, const call_ptr& call, const std::optional<fault>& wrong)
+    {
+        const auto& request = from.request();
+        lambda_reply reply;
+        reply.how = lambda_reply::kind::response;
+        reply.streamed = !request.field_text(mode_field).empty();
+        reply.body = request.body;
+        reply.content_type = request.field_text("Content-Type");
+        reply.trailers = request.trailers;
+        if (const auto* const type = find_field(request.trailers, error_type_field)) {
+            reply.how = lambda_reply::kind::error;
+            reply.error_type = *type;
+        }
+        forgive(call, wrong);
+        finish(call);
+        call->end(std::move(reply));
+        from.answer(accepted(), wrong);
+    }
+
+    void cut_response(const call_ptr& call)
+    {
+        if (!is_current(call))
+            return;
+        checks_.add(kind::truncated_response,
+                    "the connection ended within the response to " + call->id);
+        finish(call);
+        call->end(lambda_reply::kind::error, "", "Runtime.TruncatedResponse");
+    }
+
+    void error(session& from, const std::string& id, const std::optional<fault>& wrong)
+    {
+        const auto call = admit(from, id, "InvocationErrorResponse");
+        if (call == nullptr)
+            return;
+        forgive(call, wrong);
+        finish(call);
+        call->end(reported(from.request(), lambda_reply::kind::error));
+        from.answer(accepted(), wrong);
+    }
+
+    void init_error(session& from, const std::optional<fault>& wrong)
+    {
+        if (state_ == runtime_state::restoring)
+            return restore_error(from, wrong);
+        if (past_init()) {
+            checks_.add(kind::wrong_state,
+                        "/init/error in the state " + std::string(to_string(state_)));
+            return refuse_transition(from, "InitError");
+        }
+        state_ = runtime_state::init_error;
+        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
+        for (const auto& call : std::exchange(queue_, {}))
+            fail(*call, lambda_reply::kind::failed_init);
+        from.answer(accepted(), wrong);
+    }
+
+    void restore_next(session& from, const std::optional<fault>& wrong)
+    {
+        if (state_ != runtime_state::started) {
+            checks_.add(kind::wrong_state,
+                        "/restore/next in the state " + std::string(to_string(state_)));
+            return refuse_transition(from, "Ready");
+        }
+        state_ = runtime_state::restore_ready;
+        restoring_ = {from.shared_from_this(), wrong};
+    }
+
+    void restore_error(session& from, const std::optional<fault>& wrong)
+    {
+        if (state_ != runtime_state::restoring) {
+            checks_.add(kind::wrong_state,
+                        "/restore/error in the state " + std::string(to_string(state_)));
+            return refuse_transition(from, "RuntimeRestoreErrorState");
+        }
+        state_ = runtime_state::restore_error;
+        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
+        from.answer(accepted(), wrong);
+    }
+
+    // Precondition: the state is restore_ready.
+    void restore()
+    {
+        state_ = runtime_state::restoring;
+        const auto waiting = std::exchange(restoring_, {});
+        if (waiting.from != nullptr)
+            waiting.from->answer({}, waiting.wrong);
+    }
+
+    const lambda_reply& failure() const noexcept { return failure_; }
+
+    // A fault keeps the answer to an invocation from the service: for good, or until it comes
+    // again.
+    void not_taken(const std::string& id, bool for_good)
+    {
+        const auto found = running_.find(id);
+        if (found == running_.end())
+            return;
+        found->second->not_taken = true;
+        if (const auto call = found->second; for_good)
+            lose(call);
+    }
+
+    void lost(const session& from)
+    {
+        const auto place = std::find_if(waiting_.begin(), waiting_.end(),
+                                        [&](const pending& p) { return p.from.get() == &from; });
+        if (place != waiting_.end()) {
+            waiting_.erase(place);
+            abandoned_ = true;
+        }
+        if (restoring_.from.get() == &from)
+            restoring_ = {};
+    }
+
+    void dispatch()
+    {
+        while (!queue_.empty() && !waiting_.empty() && extensions.ready()) {
+            const auto call = queue_.front();
+            queue_.pop_front();
+            if (call->unwanted())
+                continue;
+            auto to = std::move(waiting_.front());
+            waiting_.pop_front();
+            before_event_();
+            deliver(call, std::move(to));
+        }
+    }
+
+    clock_reading now() const
+    {
+        return options_.clock != nullptr ? options_.clock() : system_now();
+    }
+
+private:
+    struct pending {
+        std::shared_ptr<session> from;
+        std::optional<fault> wrong;
+    };
+
+    static clock_reading system_now()
+    {
+        return {std::chrono::steady_clock::now().time_since_epoch(),
+                {},
+                std::chrono::system_clock::now().time_since_epoch()};
+    }
+
+    void next_of_many(session& from, const std::optional<fault>& wrong)
+    {
+        if (waiting_.size() >= options_.concurrency) {
+            checks_.add(kind::second_next, "more than " + std::to_string(options_.concurrency) +
+                                               " times /next at once");
+            return from.answer(refusal(500, "InternalServerError", "Internal Server Error"));
+        }
+        state_ = runtime_state::ready;
+        for (const auto& [id, call] : running_) {
+            if (call->not_delivered)
+                return deliver(std::shared_ptr(call), {from.shared_from_this(), wrong});
+        }
+        waiting_.push_back({from.shared_from_this(), wrong});
+        dispatch();
+    }
+
+    void deliver(const call_ptr& call, pending to)
+    {
+        if (call->id.empty())
+            enter(*call);
+        running_[call->id] = call;
+        const auto previous = std::exchange(current_, call->id);
+        if (single())
+            state_ = runtime_state::running;
+        using what = fault::kind;
+        const bool harmless = !to.wrong || to.wrong->what() == what::lower_case ||
+                              to.wrong->what() == what::upper_case;
+        call->not_delivered = !harmless;
+
+        const auto& options = call->options;
+        auto id = call->id;
+        if (to.wrong && to.wrong->what() == what::repeated_id && !previous.empty())
+            id = previous;
+        if (to.wrong && to.wrong->what() == what::no_id)
+            id.clear();
+        using std::chrono::duration_cast;
+        using std::chrono::milliseconds;
+        const auto due = std::to_string(duration_cast<milliseconds>(call->due.wall).count());
+        const auto arn = options.arn.empty() ? options_.arn : options.arn;
+        http_answer event{200, {}, call->event};
+        const auto add = [&](std::string_view name, const std::string& value) {
+            if (!value.empty())
+                event.fields.emplace_back(name, value);
+        };
+        add("Content-Type", options.content_type);
+        add("Lambda-Runtime-Aws-Request-Id", id);
+        add("Lambda-Runtime-Deadline-Ms", options.deadline.empty()     ? due
+                                          : options.deadline == "none" ? std::string()
+                                                                       : options.deadline);
+        add("Lambda-Runtime-Invoked-Function-Arn", arn);
+        add("Lambda-Runtime-Trace-Id", options.trace);
+        add("Lambda-Runtime-Client-Context", options.client_context);
+        add("Lambda-Runtime-Cognito-Identity", options.cognito_identity);
+        add("Lambda-Runtime-Aws-Tenant-Id", options.tenant);
+        add(nonce_field, call->nonce);
+        to.from->answer(std::move(event), to.wrong);
+        if (!single())
+            return;
+        auto about = ",\"deadlineMs\":" + due + ",\"requestId\":" + json_quoted(call->id) +
+                     ",\"invokedFunctionArn\":" + json_quoted(arn);
+        if (!options.trace.empty())
+            about += ",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\",\"value\":" +
+                     json_quoted(options.trace) + "}";
+        extensions.tell("INVOKE", about);
+    }
+
+    void enter(invocation_call& call)
+    {
+        call.id = call.options.id.empty() ? unique_id() : call.options.id;
+        if (options_.invocation_ids)
+            call.nonce = unique_id();
+        call.due = now();
+        call.due.monotonic += call.options.timeout;
+        call.due.wall += call.options.timeout;
+        // An id may come again, as that of an event that is retried does.
+        timed_out_.erase(call.id);
+        answered_.erase(call.id);
+    }
+
+    bool is_current(const call_ptr& call) const
+    {
+        const auto found = running_.find(call->id);
+        return found != running_.end() && found->second == call;
+    }
+
+    // The invocation that may be answered now, or nothing once that was refused.
+    call_ptr admit(session& from, const std::string& id, std::string_view to)
+    {
+        const auto found = running_.find(id);
+        if (found == running_.end()) {
+            refuse_id(from, id, to);
+            return nullptr;
+        }
+        const auto call = found->second;
+        const auto* const echoed = find_field(from.request().fields, nonce_field);
+        if (call->nonce.empty() && echoed != nullptr)
+            checks_.add(kind::invented_nonce,
+                        std::string(nonce_field) + " for " + id + ", whose event had none");
+        if (!call->nonce.empty() && echoed == nullptr)
+            checks_.add(kind::missing_nonce, std::string(nonce_field) + " is missing for " + id);
+        if (!call->nonce.empty() && echoed != nullptr && *echoed != call->nonce) {
+            checks_.add(kind::wrong_nonce,
+                        std::string(nonce_field) + " of another event for " + id);
+            from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
+            return nullptr;
+        }
+        if (call->answering) {
+            checks_.add(kind::answered_id, "a second answer to " + id);
+            if (single())
+                refuse_transition(from, to);
+            else
+                from.answer(refusal(400, "InvalidRequestID", "Invalid request ID"));
+            return nullptr;
+        }
+        return call;
+    }
+
+    void refuse_id(session& from, const std::string& id, std::string_view to)
+    {
+        if (timed_out_.count(id) != 0)
+            return from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
+        const auto answered = answered_.find(id);
+        if (answered == answered_.end())
+            checks_.add(kind::unknown_id, "an answer to " + id + ", which was never given");
+        else if (!answered->second)
+            checks_.add(kind::answered_id, "a second answer to " + id);
+        if (single() && id == current_ && answered != answered_.end())
+            return refuse_transition(from, to);
+        from.answer(refusal(400, "InvalidRequestID", "Invalid request ID"));
+    }
+
+    void refuse_transition(session& from, std::string_view to)
+    {
+        from.answer(refusal(403, "InvalidStateTransition",
+                            "State transition from " + std::string(to_string(state_)) + " to " +
+                                std::string(to) +
+                                " failed for runtime. Error: State transition is not allowed"));
+    }
+
+    // A runtime that cannot know that its answer has arrived may repeat it.
+    void forgive(const call_ptr& call, const std::optional<fault>& wrong)
+    {
+        answered_[call->id] = wrong.has_value();
+    }
+
+    void finish(const call_ptr& call)
+    {
+        running_.erase(call->id);
+        answered_.try_emplace(call->id, false);
+        if (single())
+            state_ = runtime_state::response_sent;
+    }
+
+    void lose(const call_ptr& call)
+    {
+        answered_[call->id] = true;
+        finish(call);
+        call->end(lambda_reply::kind::lost, "a fault kept the answer from the service");
+    }
+
+    void fail(invocation_call& call, lambda_reply::kind how)
+    {
+        auto reply = failure_;
+        reply.how = how;
+        call.end(std::move(reply));
+    }
+
+    void fail_all(lambda_reply::kind how, const std::string& why, const std::string& type)
+    {
+        for (const auto& call : std::exchange(queue_, {}))
+            call->end(how, why, type);
+    }
+
+    static lambda_reply reported(const http_request& request, lambda_reply::kind how)
+    {
+        lambda_reply reply;
+        reply.how = how;
+        reply.body = request.body;
+        reply.content_type = request.field_text("Content-Type");
+        reply.error_type = known_error_type(request.field_text(error_type_field));
+        reply.xray_cause = request.field_text(xray_field);
+        return reply;
+    }
+
+    const lambda_service_options& options_;
+    request_checks checks_;
+    const std::function<void()> before_event_;
+    runtime_state state_ = runtime_state::started;
+    std::deque<call_ptr> queue_;
+    std::deque<pending> waiting_;
+    pending restoring_;
+    std::map<std::string, call_ptr> running_;
+    std::map<std::string, bool> answered_; // and whether it may be answered again
+    std::set<std::string> timed_out_;
+    std::string current_; // the id of the event that was given last
+    bool abandoned_ = false;
+    lambda_reply failure_;
+};
+
+} // namespace loopsafe::testing::detail
+
+#endif
