@@ -198,12 +198,12 @@ public:
         if (request.body.size() <= most_bytes || !request.field_text(mode_field).empty())
             return true;
         finish(call);
-        call->end(lambda_reply::kind::error,
-                  "{\"errorMessage\":\"Response payload size exceeded maximum allowed payload "
-                  "size (" +
-                      std::to_string(most_bytes) +
-                      " bytes).\",\"errorType\":\"Function.ResponseSizeTooLarge\"}",
-                  "Function.ResponseSizeTooLarge");
+        call->end(
+            lambda_reply::kind::error,
+            "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload "
+            "size exceeded maximum allowed payload size (" +
+                std::to_string(most_bytes) + " bytes).\"}",
+            "Function.ResponseSizeTooLarge");
         from.answer(refusal(413, "RequestEntityTooLarge",
                             "Exceeded maximum allowed payload size (" + std::to_string(most_bytes) +
                                 " bytes)."));
@@ -374,7 +374,8 @@ private:
 
     void deliver(const call_ptr& call, pending to)
     {
-        if (call->id.empty())
+        const bool again = !call->id.empty();
+        if (!again)
             enter(*call);
         running_[call->id] = call;
         const auto previous = std::exchange(current_, call->id);
@@ -412,7 +413,7 @@ private:
         add("Lambda-Runtime-Aws-Tenant-Id", options.tenant);
         add(nonce_field, call->nonce);
         to.from->answer(std::move(event), to.wrong);
-        if (!single())
+        if (!single() || again)
             return;
         auto about = ",\"deadlineMs\":" + due + ",\"requestId\":" + json_quoted(call->id) +
                      ",\"invokedFunctionArn\":" + json_quoted(arn);
