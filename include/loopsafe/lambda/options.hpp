@@ -50,6 +50,10 @@ struct runtime_options {
     /// others.
     std::chrono::milliseconds stop_within = std::chrono::milliseconds(400);
 
+    /// How long the Runtime API may take to answer, or to go on with what it does, once it has the
+    /// request; but not for the next event, which may take for ever.
+    std::chrono::milliseconds api_timeout = std::chrono::seconds(30);
+
     /// Sets _X_AMZN_TRACE_ID for each invocation, which AWS's SDKs read. Not with `concurrent`,
     /// where it would be another's; and other threads must not read the environment meanwhile.
     bool sets_trace_variable = false;

@@ -20,11 +20,11 @@ struct lambda_service_options {
     /// Whether there is /restore/next.
     bool snap_start = false;
     /// A path before all others, "/.rt/function".
-    std::string prefix;
+    std::string prefix = {};
     std::string function_name = "function";
     std::string arn = "arn:aws:lambda:eu-central-1:123456789012:function:function";
     /// Extensions of these names may ask for SHUTDOWN, as the programs in /opt/extensions may.
-    std::vector<std::string> external_extensions;
+    std::vector<std::string> external_extensions = {};
     /// Reads the clocks, such as `&manual_clock::read`. Then time-outs come only by
     /// `lambda_service::look_at_clock()`. Null: those of the system.
     clock_reading (*clock)() = nullptr;

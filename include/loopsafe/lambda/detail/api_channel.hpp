@@ -29,7 +29,6 @@
 namespace loopsafe::lambda::detail {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 // What the Runtime API answers.
 struct api_answer : http::response_head {
@@ -42,16 +41,20 @@ class api_channel {
 public:
     using transport = http::detail::plain_transport;
 
-    // The service stands beside the program: what takes longer than this has gone wrong.
-    static constexpr std::chrono::milliseconds patience = 30s;
-
-    api_channel(transport carrier, const asio::any_io_executor& executor)
-        : transport_(std::move(carrier)), deadline_(executor, transport_.native_handle())
+    // `patience`: how long the service may take to go on.
+    api_channel(transport carrier, const asio::any_io_executor& executor,
+                std::chrono::milliseconds patience)
+        : transport_(std::move(carrier)),
+          deadline_(executor, transport_.native_handle()),
+          patience_(patience)
     {
     }
 
+    std::chrono::milliseconds patience() const noexcept { return patience_; }
+
     // Errors: of the operating system, and of the resolver, as `system_error`.
-    static asio::awaitable<std::shared_ptr<api_channel>> connect(const endpoint& to)
+    static asio::awaitable<std::shared_ptr<api_channel>> connect(const endpoint& to,
+                                                                 std::chrono::milliseconds patience)
     {
         const asio::any_io_executor executor =
             loopsafe::detail::bare(co_await asio::this_coro::executor);
@@ -69,7 +72,8 @@ public:
         const asio::ip::tcp::endpoint reached(address, port);
         transport::socket socket(executor);
         socket.open(reached.protocol());
-        auto channel = std::make_shared<api_channel>(transport(std::move(socket)), executor);
+        auto channel =
+            std::make_shared<api_channel>(transport(std::move(socket)), executor, patience);
         channel->deadline_.set({}, patience, std::nullopt);
         const auto [failed] = co_await channel->transport_.next_layer().async_connect(
             reached, asio::as_tuple(asio::deferred));
@@ -97,7 +101,7 @@ public:
     // Errors: as `system_error`.
     asio::awaitable<bool> write(std::string_view head, std::string_view body)
     {
-        deadline_.set({}, patience, std::nullopt);
+        deadline_.set({}, patience_, std::nullopt);
         while (!(head.empty() && body.empty())) {
             error_code ec;
             std::size_t n = 0;
@@ -116,7 +120,7 @@ public:
                 co_return false;
             }
             sent_ += n;
-            deadline_.set({}, patience, std::nullopt);
+            deadline_.set({}, patience_, std::nullopt);
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
@@ -146,7 +150,7 @@ public:
                     continue;
             }
             const auto room = in_.prepare();
-            deadline_.set({}, received_ == 0 ? first_byte : patience, std::nullopt);
+            deadline_.set({}, received_ == 0 ? first_byte : patience_, std::nullopt);
             const auto [ec, n] = co_await transport_.next_layer().async_read_some(
                 room, asio::as_tuple(asio::deferred));
             received_ += n;
@@ -169,9 +173,10 @@ public:
     std::optional<transport::parked> detach() noexcept { return transport_.detach(); }
 
     static std::shared_ptr<api_channel> attach(transport::parked from,
-                                               const asio::any_io_executor& executor)
+                                               const asio::any_io_executor& executor,
+                                               std::chrono::milliseconds patience)
     {
-        return std::make_shared<api_channel>(transport::attach(from, executor), executor);
+        return std::make_shared<api_channel>(transport::attach(from, executor), executor, patience);
     }
 
 private:
@@ -185,6 +190,7 @@ private:
     transport transport_;
     http::detail::lazy_deadline<asio::steady_timer> deadline_; // destroyed before the descriptor
     http::detail::buffer in_;
+    const std::chrono::milliseconds patience_;
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;
     bool clean_ = true;

@@ -40,9 +40,13 @@ inline std::string api_head(const endpoint& to, std::string_view method, std::st
 // Exchanges with the Runtime API, one after the other, on a connection that is kept.
 class api_client {
 public:
-    explicit api_client(endpoint to) : to_(std::move(to)) {}
+    api_client(endpoint to, std::chrono::milliseconds patience)
+        : to_(std::move(to)), patience_(patience)
+    {
+    }
 
     const endpoint& to() const noexcept { return to_; }
+    std::chrono::milliseconds patience() const noexcept { return patience_; }
 
     // Errors: as `system_error`. Nothing is sent twice.
     asio::awaitable<api_answer> exchange(std::string head, std::string_view body,
@@ -55,10 +59,10 @@ public:
         co_return co_await channel->read(first_byte, whole);
     }
 
-    asio::awaitable<api_answer> get(std::string_view path, std::span<const api_field> fields,
-                                    std::chrono::milliseconds first_byte = api_channel::patience)
+    // The first byte of the answer may take for ever.
+    asio::awaitable<api_answer> get(std::string_view path, std::span<const api_field> fields)
     {
-        return exchange(api_head(to_, "GET", path, fields), {}, first_byte);
+        return exchange(api_head(to_, "GET", path, fields), {}, never);
     }
 
     asio::awaitable<api_answer> post(std::string_view path, std::span<const api_field> fields,
@@ -68,7 +72,7 @@ public:
         head += "Content-Type: application/json\r\nContent-Length: ";
         head += std::to_string(body.size());
         head += "\r\n";
-        return exchange(std::move(head), body, api_channel::patience);
+        return exchange(std::move(head), body, patience_);
     }
 
     // The connection that is kept, if it is still good, else a new one.
@@ -76,7 +80,7 @@ public:
     {
         if (channel_ == nullptr || !channel_->is_usable()) {
             channel_.reset();
-            channel_ = co_await api_channel::connect(to_);
+            channel_ = co_await api_channel::connect(to_, patience_);
         }
         co_return channel_;
     }
@@ -89,6 +93,7 @@ public:
 
 private:
     const endpoint to_;
+    const std::chrono::milliseconds patience_;
     std::shared_ptr<api_channel> channel_;
 };
 

@@ -30,7 +30,7 @@ struct response_under_way {
 class poller {
 public:
     poller(const runtime_options& options, const endpoint& to)
-        : options_(options), api_(to, options_.log)
+        : options_(options), api_(to, options_)
     {
     }
 

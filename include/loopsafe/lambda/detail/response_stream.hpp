@@ -100,7 +100,7 @@ public:
         }
         last += "\r\n";
         const bool whole = co_await channel->write(last, {});
-        const auto answer = co_await channel->read(api_channel::patience, whole);
+        const auto answer = co_await channel->read(channel->patience(), whole);
         api_->note(of_, answer);
         api_->client().give_back(std::move(channel));
     }

@@ -52,7 +52,10 @@ inline bool is_request_id(std::string_view id) noexcept
 // The calls of the Runtime API (2018-06-01), as one runtime makes them.
 class runtime_api {
 public:
-    runtime_api(endpoint to, const log_function& log) : client_(std::move(to)), log_(log) {}
+    runtime_api(endpoint to, const runtime_options& options)
+        : client_(std::move(to), options.api_timeout), log_(options.log)
+    {
+    }
 
     api_client& client() noexcept { return client_; }
 
@@ -64,8 +67,7 @@ public:
         for (int failures = 0;;) {
             std::string wrong;
             try {
-                auto answer =
-                    co_await client_.get("/2018-06-01/runtime/invocation/next", {}, never);
+                auto answer = co_await client_.get("/2018-06-01/runtime/invocation/next", {});
                 if (answer.status == 200 && is_request_id(answer.headers[header::id]))
                     co_return made_of(std::move(answer));
                 wrong = answer.status == 200 ? "an event without a request id" : text_of(answer);
@@ -116,7 +118,7 @@ public:
     // Returns in the process that was made from the snapshot.
     asio::awaitable<void> restored()
     {
-        const auto answer = co_await client_.get("/2018-06-01/runtime/restore/next", {}, never);
+        const auto answer = co_await client_.get("/2018-06-01/runtime/restore/next", {});
         if (answer.status / 100 != 2)
             throw boost::system::system_error(make_error_code(errc::refused), text_of(answer));
     }

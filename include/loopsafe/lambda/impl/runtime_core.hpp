@@ -105,7 +105,7 @@ inline asio::awaitable<void> runtime_core::begin(poller& p)
 inline asio::awaitable<void> runtime_core::register_extension()
 {
     constexpr std::string_view events = R"({"events":[]})";
-    extension_.emplace(*to_);
+    extension_.emplace(*to_, options_.api_timeout);
     std::string wrong;
     std::string id;
     try {
@@ -129,7 +129,7 @@ inline asio::awaitable<void> runtime_core::register_extension()
     auto wait = [this, id]() -> asio::awaitable<void> {
         try {
             const std::array<api_field, 1> mine{{{header::extension_id, id}}};
-            co_await extension_->get("/2020-01-01/extension/event/next", mine, never);
+            co_await extension_->get("/2020-01-01/extension/event/next", mine);
         } catch (const boost::system::system_error&) { // the service has closed it
         }
     };
@@ -236,14 +236,15 @@ public:
 
 private:
     // Null if it cannot be.
-    static std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> channel,
-                                              context_loop& to) noexcept
+    std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> channel,
+                                       context_loop& to) const noexcept
     {
         try {
             auto parked = channel != nullptr ? channel->detach() : std::nullopt;
             channel.reset();
             if (parked)
-                return api_channel::attach(std::move(*parked), to.context().get_executor());
+                return api_channel::attach(std::move(*parked), to.context().get_executor(),
+                                           client_.patience());
         } catch (...) { // the next request gets a new one
         }
         return nullptr;
