@@ -129,6 +129,17 @@ public:
         co_return true;
     }
 
+    // The request ends in the middle: the service sees that, and may say so.
+    asio::awaitable<void> break_off()
+    {
+        error_code ignored;
+        transport_.next_layer().shutdown(asio::socket_base::shutdown_send, ignored);
+        try {
+            co_await read(patience_, false);
+        } catch (const boost::system::system_error&) {
+        }
+    }
+
     // The request is whole: its answer, for whose first byte this waits so long.
     // Errors: as `system_error`.
     asio::awaitable<api_answer> read(std::chrono::milliseconds first_byte, bool request_is_whole)

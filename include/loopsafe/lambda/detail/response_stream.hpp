@@ -89,9 +89,14 @@ public:
     asio::awaitable<void> end(const error_report* failed)
     {
         ended_ = true;
-        auto channel = std::exchange(channel_, nullptr);
-        if (broken_ || channel == nullptr)
+        const auto channel = std::exchange(channel_, nullptr);
+        if (channel == nullptr)
             co_return;
+        if (broken_) { // which the service must know before it is asked for more
+            api_->response_was_cut();
+            co_await channel->break_off();
+            co_return;
+        }
         std::string last = std::exchange(pending_, {}) + "0\r\n";
         if (failed != nullptr) {
             last.append(header::error_type).append(": ").append(failed->type).append("\r\n");
@@ -102,14 +107,14 @@ public:
         const bool whole = co_await channel->write(last, {});
         const auto answer = co_await channel->read(channel->patience(), whole);
         api_->note(of_, answer);
-        api_->client().give_back(std::move(channel));
+        api_->client().give_back(channel);
     }
 
     // The handler is left to itself: it writes no more.
     void abandon() noexcept
     {
-        ended_ = broken_ = true;
-        channel_.reset();
+        ended_ = true;
+        broken_ = broken_ || writing_;
     }
 
     // Its connection between two contexts. Preconditions: no write is under way.
@@ -124,10 +129,7 @@ private:
         ~using_it()
         {
             of_.writing_ = false;
-            if (!succeeded_) {
-                of_.broken_ = true;
-                of_.channel_.reset();
-            }
+            of_.broken_ = of_.broken_ || !succeeded_;
         }
         void succeeded() const noexcept { succeeded_ = true; }
 

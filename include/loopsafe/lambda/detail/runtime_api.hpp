@@ -68,10 +68,13 @@ public:
             std::string wrong;
             try {
                 auto answer = co_await client_.get("/2018-06-01/runtime/invocation/next", {});
-                if (answer.status == 200 && is_request_id(answer.headers[header::id]))
+                if (answer.status == 200 && is_request_id(answer.headers[header::id])) {
+                    was_cut_ = false;
                     co_return made_of(std::move(answer));
+                }
                 wrong = answer.status == 200 ? "an event without a request id" : text_of(answer);
-                if (answer.status >= 400 && answer.status < 500)
+                // What was cut off may still be under way there.
+                if (answer.status >= 400 && answer.status < 500 && !was_cut_)
                     throw boost::system::system_error(make_error_code(errc::refused), wrong);
             } catch (const boost::system::system_error& e) {
                 if (e.code() == errc::refused || e.code() == asio::error::operation_aborted)
@@ -122,6 +125,8 @@ public:
         if (answer.status / 100 != 2)
             throw boost::system::system_error(make_error_code(errc::refused), text_of(answer));
     }
+
+    void response_was_cut() noexcept { was_cut_ = true; }
 
     static std::string path_of(const invocation& of, std::string_view call)
     {
@@ -216,6 +221,7 @@ private:
 
     api_client client_;
     const log_function& log_;
+    bool was_cut_ = false; // the last response
 };
 
 } // namespace loopsafe::lambda::detail
