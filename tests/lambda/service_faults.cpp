@@ -263,7 +263,12 @@ TEST_CASE("faults come at the request that was asked for, or at each until they 
 TEST_CASE("nobody listens for a while, and the port stays the service's")
 {
     lambda_service service;
+    service.stop_listening();
+    CHECK_THROWS_AS(raw_runtime{service}, boost::system::system_error);
+    CHECK(service.violations().empty()); // it goes on, with nothing to wait for
+    service.listen_again();
     raw_runtime first(service);
+    CHECK(first.call("GET", "/").status == 404);
     service.stop_listening();
     service.stop_listening();
     CHECK_THROWS_AS(raw_runtime{service}, boost::system::system_error);

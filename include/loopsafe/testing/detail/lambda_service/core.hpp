@@ -11,6 +11,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -66,10 +67,11 @@ public:
     template <class F>
     auto ask(F f)
     {
-        std::packaged_task<std::invoke_result_t<F&>()> task(std::move(f));
-        auto answer = task.get_future();
-        asio::post(context_, [&task, this] {
-            task();
+        using task = std::packaged_task<std::invoke_result_t<F&>()>;
+        const auto call = std::make_shared<task>(std::move(f));
+        auto answer = call->get_future();
+        asio::post(context_, [call, this] {
+            (*call)();
             settle();
         });
         return answer.get();
@@ -372,6 +374,8 @@ private:
     }
 
     asio::io_context context_{1};
+    // It may have nothing to wait for: nobody listens, and nobody is connected.
+    asio::executor_work_guard<asio::io_context::executor_type> stays_{context_.get_executor()};
     environment run_;
     tcp::acceptor acceptor_;
     tcp::socket holder_;
