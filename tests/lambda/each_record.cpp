@@ -498,6 +498,35 @@ TEST_CASE("a hook that throws loses no failure, and without one there is a line 
     CHECK(failed_of(batch_of({"a"}), fails, options) == names{"a"});
 }
 
+TEST_CASE("a batch belongs to the invocation of its caller")
+{
+    listener hears;
+    const auto options = hears.options();
+    const auto batch = batch_of({"a"});
+    const auto handler = [&]() -> asio::awaitable<names> {
+        const auto function = [](const sqs_record&) -> asio::awaitable<void> { co_return; };
+        const auto response = co_await lambda::each_record(batch, function, options);
+        co_return response.failed_ids();
+    };
+    const auto failed_at = [&](std::optional<std::chrono::steady_clock::time_point> due) {
+        one_invocation in("", due);
+        asio::io_context context(1);
+        names failed;
+        asio::co_spawn(
+            lambda::detail::executor_for(context, lambda::detail::invocation_access::ref(in)),
+            handler(), [&](const std::exception_ptr& error, const names& ids) {
+                CHECK(error == nullptr);
+                failed = ids;
+            });
+        context.run();
+        return failed;
+    };
+    CHECK(failed_at(std::nullopt).empty());
+    CHECK(failed_at(std::chrono::steady_clock::now()) == names{"a"});
+    const auto outside = thrown_by<boost::system::system_error>([&] { loopsafe::run(handler); });
+    CHECK(outside.code() == lambda::errc::no_invocation);
+}
+
 TEST_CASE("options without meaning are refused by name")
 {
     listener hears;

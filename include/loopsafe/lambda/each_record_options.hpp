@@ -69,7 +69,7 @@ inline void check(const each_record_options& options)
 {
     const auto refuse_if = [](bool bad, const char* what) {
         if (bad)
-            throw boost::system::system_error(make_error_code(errc::bad_option), what);
+            throw boost::system::system_error(make_error_code(loopsafe::errc::bad_option), what);
     };
     refuse_if(options.max_running == 0, "each_record: max_running is 0: nothing would ever begin");
     refuse_if(options.stop_before < std::chrono::nanoseconds::zero(),
