@@ -142,6 +142,27 @@ struct task_scope_options;
 class task_scope;
 class all_failed;
 
+// lambda: events and answers
+namespace lambda {
+class function_error;
+class unmarshal_error;
+class marshal_error;
+template <class Parameter, class F>
+class json_handler;
+struct sqs_attribute;
+struct sqs_record;
+struct sqs_batch;
+class batch_response;
+enum class record_order;
+enum class record_end;
+struct record_failure;
+struct each_record_options;
+struct gateway_context;
+struct http_request;
+struct http_response;
+struct http_server_options;
+} // namespace lambda
+
 // testing
 namespace testing {
 class manual_clock;

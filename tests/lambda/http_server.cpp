@@ -448,6 +448,7 @@ TEST_CASE("what a function throws is told to the hook, and not to the client")
     };
     http_server_options options;
     options.on_error = &hook;
+    options.idle_timeout = std::chrono::seconds(2); // so that this ends, whatever it keeps
     const auto talk = [](client& caller) -> asio::awaitable<void> {
         const auto given = co_await caller.ask(get("/throws"));
         CHECK(given.status == 500);

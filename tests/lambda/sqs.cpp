@@ -110,12 +110,14 @@ TEST_CASE("a batch from a FIFO queue has groups, and is known by the name of its
 TEST_CASE("what a batch lacks is empty, and an event that is no batch is refused")
 {
     CHECK(parsed(R"({"Records": []})").records.empty());
-    const auto bare = parsed(R"({"Records": [{}, {"messageId": null, "attributes": null}]})");
+    const auto bare =
+        parsed(R"({"Records": [{"body": null}, {"messageId": null, "attributes": null}]})");
     CHECK(bare.records.at(0).message_id.empty());
     CHECK(bare.records.at(1).message_id.empty());
     for (const std::string text :
          {"null", "[]", "{}", R"({"records": []})", R"({"Records": null})", R"({"Records": {}})",
-          R"({"Records": [1]})", R"({"Records": [{"messageId": 7}]})",
+          R"({"Records": [1]})", R"({"Records": [{}]})", R"({"Records": [{"messageId": 7}]})",
+          R"({"Records": [{"messageId": "1", "eventSource": "aws:kinesis"}]})",
           R"({"Records": [{"body": {"secret": 1}}]})", R"({"Records": [{"attributes": {"a": 1}}]})",
           R"({"Records": [{"messageAttributes": {"a": "secret"}}]})",
           R"({"Records": [{"messageAttributes": {"a": {"dataType": 1}}}]})"}) {
@@ -123,7 +125,7 @@ TEST_CASE("what a batch lacks is empty, and an event that is no batch is refused
         CHECK(std::string(error.what()).find("secret") == std::string::npos);
     }
     const auto where =
-        thrown_by<unmarshal_error>([] { parsed(R"({"Records": [{}, {"body": 1}]})"); });
+        thrown_by<unmarshal_error>([] { parsed(R"({"Records": [{"body": ""}, {"body": 1}]})"); });
     CHECK(std::string(where.what()) == "Records[1].body is no string");
     const auto attribute = lambda::sqs_attribute{"Binary", std::nullopt, "AP8"};
     CHECK_THROWS_AS(attribute.bytes(), unmarshal_error);

@@ -78,8 +78,8 @@ struct sqs_record {
     bool is_fifo() const noexcept { return event_source_arn.ends_with(".fifo"); }
 };
 
-/// The event of a queue, for `json()`. Boost.JSON converts it; an event without `Records` is
-/// refused.
+/// The event of a queue, for `json()`. Boost.JSON converts it; an event without `Records`, or with
+/// those of another source, is refused (`unmarshal_error`).
 struct sqs_batch {
     std::vector<sqs_record> records;
 };
@@ -120,6 +120,14 @@ inline sqs_attribute to_attribute(const boost::json::object& from, std::string_v
     if (member(from, "binaryValue") != nullptr)
         to.binary_value = string_member(from, "binaryValue", what);
     return to;
+}
+
+// Other sources send Records as well.
+inline bool is_from_sqs(const boost::json::object& record)
+{
+    if (const auto* source = member(record, "eventSource"))
+        return *source == "aws:sqs";
+    return record.contains("messageId") || record.contains("body");
 }
 
 inline sqs_record to_record(const boost::json::object& from, std::string_view what)
@@ -163,6 +171,8 @@ inline sqs_batch tag_invoke(const boost::json::value_to_tag<sqs_batch>&,
         const auto* record = each.if_object();
         if (record == nullptr)
             throw unmarshal_error(what + " is no object");
+        if (!detail::is_from_sqs(*record))
+            throw unmarshal_error(what + " is no message of SQS, but of another source");
         to.records.push_back(detail::to_record(*record, what));
     }
     return to;
