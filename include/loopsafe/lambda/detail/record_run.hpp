@@ -13,12 +13,15 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace loopsafe::lambda::detail {
@@ -62,12 +65,9 @@ public:
             } else if (is_held_back(next)) {
                 ++next;
             } else {
-                const auto task = [this, next] { return run_one(next); };
-                ++running_;
-                if (!tasks.start(task)) {
-                    --running_;
+                auto task = [this, next, alive = running(*this)] { return run_one(next); };
+                if (!tasks.start(std::move(task)))
                     co_return;
-                }
                 ++next;
             }
         }
@@ -105,16 +105,22 @@ public:
     }
 
 private:
-    struct ending {
-        explicit ending(record_run& r) noexcept : run(r) {}
-        ending(const ending&) = delete;
-        ~ending()
+    // A record that was begun. Its task owns this, also one that Asio has no memory to begin.
+    class running {
+    public:
+        explicit running(record_run& of) noexcept : of_(&of) { ++of.running_; }
+        running(running&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+        running& operator=(running&&) = delete;
+        ~running()
         {
-            --run.running_;
-            loopsafe::detail::cancel_quietly(run.wake_);
+            if (of_ == nullptr)
+                return;
+            --of_->running_;
+            loopsafe::detail::cancel_quietly(of_->wake_);
         }
 
-        record_run& run;
+    private:
+        record_run* of_;
     };
 
     static record_order order_of(const sqs_batch& batch, record_order wanted) noexcept
@@ -142,7 +148,6 @@ private:
 
     asio::awaitable<void> run_one(std::size_t which)
     {
-        const ending at_the_end(*this);
         std::exception_ptr error;
         try {
             auto operation = std::invoke(function_, records_[which]);
