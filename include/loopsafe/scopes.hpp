@@ -3,10 +3,12 @@
 #define LOOPSAFE_SCOPES_HPP
 
 /// Tasks that end before whoever started them goes on: `with_tasks()` for any number, `all()`,
-/// `race()` and `first_success()` for a few.
+/// `race()` and `first_success()` for a few. And what ends before they do: `with()` closes a
+/// resource.
 ///
 ///     auto [user, orders] = co_await loopsafe::all(fetch_user(id), fetch_orders(id));
 #include <loopsafe/run/combine.hpp>
 #include <loopsafe/run/task_scope.hpp>
+#include <loopsafe/run/with.hpp>
 
 #endif

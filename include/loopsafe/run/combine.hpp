@@ -72,18 +72,10 @@ protected:
     void failed(const std::exception_ptr& error, const std::source_location&) override
     {
         if (has_error())
-            report_quietly(error);
+            report_quietly(get_executor(), error);
         else
             fail(error);
         cancel();
-    }
-
-    void report_quietly(const std::exception_ptr& error) noexcept
-    {
-        try {
-            report_further(get_executor(), error);
-        } catch (const std::bad_alloc&) { // and the first error is thrown
-        }
     }
 };
 
@@ -128,7 +120,7 @@ private:
     void failed(const std::exception_ptr& error, const std::source_location& started) override
     {
         if (value)
-            report_quietly(error);
+            report_quietly(get_executor(), error);
         else
             failing_scope::failed(error, started);
     }
@@ -160,7 +152,7 @@ private:
     void failed(const std::exception_ptr& error, const std::source_location&) override
     {
         if (value)
-            report_quietly(error);
+            report_quietly(get_executor(), error);
         else
             errors.push_back(error); // there is room for all
     }

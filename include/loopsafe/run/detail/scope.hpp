@@ -297,6 +297,16 @@ inline void report_further(const asio::any_io_executor& executor, const std::exc
     context_local<background_tasks>::in(executor).report(error);
 }
 
+// Where another error is thrown in any case.
+inline void report_quietly(const asio::any_io_executor& executor,
+                           const std::exception_ptr& error) noexcept
+{
+    try {
+        report_further(executor, error);
+    } catch (...) { // no memory
+    }
+}
+
 // What a scope comes to whose children gave no value and no error: it was cancelled.
 [[noreturn]] inline void throw_cancelled()
 {
