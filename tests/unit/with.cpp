@@ -66,6 +66,8 @@ struct story {
             hangs_on = &timer;
             const forgets at_the_end{*this};
             co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+            if (log.back() != "close")
+                log.push_back("cancelled");
             throw std::runtime_error("ended");
         }
         log.push_back("closed");
