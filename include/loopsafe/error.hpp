@@ -38,13 +38,15 @@ enum class errc {
     no_thread,       ///< no worker thread could be started
     busy,            ///< an abandoned call still uses the connection
     task_lost,       ///< a task was destroyed before it had ended
-    all_failed       ///< none of the operations of `first_success()` succeeded
+    all_failed,      ///< none of the operations of `first_success()` succeeded
+    timed_out,       ///< a deadline passed
+    task_stuck       ///< a task went on after its cancellation for longer than `grace`
 };
 
 /// Groups of errors that callers usually handle alike.
 enum class condition {
     context_misuse = 1, ///< wrong_context, context_closed, no_context, lease_expired
-    timeout,            ///< acquire_timeout, connect_timeout, close_timeout
+    timeout,            ///< acquire_timeout, connect_timeout, close_timeout, timed_out
     overloaded          ///< acquire_timeout, queue_full, no_thread
 };
 

@@ -141,6 +141,10 @@ struct task_error;
 struct task_scope_options;
 class task_scope;
 class all_failed;
+struct with_options;
+template <class Clock = pool_clock>
+class basic_deadline;
+using deadline = basic_deadline<>;
 
 // lambda: events and answers
 namespace lambda {

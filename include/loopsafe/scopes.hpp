@@ -10,5 +10,6 @@
 #include <loopsafe/run/combine.hpp>
 #include <loopsafe/run/task_scope.hpp>
 #include <loopsafe/run/with.hpp>
+#include <loopsafe/run/with_deadline.hpp>
 
 #endif

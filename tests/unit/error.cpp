@@ -22,7 +22,8 @@ using loopsafe::error_code;
 constexpr errc all_errors[] = {errc::wrong_context,   errc::context_closed, errc::no_context,
                                errc::lease_expired,   errc::pool_closed,    errc::acquire_timeout,
                                errc::connect_timeout, errc::queue_full,     errc::close_timeout,
-                               errc::nested_run,      errc::main_stuck,     errc::bad_option};
+                               errc::nested_run,      errc::main_stuck,     errc::bad_option,
+                               errc::timed_out,       errc::task_stuck};
 
 std::string words(errc e)
 {
@@ -62,6 +63,8 @@ TEST_CASE("every errc has its own words")
     CHECK(words(errc::nested_run) == "run() inside run() would block the outer context");
     CHECK(words(errc::main_stuck) == "main was given up before it completed");
     CHECK(words(errc::bad_option) == "invalid option");
+    CHECK(words(errc::timed_out) == "the deadline has passed");
+    CHECK(words(errc::task_stuck) == "a task goes on although it was cancelled");
     CHECK(words(static_cast<errc>(0)) == "unknown");
     CHECK(words(static_cast<errc>(99)) == "unknown");
 }
@@ -79,8 +82,8 @@ TEST_CASE("conditions group the errors on which callers act alike")
     CHECK(members(condition::context_misuse) == std::vector{errc::wrong_context,
                                                             errc::context_closed, errc::no_context,
                                                             errc::lease_expired});
-    CHECK(members(condition::timeout) ==
-          std::vector{errc::acquire_timeout, errc::connect_timeout, errc::close_timeout});
+    CHECK(members(condition::timeout) == std::vector{errc::acquire_timeout, errc::connect_timeout,
+                                                     errc::close_timeout, errc::timed_out});
     CHECK(members(condition::overloaded) == std::vector{errc::acquire_timeout, errc::queue_full});
     CHECK(members(static_cast<condition>(99)).empty());
 }

@@ -95,7 +95,7 @@ struct with_limit {
     {
         if (of->how == close_end::hangs && limit != loopsafe::never) {
             of->log.push_back("async_close");
-            throw system_error(make_error_code(errc::close_timeout));
+            throw system_error(make_error_code(errc::timed_out));
         }
         return of->close_slowly();
     }
@@ -163,7 +163,7 @@ std::string play(story& s, body_end body_ends, with_options options = {.close_wi
     return text;
 }
 
-const std::string timed_out = make_error_code(errc::close_timeout).message();
+const std::string timed_out = make_error_code(errc::timed_out).message();
 
 std::string expected(body_end body, close_end closing)
 {

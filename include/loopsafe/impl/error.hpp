@@ -40,6 +40,8 @@ struct errc_table {
         case errc::busy: return "another call still uses the connection";
         case errc::task_lost: return "a task was destroyed before it had ended";
         case errc::all_failed: return "none of the operations succeeded";
+        case errc::timed_out: return "the deadline has passed";
+        case errc::task_stuck: return "a task goes on although it was cancelled";
         }
         return "unknown";
     }
@@ -72,7 +74,7 @@ struct condition_table {
                    e == errc::lease_expired;
         case condition::timeout:
             return e == errc::acquire_timeout || e == errc::connect_timeout ||
-                   e == errc::close_timeout;
+                   e == errc::close_timeout || e == errc::timed_out;
         case condition::overloaded:
             return e == errc::acquire_timeout || e == errc::queue_full || e == errc::no_thread;
         }

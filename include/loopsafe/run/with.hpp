@@ -45,12 +45,12 @@ concept with_body = detail::is_awaitable<
 /// the caller's; an rvalue is moved into the coroutine.
 ///
 /// Precondition: as `with_tasks()`; for the resource, those of closing it.
-/// Errors: that of `body`; else that of closing, `close_timeout` (as `system_error`, of a pool
-/// `pool_error`) if it took too long; else `operation_aborted` if the caller was cancelled;
-/// `bad_alloc`. If both `body` and closing fail, the second error is rethrown at the end of `run()`
-/// or of the `runner`, as that of a task of `spawn()` is.
-/// Cancellation: `body` is cancelled as its caller is. Closing is not: a cancellation that comes
-/// before or meanwhile is thrown afterwards, unless the caller has asked with
+/// Errors: that of `body`; else that of closing, if it took too long `timed_out` (as
+/// `system_error`), or what the type itself says, as a pool does (`close_timeout`); else
+/// `operation_aborted` if the caller was cancelled; `bad_alloc`. If both `body` and closing fail,
+/// the second error is rethrown at the end of `run()` or of the `runner`, as that of a task of
+/// `spawn()` is. Cancellation: `body` is cancelled as its caller is. Closing is not: a cancellation
+/// that comes before or meanwhile is thrown afterwards, unless the caller has asked with
 /// `throw_if_cancelled(false)` to hear of none.
 template <closable Resource, with_body<Resource> Body>
 auto with(Resource&& resource, Body&& body, with_options options = {})

@@ -180,7 +180,7 @@ auto run_with(Resource resource, Body body, std::chrono::milliseconds within)
             close_error = failed;
             if (limit != nullptr && limit->expired)
                 close_error = std::make_exception_ptr(
-                    boost::system::system_error(make_error_code(errc::close_timeout), "with"));
+                    boost::system::system_error(make_error_code(errc::timed_out), "with: closing"));
             closed.is_closed = closed.is_closed || close_error == nullptr;
         }
     } catch (...) {
