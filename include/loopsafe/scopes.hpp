@@ -8,6 +8,7 @@
 ///
 ///     auto [user, orders] = co_await loopsafe::all(fetch_user(id), fetch_orders(id));
 #include <loopsafe/run/combine.hpp>
+#include <loopsafe/run/on_home.hpp>
 #include <loopsafe/run/task_scope.hpp>
 #include <loopsafe/run/with.hpp>
 #include <loopsafe/run/with_deadline.hpp>

@@ -5,6 +5,7 @@
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <memory>
@@ -55,21 +56,28 @@ public:
     explicit residents(boost::asio::execution_context& context);
     inline ~residents() override;
 
+    /// One of the context's executors: its own if `of()` has been given that, else the first.
+    /// Preconditions: the caller runs on the context, or has it pinned.
+    inline boost::asio::any_io_executor get_executor() const;
+
     void attach(resident& r) noexcept;
     bool detach(resident& r) noexcept; ///< false: the context has already made its last call
 
 private:
     class last_service;
 
+    inline void remember(boost::asio::any_io_executor executor);
     inline void shutdown() noexcept override;
     bool begin_dying() noexcept;
     void tell() noexcept;
     void sweep() noexcept;
 
     const std::shared_ptr<detail::context_state> state_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    boost::asio::any_io_executor executor_; // a strand must not outlive its context
     detail::intrusive_list<resident> attached_;
     detail::intrusive_list<resident> told_;
+    bool has_plain_ = false; // an executor of the context itself
     bool dying_ = false;
     std::unique_ptr<last_service> last_; // allocated beforehand: the hook must not allocate
 };
@@ -119,7 +127,27 @@ residents& residents::of(const Executor& executor)
     auto& context = boost::asio::query(executor, boost::asio::execution::context);
     if (!boost::asio::has_service<residents>(context))
         const boost::asio::steady_timer older_than_us(executor);
-    return boost::asio::use_service<residents>(context);
+    auto& found = boost::asio::use_service<residents>(context);
+    found.remember(executor);
+    return found;
+}
+
+inline void residents::remember(boost::asio::any_io_executor executor)
+{
+    executor = boost::asio::prefer(std::move(executor),
+                                   boost::asio::execution::outstanding_work.untracked);
+    const bool is_plain = executor.target<boost::asio::io_context::executor_type>() != nullptr;
+    const std::lock_guard lock(mutex_);
+    if (dying_ || (executor_ && (has_plain_ || !is_plain)))
+        return;
+    executor_.swap(executor);
+    has_plain_ = is_plain;
+}
+
+inline boost::asio::any_io_executor residents::get_executor() const
+{
+    const std::lock_guard lock(mutex_);
+    return executor_;
 }
 
 inline void residents::attach(resident& r) noexcept
@@ -186,6 +214,7 @@ inline void residents::sweep() noexcept
         lock.unlock();
         r->frames_gone();
     }
+    executor_ = {};
     state_->unwound();
 }
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSL-1.0
+// Scopes, with(), with_deadline(): instructions beside what Asio has for the same.
+#include "measure.hpp"
+#include "stepping.hpp"
+
+#include <loopsafe/scopes.hpp>
+
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+namespace {
+
+using namespace bench;
+using namespace std::chrono_literals;
+namespace operators = asio::experimental::awaitable_operators;
+using loopsafe::task_scope;
+
+// As short as an operation is that waits.
+asio::awaitable<int> operation()
+{
+    co_await asio::post(asio::deferred);
+    co_return 1;
+}
+
+asio::awaitable<void> task()
+{
+    co_await asio::post(asio::deferred);
+}
+
+struct resource {
+    asio::awaitable<void> async_close(std::chrono::milliseconds)
+    {
+        co_await asio::post(asio::deferred);
+    }
+    void close() {}
+};
+
+asio::awaitable<void> spawned(int times)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    for (; times != 0; --times)
+        co_await asio::co_spawn(executor, operation(), asio::use_awaitable);
+}
+
+asio::awaitable<void> with_a_deadline(int times)
+{
+    for (; times != 0; --times)
+        co_await loopsafe::with_deadline(1h, operation());
+}
+
+asio::awaitable<void> body_then_close(int times)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    resource r;
+    for (; times != 0; --times) {
+        co_await operation();
+        co_await asio::co_spawn(executor, r.async_close(1s), asio::use_awaitable);
+    }
+}
+
+asio::awaitable<void> with_a_resource(int times)
+{
+    resource r;
+    const auto body = [](resource&) { return operation(); };
+    for (; times != 0; --times)
+        co_await loopsafe::with(r, body);
+}
+
+asio::awaitable<void> both(int times)
+{
+    using namespace operators;
+    for (; times != 0; --times)
+        co_await (operation() && operation());
+}
+asio::awaitable<void> all_two(int times)
+{
+    for (; times != 0; --times)
+        co_await loopsafe::all(operation(), operation());
+}
+asio::awaitable<void> four(int times)
+{
+    using namespace operators;
+    for (; times != 0; --times)
+        co_await (operation() && operation() && operation() && operation());
+}
+asio::awaitable<void> all_four(int times)
+{
+    for (; times != 0; --times)
+        co_await loopsafe::all(operation(), operation(), operation(), operation());
+}
+
+// A hundred tasks at a time.
+asio::awaitable<void> bare_tasks(int times)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    for (; times != 0; --times) {
+        int left = 100;
+        for (int i = 0; i != 100; ++i)
+            asio::co_spawn(executor, task(), [&](const std::exception_ptr&) { --left; });
+        while (left != 0)
+            co_await asio::post(asio::deferred);
+    }
+}
+asio::awaitable<void> tasks_in_a_scope(int times)
+{
+    const auto body = [](task_scope& tasks) -> asio::awaitable<void> {
+        for (int i = 0; i != 100; ++i)
+            tasks.start(task);
+        co_return;
+    };
+    for (; times != 0; --times)
+        co_await loopsafe::with_tasks(body);
+}
+
+double instructions(asio::awaitable<void> (*loop)(int), int calls)
+{
+    return static_cast<double>(count(event::instructions,
+                                     [=] {
+                                         asio::io_context context(1);
+                                         const asio::steady_timer as_in_a_program(context);
+                                         run(context, loop(10));
+                                         mark();
+                                         run(context, loop(calls));
+                                         mark();
+                                     })) /
+           calls;
+}
+
+double system_calls(asio::awaitable<void> (*loop)(int), int calls)
+{
+    return static_cast<double>(count(event::system_calls, [=] {
+        asio::io_context context(1);
+        const asio::steady_timer as_in_a_program(context);
+        run(context, loop(10));
+        mark();
+        run(context, loop(calls));
+        mark();
+    }));
+}
+
+} // namespace
+
+int main()
+{
+    row("a task of 100, from start to end", instructions(tasks_in_a_scope, 1) / 100, "instructions",
+        instructions(bare_tasks, 1) / 100, 1.35);
+    row("all of 2, beside a && b", instructions(all_two, 20), "instructions",
+        instructions(both, 20), 1.1);
+    row("all of 4, beside three &&", instructions(all_four, 20), "instructions",
+        instructions(four, 20), 0.8);
+    const double spawn = instructions(spawned, 20);
+    row("with_deadline, beside co_await co_spawn", instructions(with_a_deadline, 20),
+        "instructions", spawn, 1.15);
+    row("system calls of 100 with_deadline, beside those of co_await co_spawn",
+        system_calls(with_a_deadline, 100) - system_calls(spawned, 100), "calls", 0, 2.0);
+    const double by_hand = instructions(body_then_close, 20);
+    row("with, above a body and a co_await co_spawn", instructions(with_a_resource, 20) - by_hand,
+        "instructions", 0, 300.0);
+}
