@@ -142,6 +142,8 @@ struct task_scope_options;
 class task_scope;
 class all_failed;
 struct with_options;
+enum class lifespan_mode;
+class lifespan;
 template <class Clock = pool_clock>
 class basic_deadline;
 using deadline = basic_deadline<>;
