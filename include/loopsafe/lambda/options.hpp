@@ -2,6 +2,8 @@
 #ifndef LOOPSAFE_LAMBDA_OPTIONS_HPP
 #define LOOPSAFE_LAMBDA_OPTIONS_HPP
 
+#include <loopsafe/run/lifespan.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -57,6 +59,12 @@ struct runtime_options {
     /// Sets _X_AMZN_TRACE_ID for each invocation, which AWS's SDKs read. Not with `concurrent`,
     /// where it would be another's; and other threads must not read the environment meanwhile.
     bool sets_trace_variable = false;
+
+    /// What the function starts before its first event, and stops at the end; on each context, if
+    /// there are several. With `context_per_invocation`, and with `lifespan_mode::per_invocation`,
+    /// around each invocation, where what fails to start fails the invocation. It must outlive
+    /// `serve()`.
+    loopsafe::lifespan* lifespan = nullptr;
 
     std::vector<snapshot_hook> snapshot_hooks = {};
 

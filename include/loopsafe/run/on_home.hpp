@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_RUN_ON_HOME_HPP
 #define LOOPSAFE_RUN_ON_HOME_HPP
 
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/run/detail/hop.hpp>
 
@@ -96,7 +97,7 @@ template <class F, class... Args>
 auto hop_to(const boost::asio::any_io_executor& executor, F&& fn, Args&&... args)
 {
     const bool has_context = detail::named_context(executor) != nullptr;
-    return detail::hop(has_context ? detail::way_home(detail::ungated(executor))
+    return detail::hop(has_context ? detail::way_home(detail::bare(executor))
                                    : detail::way_home(context_ref()),
                        false, detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }

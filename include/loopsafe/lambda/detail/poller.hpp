@@ -66,6 +66,38 @@ public:
         co_return made;
     }
 
+    // The same, with what the function starts and stops around each.
+    asio::awaitable<response_under_way> call_within(lifespan& app,
+                                                    std::shared_ptr<any_handler> handler,
+                                                    invocation in, asio::io_context& context)
+    {
+        response_under_way made;
+        try {
+            co_await app.start(options_.stop_within);
+        } catch (...) {
+            made.outcome.error = std::current_exception();
+        }
+        if (made.outcome.error != nullptr)
+            co_return made;
+        made = co_await call(std::move(handler), std::move(in), context);
+        co_await stop(app);
+        co_return made;
+    }
+
+    asio::awaitable<void> stop(lifespan& app)
+    {
+        std::string wrong;
+        try {
+            co_await app.stop(options_.stop_within);
+        } catch (const std::exception& e) {
+            wrong = e.what();
+        } catch (...) {
+            wrong = "no std::exception";
+        }
+        if (!wrong.empty())
+            options_.log("the lifespan, at its end: " + wrong);
+    }
+
     // A cancellation does not reach this: the response is there, and is sent.
     asio::awaitable<void> answer(const invocation& in, const response_under_way& made)
     {
@@ -95,7 +127,12 @@ public:
         while (!stops) {
             co_await asio::this_coro::throw_if_cancelled(true);
             const auto in = co_await next(is_frozen_between);
-            const auto made = co_await call(handler, in, context);
+            response_under_way made;
+            if (options_.lifespan != nullptr &&
+                options_.lifespan->mode() == lifespan_mode::per_invocation)
+                made = co_await call_within(*options_.lifespan, handler, in, context);
+            else
+                made = co_await call(handler, in, context);
             co_await answer(in, made);
         }
     }

@@ -79,7 +79,10 @@ private:
     void run_kept(std::initializer_list<poller*> pollers, const Main& main, bool ends_tasks);
     response_under_way call_on_fresh(poller& p, const std::shared_ptr<any_handler>& handler,
                                      const invocation& in);
-    asio::awaitable<void> begin(poller& p);
+    asio::awaitable<void> begin(poller& p, bool starts_once);
+    bool has_app() const noexcept;
+    asio::awaitable<void> start_app(poller& p);
+    asio::awaitable<void> stop_app_after(asio::awaitable<void> serving, poller& p);
     asio::awaitable<void> take_snapshot(poller& p);
     asio::awaitable<void> register_extension();
     void say(const std::string& line) const { options_.log(line); }

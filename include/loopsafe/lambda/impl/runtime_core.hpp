@@ -94,12 +94,52 @@ int runtime_core::guard(const Serve& serve)
 }
 
 // Before the first event.
-inline asio::awaitable<void> runtime_core::begin(poller& p)
+inline asio::awaitable<void> runtime_core::begin(poller& p, bool starts_once)
 {
     if (options_.ends_on_sigterm)
         co_await register_extension();
+    if (starts_once)
+        co_await start_app(p);
     if (variable("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start")
         co_await take_snapshot(p);
+}
+
+inline bool runtime_core::has_app() const noexcept
+{
+    return options_.lifespan != nullptr &&
+           options_.lifespan->mode() == lifespan_mode::once_per_context;
+}
+
+inline asio::awaitable<void> runtime_core::start_app(poller& p)
+{
+    if (!has_app())
+        co_return;
+    std::optional<error_report> failed;
+    try {
+        co_await options_.lifespan->start(options_.stop_within);
+    } catch (...) {
+        failed = report_of(std::current_exception());
+    }
+    if (!failed)
+        co_return;
+    say("the start has failed: " + failed->body);
+    co_await p.api().fail_start("/init/error", *failed);
+    throw start_failed{1};
+}
+
+// Serves, and stops then what was started, however that ended.
+inline asio::awaitable<void> runtime_core::stop_app_after(asio::awaitable<void> serving, poller& p)
+{
+    std::exception_ptr error;
+    try {
+        co_await std::move(serving);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if (has_app())
+        co_await p.stop(*options_.lifespan);
+    if (error != nullptr)
+        std::rethrow_exception(error);
 }
 
 inline asio::awaitable<void> runtime_core::register_extension()
@@ -206,8 +246,8 @@ inline int runtime_core::serve_on_kept(std::shared_ptr<any_handler> handler)
         run_kept(
             {&p},
             [&]() -> asio::awaitable<void> {
-                co_await begin(p);
-                co_await p.run(handler, loop_->context(), stops_, true);
+                co_await begin(p, true);
+                co_await stop_app_after(p.run(handler, loop_->context(), stops_, true), p);
             },
             true);
     });
@@ -269,7 +309,10 @@ inline response_under_way runtime_core::call_on_fresh(poller& p,
         const reached by_stop(*this, fresh);
         const sigterm ends(*this, fresh);
         fresh.run([&]() -> asio::awaitable<void> {
-            made = co_await p.call(handler, in, fresh.context());
+            if (options_.lifespan != nullptr)
+                made = co_await p.call_within(*options_.lifespan, handler, in, fresh.context());
+            else
+                made = co_await p.call(handler, in, fresh.context());
         });
     } catch (...) { // of a task that the handler has left behind
         error = std::current_exception();
@@ -294,7 +337,7 @@ inline int runtime_core::serve_on_fresh(std::shared_ptr<any_handler> handler)
         run_kept(
             {&p},
             [&]() -> asio::awaitable<void> {
-                co_await begin(p);
+                co_await begin(p, false);
                 co_await take();
             },
             false);
@@ -343,6 +386,12 @@ public:
 
     asio::awaitable<void> poll(asio::io_context& on)
     {
+        co_await core_.start_app(*pollers_.front());
+        co_await core_.stop_app_after(poll_all(on), *pollers_.front());
+    }
+
+    asio::awaitable<void> poll_all(asio::io_context& on)
+    {
         auto start = [this, &on](task_scope& tasks) -> asio::awaitable<void> {
             for (const auto& each : pollers_)
                 tasks.start([this, &on, p = each.get()] {
@@ -375,7 +424,7 @@ inline int runtime_core::serve_concurrently(std::shared_ptr<any_handler> handler
         const auto contexts = std::clamp<std::size_t>(options_.contexts, 1, most);
         const auto share = [&](std::size_t i) { return most / contexts + (i < most % contexts); };
         poller first(options_, *to_);
-        run_kept({&first}, [&] { return begin(first); }, false);
+        run_kept({&first}, [&] { return begin(first, false); }, false);
         first.api().client().close();
         std::vector<loopsafe::detail::first_error> errors(contexts);
         {

@@ -3,7 +3,7 @@
 #define LOOPSAFE_RUN_DETAIL_DUE_LIST_HPP
 
 #include <loopsafe/async/detail/asking.hpp>
-#include <loopsafe/async/detail/serial_executor.hpp>
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/local.hpp>
@@ -63,7 +63,7 @@ class due_list {
 
 public:
     explicit due_list(const asio::any_io_executor& executor)
-        : executor_(ungated(executor)), timer_(executor_)
+        : executor_(bare(executor)), timer_(executor_)
     {
     }
     due_list(const due_list&) = delete;
