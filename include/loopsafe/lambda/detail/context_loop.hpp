@@ -78,12 +78,7 @@ public:
     // Thread safety: safe, until this is destroyed.
     void cancel(clock::time_point give_up)
     {
-        {
-            const std::lock_guard lock(mutex_);
-            if (give_up_)
-                return;
-            give_up_ = give_up;
-        }
+        give_up_at(give_up);
         asio::post(context_, [this] { emit(); });
     }
 

@@ -74,6 +74,8 @@ inline void runtime_core::stop()
 template <class Serve>
 int runtime_core::guard(const Serve& serve)
 {
+    if (stops_)
+        return 0;
     try {
         if (!to_)
             to_.emplace(options_.endpoint.empty() ? variable("AWS_LAMBDA_RUNTIME_API")
@@ -229,7 +231,11 @@ void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& 
         loop_ = std::make_unique<context_loop>(options_.log, "lambda");
     };
     try {
-        const reached by_stop(*this, *loop_);
+        std::optional<reached> by_stop;
+        if (!stops_)
+            by_stop.emplace(*this, *loop_);
+        else // what is to be said before the end
+            loop_->give_up_at(clock::now() + options_.stop_within);
         const sigterm ends(*this, *loop_);
         loop_->run(main, ends_tasks);
     } catch (...) {
