@@ -423,6 +423,25 @@ TEST_CASE("a new connection resumes the session of an earlier one, unless told o
     }
 }
 
+TEST_CASE("a copy of a snapshot resumes none of the sessions of before (row 9)")
+{
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        CAPTURE(version);
+        tls_peer peer;
+        SSL_CTX_set_max_proto_version(peer.context(), version);
+        peer.serve();
+        const auto connector = peer.connector();
+        asio::io_context context;
+        for (const bool may_resume : {false, true, false, true}) {
+            if (!may_resume)
+                loopsafe::process_restored();
+            auto stream = connect(context, connector);
+            CHECK(run_on(context, exchange(stream, "x")) == "x");
+            CHECK(stream.resumed() == may_resume);
+        }
+    }
+}
+
 TEST_CASE("a ticket of TLS 1.3 is used once")
 {
     tls_peer peer; // gives two tickets to each caller

@@ -3,6 +3,7 @@
 #define LOOPSAFE_POOL_PROCESS_HPP
 
 #include <loopsafe/detail/process_generation.hpp>
+#include <loopsafe/detail/restored_hooks.hpp>
 
 namespace loopsafe {
 
@@ -19,12 +20,14 @@ inline void process_thawed() noexcept
 
 /// Says that this process was made from a snapshot of another, of which there may be more copies:
 /// every pool and client closes what it keeps without a word to its peer, as a forked child does,
-/// and makes connections of its own.
+/// and makes connections of its own. TLS resumes none of the sessions of before, and its random
+/// numbers are not those of the other copies.
 ///
-/// Thread safety: safe. Complexity: one addition; what is kept is closed at the next use.
-inline void process_restored() noexcept
+/// Thread safety: safe. Complexity: constant; what is kept is closed at the next use.
+inline void process_restored()
 {
     detail::process_generation.fetch_add(detail::one_copy, std::memory_order_relaxed);
+    detail::call_restored_hooks();
 }
 
 } // namespace loopsafe

@@ -3,7 +3,6 @@
 #define LOOPSAFE_LAMBDA_DETAIL_RUNTIME_CORE_HPP
 
 #include <loopsafe/async/detail/first_error.hpp>
-#include <loopsafe/detail/restored_hooks.hpp>
 #include <loopsafe/lambda/detail/context_loop.hpp>
 #include <loopsafe/lambda/detail/handler.hpp>
 #include <loopsafe/lambda/detail/poller.hpp>

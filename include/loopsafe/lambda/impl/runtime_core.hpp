@@ -200,7 +200,6 @@ inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
     p.api().client().close(); // every copy has this one
     if (extension_)
         extension_->close();
-    loopsafe::detail::call_restored_hooks();
     try {
         for (const auto& each : options_.snapshot_hooks) {
             if (each.after)

@@ -2,10 +2,12 @@
 #ifndef LOOPSAFE_TLS_DETAIL_SESSIONS_HPP
 #define LOOPSAFE_TLS_DETAIL_SESSIONS_HPP
 
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/tls/detail/handles.hpp>
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <utility>
 
@@ -18,6 +20,7 @@ public:
     void add(ssl_session_handle session) noexcept
     {
         const std::lock_guard lock(mutex_);
+        drop_inherited();
         kept_[next_++ % kept_.size()] = std::move(session);
     }
 
@@ -25,6 +28,7 @@ public:
     ssl_session_handle take() noexcept
     {
         const std::lock_guard lock(mutex_);
+        drop_inherited();
         for (std::size_t i = 1; i <= kept_.size(); ++i) {
             auto& session = kept_[(next_ - i) % kept_.size()];
             if (session == nullptr)
@@ -42,7 +46,16 @@ public:
     }
 
 private:
+    // A session is for one client: other copies of this process have these, too.
+    void drop_inherited() noexcept
+    {
+        const auto now = process_generation.load(std::memory_order_relaxed);
+        if (copied_between(std::exchange(generation_, now), now))
+            kept_ = {};
+    }
+
     std::mutex mutex_;
+    std::uint64_t generation_ = process_generation.load(std::memory_order_relaxed);
     std::array<ssl_session_handle, 8> kept_;
     std::size_t next_ = kept_.size();
 };

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
 #define LOOPSAFE_TLS_DETAIL_SETTINGS_HPP
 
+#include <loopsafe/detail/restored_hooks.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/tls/detail/engine.hpp>
 #include <loopsafe/tls/detail/sessions.hpp>
@@ -9,6 +10,8 @@
 #include <loopsafe/tls/options.hpp>
 
 #include <boost/asio/ip/address.hpp>
+
+#include <openssl/rand.h>
 
 #include <memory>
 #include <string>
@@ -24,6 +27,7 @@ public:
     explicit tls_context(const tls_options& options) : context_(SSL_CTX_new(TLS_client_method()))
     {
         require(context_ != nullptr, "OpenSSL");
+        reseed_when_restored();
         ERR_clear_error(); // of what others have left
         auto* const context = context_.get();
         require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "minimum version");
@@ -81,6 +85,13 @@ public:
     }
 
 private:
+    // OpenSSL knows a fork by the number of the process, which a snapshot does not change.
+    static void reseed_when_restored() noexcept
+    {
+        static restored_hook hook{[] { RAND_poll(); }};
+        [[maybe_unused]] static const bool added = (add_restored_hook(hook), true);
+    }
+
     static std::vector<unsigned char> alpn_list(const std::vector<std::string>& names)
     {
         std::vector<unsigned char> list;
