@@ -453,6 +453,7 @@ TEST_CASE("what a function throws is told to the hook, and not to the client")
         const auto given = co_await caller.ask(get("/throws"));
         CHECK(given.status == 500);
         CHECK(given.body == R"({"message":"Internal Server Error"})");
+        CHECK(caller.closes);
         CHECK(co_await caller.is_closed());
     };
     serve_while(shop, options, talk);
