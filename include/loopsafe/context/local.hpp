@@ -3,6 +3,7 @@
 #define LOOPSAFE_CONTEXT_LOCAL_HPP
 
 #include <loopsafe/context/detail/at_home.hpp>
+#include <loopsafe/context/detail/inheriting_executor.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/residents.hpp>
 
@@ -33,7 +34,7 @@ public:
         const std::lock_guard lock(mutex_);
         if (!value_) {
             if constexpr (std::constructible_from<T, asio::any_io_executor>)
-                value_.emplace(untracked(executor));
+                value_.emplace(untracked(without_inheritance(executor)));
             else
                 value_.emplace();
             if (registry_ == nullptr) {

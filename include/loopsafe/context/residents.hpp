@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_CONTEXT_RESIDENTS_HPP
 #define LOOPSAFE_CONTEXT_RESIDENTS_HPP
 
+#include <loopsafe/context/detail/inheriting_executor.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
 
@@ -134,7 +135,7 @@ residents& residents::of(const Executor& executor)
 
 inline void residents::remember(boost::asio::any_io_executor executor)
 {
-    executor = boost::asio::prefer(std::move(executor),
+    executor = boost::asio::prefer(detail::without_inheritance(executor),
                                    boost::asio::execution::outstanding_work.untracked);
     const bool is_plain = executor.target<boost::asio::io_context::executor_type>() != nullptr;
     const std::lock_guard lock(mutex_);

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_RUN_ON_HOME_HPP
 #define LOOPSAFE_RUN_ON_HOME_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/run/detail/hop.hpp>
 

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_API_CLIENT_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_API_CLIENT_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/lambda/detail/api_channel.hpp>
 #include <loopsafe/never.hpp>
 

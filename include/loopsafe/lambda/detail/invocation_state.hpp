@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_INVOCATION_STATE_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_INVOCATION_STATE_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/http/fields.hpp>
 
 #include <boost/asio/any_io_executor.hpp>

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
 #define LOOPSAFE_POOL_DETAIL_ACQUIRE_HPP
 
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/async/detail/deadline.hpp>
-#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/pool/detail/reports.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 

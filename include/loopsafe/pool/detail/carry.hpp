@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POOL_DETAIL_CARRY_HPP
 #define LOOPSAFE_POOL_DETAIL_CARRY_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/pool/core/parking.hpp>
 #include <loopsafe/pool/detail/release.hpp>
 #include <loopsafe/pool/detail/state.hpp>

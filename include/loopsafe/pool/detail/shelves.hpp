@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 #define LOOPSAFE_POOL_DETAIL_SHELVES_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/pool/detail/ticket.hpp>
 

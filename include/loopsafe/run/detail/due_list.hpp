@@ -3,7 +3,7 @@
 #define LOOPSAFE_RUN_DETAIL_DUE_LIST_HPP
 
 #include <loopsafe/async/detail/asking.hpp>
-#include <loopsafe/async/detail/inheriting_executor.hpp>
+#include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/local.hpp>

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_ASYNC_DETAIL_INHERITING_EXECUTOR_HPP
-#define LOOPSAFE_ASYNC_DETAIL_INHERITING_EXECUTOR_HPP
-
-#include <loopsafe/async/detail/serial_executor.hpp>
+#ifndef LOOPSAFE_CONTEXT_DETAIL_INHERITING_EXECUTOR_HPP
+#define LOOPSAFE_CONTEXT_DETAIL_INHERITING_EXECUTOR_HPP
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -18,6 +15,8 @@
 #include <utility>
 
 namespace loopsafe::detail {
+
+namespace asio = boost::asio;
 
 // What a coroutine inherits from the one that starts it, by way of its executor.
 class inherited {
@@ -145,24 +144,9 @@ bool use_inheriting(const asio::any_io_executor& executor, const Use& use)
     return use_types_of<loop_executor>(executor, use) || use_types_of<continuation>(executor, use);
 }
 
-// What coroutines on this executor inherit, also through a strand.
-inline inherited_ref inherited_from(const asio::any_io_executor& executor)
+// Without that, for what belongs to the context.
+inline asio::any_io_executor without_inheritance(const asio::any_io_executor& executor)
 {
-    inherited_ref found;
-    if (use_inheriting(executor, [&](const auto& in) { found = in.what(); }))
-        return found;
-    if (const auto* strand = executor.target<asio::strand<asio::any_io_executor>>())
-        return inherited_from(strand->get_inner_executor());
-    if (const auto* gated = executor.target<serial_executor>())
-        return inherited_from(gated->gate()->inner());
-    return found;
-}
-
-// Without gate and inheritance, for what outlives the coroutine that passes through them.
-inline asio::any_io_executor bare(const asio::any_io_executor& executor)
-{
-    if (const auto* gated = executor.target<serial_executor>())
-        return bare(gated->gate()->inner());
     asio::any_io_executor inner;
     if (use_inheriting(executor, [&](const auto& in) { inner = in.inner(); }))
         return inner;
