@@ -11,6 +11,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <future>
 #include <lambda/served.hpp>
 #include <set>
 #include <stdexcept>
@@ -379,6 +381,147 @@ TEST_CASE("stop() ends a runtime that waits for an event, and one that is at wor
             CHECK(function.stop() == 0);
         }
     });
+}
+
+TEST_CASE("SIGTERM ends a runtime that has registered an extension, at work or not")
+{
+    for_each_policy([]<class Policy>() {
+        for (const bool at_work : {false, true}) {
+            lambda_service service;
+            std::promise<void> begun;
+            const auto handler = [&](lambda::invocation& in) -> asio::awaitable<std::string> {
+                if (in.event() == "hang")
+                    begun.set_value();
+                return never_end<false>(in);
+            };
+            served<Policy> function(service, handler, {}, true);
+            CHECK(block_on(service.invoke("on")).body == "on");
+            std::optional<testing::lambda_invocation> under_way;
+            if (at_work) {
+                under_way.emplace(service.begin("hang", {.timeout = 60s}));
+                begun.get_future().wait();
+            } else {
+                block_on(service.ready());
+            }
+            CHECK(service.requests(at::extension_register) == 1);
+            std::raise(SIGTERM);
+            CHECK(function.end() == 0);
+            CHECK(service.violations().empty());
+        }
+    });
+}
+
+// What a lifespan did, in order.
+struct told {
+    std::mutex mutex;
+    std::vector<std::string> all;
+
+    loopsafe::lifespan::hook says(std::string text)
+    {
+        return [this, text]() -> asio::awaitable<void> {
+            const std::lock_guard lock(mutex);
+            all.push_back(text);
+            co_return;
+        };
+    }
+};
+
+TEST_CASE("what a function starts is started before its first event, and stopped at the end")
+{
+    for_each_policy([]<class Policy>() {
+        for (const auto mode :
+             {loopsafe::lifespan_mode::once_per_context, loopsafe::lifespan_mode::per_invocation}) {
+            told steps;
+            loopsafe::lifespan app(mode);
+            app.add("a", steps.says("a"), steps.says("-a")).add("b", steps.says("b"), {});
+            lambda_service service;
+            served<Policy> function(service, echo, {.lifespan = &app});
+            CHECK(block_on(service.invoke("1")).body == "1");
+            CHECK(block_on(service.invoke("2")).body == "2");
+            CHECK(function.stop() == 0);
+            const bool often = mode == loopsafe::lifespan_mode::per_invocation ||
+                               std::same_as<Policy, lambda::context_per_invocation>;
+            std::vector<std::string> expected{"a", "b", "-a"};
+            if (often)
+                expected.insert(expected.end(), {"a", "b", "-a"});
+            CHECK(steps.all == expected);
+        }
+    });
+}
+
+TEST_CASE(
+    "a start that fails is reported, and ends the runtime, but around invocations it fails these")
+{
+    const auto fails = []() -> asio::awaitable<void> {
+        throw std::runtime_error("no database");
+        co_return;
+    };
+    {
+        loopsafe::lifespan app;
+        app.add("database", fails);
+        lambda_service service;
+        served<lambda::context_kept> function(service, echo, {.lifespan = &app});
+        const auto reply = block_on(service.invoke("1", {.timeout = 60s}));
+        CHECK(reply.how == lambda_reply::kind::failed_init);
+        CHECK(reply.body.find("no database") != std::string::npos);
+        CHECK(function.end() == 1);
+    }
+    {
+        loopsafe::lifespan app;
+        app.add("database", fails);
+        lambda_service service;
+        served<lambda::context_per_invocation> function(service, echo, {.lifespan = &app});
+        CHECK(block_on(service.invoke("1")).body.find("no database") != std::string::npos);
+        CHECK(!block_on(service.invoke("2")).ok());
+        CHECK(function.stop() == 0);
+    }
+}
+
+TEST_CASE("a snapshot is taken after the start, and hooks run around it")
+{
+    for_each_policy([]<class Policy>() {
+        const variable kind("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start");
+        lambda_service service({.snap_start = true});
+        told steps;
+        const auto note = [&steps](std::string text) {
+            return [&steps, text] { steps.all.push_back(text); };
+        };
+        lambda::runtime_options options;
+        options.snapshot_hooks = {{note("before a"), note("after a")},
+                                  {note("before b"), note("after b")}};
+        served<Policy> function(service, echo, options);
+        block_on(service.prepared());
+        CHECK(block_on(service.restore()).ok());
+        CHECK(block_on(service.invoke("1")).body == "1");
+        CHECK(function.stop() == 0);
+        CHECK(steps.all == std::vector<std::string>{"before b", "before a", "after a", "after b"});
+        CHECK(service.violations().empty());
+    });
+}
+
+TEST_CASE("a hook around a snapshot that fails ends the runtime, and says which")
+{
+    const variable kind("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start");
+    const auto fails = [] { throw std::runtime_error("no entropy"); };
+    {
+        lambda_service service({.snap_start = true});
+        lambda::runtime_options options;
+        options.snapshot_hooks = {{fails, {}}};
+        served<lambda::context_kept> function(service, echo, options);
+        CHECK(function.end() == 64);
+        CHECK(service.requests(at::init_error) == 1);
+    }
+    {
+        lambda_service service({.snap_start = true});
+        lambda::runtime_options options;
+        options.snapshot_hooks = {{{}, fails}};
+        served<lambda::context_per_invocation> function(service, echo, options);
+        block_on(service.prepared());
+        const auto reply = block_on(service.restore());
+        CHECK(reply.body.find("no entropy") != std::string::npos);
+        CHECK(reply.error_type == "Runtime.AfterRestoreError");
+        CHECK(function.end() == 65);
+    }
 }
 
 TEST_CASE("a runtime that nobody has started as a function says so")

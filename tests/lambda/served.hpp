@@ -73,13 +73,14 @@ private:
 };
 
 /// A runtime on a thread of its own, which serves events of a service. SIGTERM is the process's, so
-/// only the tests with processes use it.
+/// only who says so waits for it.
 template <class Policy>
 class served {
 public:
     template <class Handler>
-    served(lambda_service& from, Handler handler, lambda::runtime_options options = {})
-        : runtime_(adapted(std::move(options), from, log_))
+    served(lambda_service& from, Handler handler, lambda::runtime_options options = {},
+           bool ends_on_sigterm = false)
+        : runtime_(adapted(std::move(options), from, log_, ends_on_sigterm))
     {
         thread_ = std::jthread(
             [this, h = std::move(handler)]() mutable { code_ = runtime_.serve(std::move(h)); });
@@ -103,10 +104,11 @@ public:
 
 private:
     static lambda::runtime_options adapted(lambda::runtime_options options,
-                                           const lambda_service& from, log_lines& log)
+                                           const lambda_service& from, log_lines& log,
+                                           bool ends_on_sigterm)
     {
         options.endpoint = from.endpoint();
-        options.ends_on_sigterm = false;
+        options.ends_on_sigterm = ends_on_sigterm;
         options.log = log.writer();
         return options;
     }

@@ -85,7 +85,7 @@ TEST_CASE("each part has left before the next is made")
     });
 }
 
-TEST_CASE("an error in mid-stream comes behind what was written; one before it is an error")
+TEST_CASE("an error in mid-stream comes behind what was written, and one before it is an error")
 {
     for_each_policy([]<class Policy>() {
         lambda_service service({.invocation_ids = true});
