@@ -148,6 +148,19 @@ TEST_CASE("a process that ends while it works has crashed, and another goes on")
     CHECK(block_on(service.invoke("1")).body == "1");
 }
 
+TEST_CASE("a process that is started beside another takes its place")
+{
+    lambda_service service;
+    const auto first = service.start(python());
+    block_on(service.ready());
+    first.kill();
+    const auto second = service.start(python());
+    CHECK(block_on(service.invoke("1")).body == "1");
+    CHECK(block_on(first.exit()) == function_exit{-1, SIGKILL});
+    CHECK(block_on(service.invoke("2")).body == "2");
+    CHECK(kinds(service) == violations{});
+}
+
 TEST_CASE("a process that ends while it starts has failed to start")
 {
     lambda_service service;

@@ -132,6 +132,25 @@ TEST_CASE("with a concurrency of 8 a function has 8 events at once, and answers 
     CHECK(kinds(service) == violations{});
 }
 
+TEST_CASE("an id may come again, but not while it is under way")
+{
+    lambda_service service({.concurrency = 2});
+    auto first = service.begin("1", {.id = "same"});
+    raw_runtime runtime(service);
+    raw_runtime other(service);
+    CHECK(runtime.next().id() == "same");
+    auto second = service.begin("2", {.id = "same"});
+    other.ask_next();
+    CHECK(block_on(second.reply()).error_type == "Client.DuplicatedInvokeId");
+    CHECK(runtime.respond("same", "x").status == 202);
+    CHECK(block_on(first.reply()).body == "x");
+    auto third = service.begin("3", {.id = "same"});
+    CHECK(other.listen().id() == "same");
+    CHECK(other.respond("same", "y").status == 202);
+    CHECK(block_on(third.reply()).body == "y");
+    CHECK(kinds(service) == violations{});
+}
+
 TEST_CASE("what fails to start is told to all who call, until another takes its place")
 {
     lambda_service service;
@@ -210,6 +229,7 @@ TEST_CASE("a restore that fails is reported to either of two paths")
         const auto reply = restored.get();
         CHECK(reply.how == how::failed_init);
         CHECK(reply.error_type == "Runtime.AfterRestoreError");
+        CHECK(block_on(service.invoke("{}")).error_type == "Runtime.AfterRestoreError");
         CHECK(report().status == 403);
         CHECK(kinds(service) == violations{wrong::wrong_state});
     }

@@ -131,7 +131,8 @@ public:
     // The function's process.
 
     /// Starts a program as the function. Its end is noticed: what it works on is
-    /// `lambda_reply::kind::crashed`, and another process may be started.
+    /// `lambda_reply::kind::crashed`, and another process may be started. One that is
+    /// started while another runs takes its place.
     /// Errors: `system_error` where the system makes no process. A program that cannot be run ends
     /// with 127.
     function_process start(const function_options& function);

@@ -187,10 +187,7 @@ inline boost::asio::awaitable<termination>
 lambda_service::terminate(pid_t pid, std::chrono::milliseconds within)
 {
     return detail::await_pledge<termination>([core = core_.get(), pid, within](auto when) {
-        core->tell([core, pid, within, when] {
-            boost::asio::co_spawn(core->context(), core->terminate(pid, within, when),
-                                  boost::asio::detached);
-        });
+        core->tell([core, pid, within, when] { core->terminate(pid, within, when); });
     });
 }
 

@@ -60,7 +60,12 @@ public:
     }
     invocation_call(const invocation_call&) = delete;
     invocation_call& operator=(const invocation_call&) = delete;
-    ~invocation_call() { end(lambda_reply::kind::gone, "the service was destroyed"); }
+    ~invocation_call()
+    {
+        lambda_reply gone;
+        gone.body = "the service was destroyed";
+        end(std::move(gone));
+    }
 
     void hear(std::string chunk)
     {
@@ -85,14 +90,6 @@ public:
             reply.chunks = all.chunks;
             all.reply = std::move(reply);
         });
-    }
-    void end(lambda_reply::kind how, std::string why, std::string type = {})
-    {
-        lambda_reply reply;
-        reply.how = how;
-        reply.body = std::move(why);
-        reply.error_type = std::move(type);
-        end(std::move(reply));
     }
 
     const std::string event;

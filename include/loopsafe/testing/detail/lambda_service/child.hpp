@@ -3,6 +3,7 @@
 #define LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_CHILD_HPP
 
 #include <loopsafe/testing/detail/lambda_service/bell.hpp>
+#include <loopsafe/testing/detail/lambda_service/processes.hpp>
 #include <loopsafe/testing/function_process.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -18,11 +19,8 @@
 #include <csignal>
 #include <cstddef>
 #include <fcntl.h>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
-#include <sched.h>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,46 +32,6 @@
 namespace loopsafe::testing::detail {
 
 namespace asio = boost::asio;
-
-[[noreturn]] inline void throw_errno(const char* what)
-{
-    throw boost::system::system_error(errno, boost::system::system_category(), what);
-}
-
-// Becomes readable when the process has ended, whose child it may be. Throws where there is none.
-inline int open_process(pid_t pid)
-{
-    const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (fd < 0)
-        throw_errno("lambda_service: pidfd_open");
-    return fd;
-}
-
-// R, S, T, Z, ...; nothing where there is no such process.
-inline char process_state(pid_t pid)
-{
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    const auto name_ends = text.rfind(") ");
-    return name_ends == text.npos || name_ends + 2 >= text.size() ? '\0' : text[name_ends + 2];
-}
-
-// Returns when it stands still, or has gone. False: there is none.
-inline bool stop_process(pid_t pid)
-{
-    if (::kill(pid, SIGSTOP) != 0)
-        return false;
-    for (;;) {
-        switch (process_state(pid)) {
-        case 'T':
-        case 't': return true;
-        case 'Z':
-        case 'X':
-        case '\0': return false;
-        default: ::sched_yield();
-        }
-    }
-}
 
 // A process of the service's, which ends with the service's thread at the latest.
 class child_process : public std::enable_shared_from_this<child_process> {

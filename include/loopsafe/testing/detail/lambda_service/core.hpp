@@ -7,6 +7,7 @@
 #include <loopsafe/testing/detail/lambda_service/environment.hpp>
 #include <loopsafe/testing/detail/lambda_service/planned_faults.hpp>
 #include <loopsafe/testing/detail/lambda_service/pledge.hpp>
+#include <loopsafe/testing/detail/lambda_service/processes.hpp>
 #include <loopsafe/testing/detail/lambda_service/route.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -17,14 +18,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <csignal>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <future>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
@@ -42,7 +41,7 @@ class service_core final : public session_owner {
 public:
     explicit service_core(lambda_service_options how)
         : options(std::move(how)),
-          run_(options, request_checks(violations), [this] { thaw(); }),
+          run_(options, request_checks(violations), [this] { frozen_.thaw(); }),
           acceptor_(context_),
           holder_(context_),
           timer_(context_)
@@ -60,7 +59,6 @@ public:
     {
         context_.stop();
         thread_.join();
-        thaw();
     }
 
     // Calls `f` on the service's thread, and returns or throws what it does.
@@ -137,6 +135,8 @@ public:
                                          const std::vector<std::string>& variables)
     {
         const auto child = std::make_shared<child_process>(context_, how, variables);
+        if (std::exchange(current_child_, child->pid) != 0)
+            run_.forget("another process took its place");
         asio::co_spawn(context_, child->listen(), asio::detached);
         asio::co_spawn(context_, watch(child), asio::detached);
         return child;
@@ -145,55 +145,19 @@ public:
     void freeze(pid_t pid, std::shared_ptr<pledge<bool>> when)
     {
         add_chore([this, pid, when] {
-            if (process_state(pid) == '\0') {
-                when->keep(false);
-                return true;
-            }
-            if (!run_.idle() || !when->wanted())
+            if (process_state(pid) != '\0' && !run_.idle())
                 return !when->wanted();
-            const bool stopped = stop_process(pid);
-            if (stopped)
-                frozen_.insert(pid);
-            when->keep(stopped);
+            if (when->wanted())
+                when->keep(frozen_.freeze(pid));
             return true;
         });
     }
 
-    void thaw() noexcept
+    void terminate(pid_t pid, std::chrono::milliseconds within,
+                   std::shared_ptr<pledge<termination>> when)
     {
-        for (const auto pid : std::exchange(frozen_, {}))
-            ::kill(pid, SIGCONT);
+        asio::co_spawn(context_, end(pid, within, std::move(when)), asio::detached);
     }
-
-    asio::awaitable<void> terminate(pid_t pid, std::chrono::milliseconds within,
-                                    std::shared_ptr<pledge<termination>> when)
-    {
-        const auto begun = std::chrono::steady_clock::now();
-        termination how;
-        asio::posix::stream_descriptor end(context_);
-        if (const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); fd >= 0) {
-            end.assign(fd);
-            how.asked = !run_.extensions.empty();
-            how.killed = !how.asked;
-            asio::steady_timer limit(context_, within);
-            limit.async_wait([pid, &how](const boost::system::error_code& ec) {
-                if (ec)
-                    return;
-                how.killed = true;
-                ::kill(pid, SIGKILL);
-            });
-            ::kill(pid, how.asked ? SIGTERM : SIGKILL);
-            thaw();
-            co_await end.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
-            limit.cancel();
-            run_.extensions.tell("SHUTDOWN", ",\"shutdownReason\":\"SPINDOWN\",\"deadlineMs\":" +
-                                                 std::to_string(milliseconds_from_now(within)));
-        }
-        how.took = std::chrono::steady_clock::now() - begun;
-        when->keep(how);
-    }
-
-    asio::io_context& context() noexcept { return context_; }
 
     const lambda_service_options options;
     std::vector<lambda_violation> violations;
@@ -237,17 +201,22 @@ private:
     asio::awaitable<void> watch(std::shared_ptr<child_process> child)
     {
         const auto how = co_await child->watch();
-        frozen_.erase(child->pid);
-        run_.forget(how.signal != 0 ? "signal " + std::to_string(how.signal)
-                                    : "exit status " + std::to_string(how.code));
+        if (current_child_ == child->pid) {
+            current_child_ = 0;
+            run_.forget(how.signal != 0 ? "signal " + std::to_string(how.signal)
+                                        : "exit status " + std::to_string(how.code));
+        }
         settle();
     }
 
-    std::int64_t milliseconds_from_now(std::chrono::milliseconds later) const
+    asio::awaitable<void> end(pid_t pid, std::chrono::milliseconds within,
+                              std::shared_ptr<pledge<termination>> when)
     {
-        using std::chrono::duration_cast;
-        using std::chrono::milliseconds;
-        return (duration_cast<milliseconds>(run_.now().wall) + later).count();
+        const bool politely = !run_.extensions.empty();
+        run_.end_reason = "SPINDOWN";
+        const auto how = co_await end_process(context_, pid, politely, within, frozen_);
+        run_.extensions.tell("SHUTDOWN", news_of_end("SPINDOWN", run_.now().wall + within));
+        when->keep(how);
     }
 
     void on_head(session& from) override
@@ -383,7 +352,8 @@ private:
     tcp::endpoint endpoint_;
     std::optional<std::chrono::nanoseconds> armed_for_;
     std::vector<std::function<bool()>> chores_;
-    std::set<pid_t> frozen_;
+    frozen_processes frozen_;
+    pid_t current_child_ = 0; // 0: it has ended
     std::thread thread_;
 };
 

@@ -4,7 +4,10 @@
 
 #include <loopsafe/testing/detail/lambda_service/call.hpp>
 #include <loopsafe/testing/detail/lambda_service/checks.hpp>
+#include <loopsafe/testing/detail/lambda_service/event.hpp>
 #include <loopsafe/testing/detail/lambda_service/extensions.hpp>
+#include <loopsafe/testing/detail/lambda_service/replies.hpp>
+#include <loopsafe/testing/detail/lambda_service/runtime_state.hpp>
 #include <loopsafe/testing/detail/lambda_service/session.hpp>
 #include <loopsafe/testing/detail/lambda_service/unique_id.hpp>
 #include <loopsafe/testing/lambda_service_options.hpp>
@@ -25,35 +28,6 @@
 
 namespace loopsafe::testing::detail {
 
-enum class runtime_state {
-    started,
-    init_error,
-    ready,
-    running,
-    invocation_response,
-    response_sent,
-    restore_ready,
-    restoring,
-    restore_error
-};
-
-// As AWS's emulator names them.
-constexpr std::string_view to_string(runtime_state state) noexcept
-{
-    switch (state) {
-    case runtime_state::started: return "Started";
-    case runtime_state::init_error: return "InitError";
-    case runtime_state::ready: return "Ready";
-    case runtime_state::running: return "Running";
-    case runtime_state::invocation_response: return "InvocationResponse";
-    case runtime_state::response_sent: return "RuntimeResponseSentState";
-    case runtime_state::restore_ready: return "RestoreReady";
-    case runtime_state::restoring: return "Restoring";
-    case runtime_state::restore_error: return "RuntimeRestoreErrorState";
-    }
-    return "";
-}
-
 // One execution environment: what its runtime may do, and which invocations it has. With a
 // concurrency of more than 1 only the ids of the invocations have a state.
 class environment {
@@ -61,8 +35,6 @@ class environment {
     using call_ptr = std::shared_ptr<invocation_call>;
 
 public:
-    static constexpr std::size_t most_bytes = 6 * 1024 * 1024 + 100; // of a response, buffered
-
     environment(const lambda_service_options& options, request_checks checks,
                 std::function<void()> before_event)
         : extensions(options.external_extensions, checks),
@@ -75,6 +47,7 @@ public:
     environment& operator=(const environment&) = delete;
 
     extension_list extensions;
+    std::string_view end_reason = "FAILURE"; // of the next end
 
     bool single() const noexcept { return options_.concurrency <= 1; }
     bool past_init() const noexcept { return state_ != runtime_state::started; }
@@ -85,8 +58,8 @@ public:
 
     void begin(call_ptr call)
     {
-        if (state_ == runtime_state::init_error)
-            return fail(*call, lambda_reply::kind::failed_init);
+        if (state_ == runtime_state::init_error || state_ == runtime_state::restore_error)
+            return call->end(failure_);
         queue_.push_back(std::move(call));
         dispatch();
     }
@@ -106,28 +79,20 @@ public:
             if (now.monotonic < call->due.monotonic)
                 continue;
             timed_out_.insert(call->id);
-            const auto ms = call->options.timeout.count();
-            auto hundredths = std::to_string(ms % 1000 / 10);
-            hundredths.insert(0, 2 - hundredths.size(), '0');
             finish(call);
-            call->end(lambda_reply::kind::timed_out,
-                      "Task timed out after " + std::to_string(ms / 1000) + "." + hundredths +
-                          " seconds",
-                      "Sandbox.Timedout");
+            call->end(timed_out(call->options.timeout));
         }
     }
 
     // The process has ended, or another takes its place.
     void forget(const std::string& why)
     {
-        const bool in_init = !past_init();
+        const bool has_begun = past_init() && state_ != runtime_state::init_error;
         for (const auto& [id, call] : std::exchange(running_, {}))
-            call->end(lambda_reply::kind::crashed,
-                      "{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"RequestId: " + id +
-                          " Error: Runtime exited with error: " + why + "\"}",
-                      "Runtime.ExitError");
-        if (in_init || state_ == runtime_state::init_error)
-            fail_all(lambda_reply::kind::failed_init, why, "Runtime.ExitError");
+            call->end(exited(lambda_reply::kind::crashed, id, why));
+        if (!has_begun)
+            fail_queued(exited(lambda_reply::kind::failed_init, "", why));
+        extensions.tell("SHUTDOWN", news_of_end(std::exchange(end_reason, "FAILURE"), now().wall));
         for (auto& each : std::exchange(waiting_, {}))
             each.from->reset();
         if (restoring_.from != nullptr)
@@ -177,7 +142,7 @@ public:
             !mode.empty() && mode != "streaming") {
             checks_.add(kind::bad_response_mode, std::string(mode_field) + ": " + mode);
             finish(call);
-            call->end(lambda_reply::kind::error, "", "Runtime.InvalidResponseModeHeader");
+            call->end(reply_of(lambda_reply::kind::error, "", "Runtime.InvalidResponseModeHeader"));
             from.answer(
                 refusal(400, "InvalidFunctionResponseMode", "Invalid function response mode"));
             return nullptr;
@@ -198,12 +163,7 @@ public:
         if (request.body.size() <= most_bytes || !request.field_text(mode_field).empty())
             return true;
         finish(call);
-        call->end(
-            lambda_reply::kind::error,
-            "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload "
-            "size exceeded maximum allowed payload size (" +
-                std::to_string(most_bytes) + " bytes).\"}",
-            "Function.ResponseSizeTooLarge");
+        call->end(too_large());
         from.answer(refusal(413, "RequestEntityTooLarge",
                             "Exceeded maximum allowed payload size (" + std::to_string(most_bytes) +
                                 " bytes)."));
@@ -212,20 +172,9 @@ public:
 
     void end_response(session& from, const call_ptr& call, const std::optional<fault>& wrong)
     {
-        const auto& request = from.request();
-        lambda_reply reply;
-        reply.how = lambda_reply::kind::response;
-        reply.streamed = !request.field_text(mode_field).empty();
-        reply.body = request.body;
-        reply.content_type = request.field_text("Content-Type");
-        reply.trailers = request.trailers;
-        if (const auto* const type = find_field(request.trailers, error_type_field)) {
-            reply.how = lambda_reply::kind::error;
-            reply.error_type = *type;
-        }
         forgive(call, wrong);
         finish(call);
-        call->end(std::move(reply));
+        call->end(responded(from.request()));
         from.answer(accepted(), wrong);
     }
 
@@ -236,7 +185,7 @@ public:
         checks_.add(kind::truncated_response,
                     "the connection ended within the response to " + call->id);
         finish(call);
-        call->end(lambda_reply::kind::error, "", "Runtime.TruncatedResponse");
+        call->end(reply_of(lambda_reply::kind::error, "", "Runtime.TruncatedResponse"));
     }
 
     void error(session& from, const std::string& id, const std::optional<fault>& wrong)
@@ -259,11 +208,7 @@ public:
                         "/init/error in the state " + std::string(to_string(state_)));
             return refuse_transition(from, "InitError");
         }
-        state_ = runtime_state::init_error;
-        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
-        for (const auto& call : std::exchange(queue_, {}))
-            fail(*call, lambda_reply::kind::failed_init);
-        from.answer(accepted(), wrong);
+        fail_start(runtime_state::init_error, from, wrong);
     }
 
     void restore_next(session& from, const std::optional<fault>& wrong)
@@ -284,9 +229,7 @@ public:
                         "/restore/error in the state " + std::string(to_string(state_)));
             return refuse_transition(from, "RuntimeRestoreErrorState");
         }
-        state_ = runtime_state::restore_error;
-        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
-        from.answer(accepted(), wrong);
+        fail_start(runtime_state::restore_error, from, wrong);
     }
 
     // Precondition: the state is restore_ready.
@@ -331,6 +274,12 @@ public:
             queue_.pop_front();
             if (call->unwanted())
                 continue;
+            if (running_.count(call->options.id) != 0) {
+                call->end(reply_of(lambda_reply::kind::error,
+                                   "an invocation with this id runs already",
+                                   "Client.DuplicatedInvokeId"));
+                continue;
+            }
             auto to = std::move(waiting_.front());
             waiting_.pop_front();
             before_event_();
@@ -386,41 +335,14 @@ private:
                               to.wrong->what() == what::upper_case;
         call->not_delivered = !harmless;
 
-        const auto& options = call->options;
         auto id = call->id;
         if (to.wrong && to.wrong->what() == what::repeated_id && !previous.empty())
             id = previous;
         if (to.wrong && to.wrong->what() == what::no_id)
             id.clear();
-        using std::chrono::duration_cast;
-        using std::chrono::milliseconds;
-        const auto due = std::to_string(duration_cast<milliseconds>(call->due.wall).count());
-        const auto arn = options.arn.empty() ? options_.arn : options.arn;
-        http_answer event{200, {}, call->event};
-        const auto add = [&](std::string_view name, const std::string& value) {
-            if (!value.empty())
-                event.fields.emplace_back(name, value);
-        };
-        add("Content-Type", options.content_type);
-        add("Lambda-Runtime-Aws-Request-Id", id);
-        add("Lambda-Runtime-Deadline-Ms", options.deadline.empty()     ? due
-                                          : options.deadline == "none" ? std::string()
-                                                                       : options.deadline);
-        add("Lambda-Runtime-Invoked-Function-Arn", arn);
-        add("Lambda-Runtime-Trace-Id", options.trace);
-        add("Lambda-Runtime-Client-Context", options.client_context);
-        add("Lambda-Runtime-Cognito-Identity", options.cognito_identity);
-        add("Lambda-Runtime-Aws-Tenant-Id", options.tenant);
-        add(nonce_field, call->nonce);
-        to.from->answer(std::move(event), to.wrong);
-        if (!single() || again)
-            return;
-        auto about = ",\"deadlineMs\":" + due + ",\"requestId\":" + json_quoted(call->id) +
-                     ",\"invokedFunctionArn\":" + json_quoted(arn);
-        if (!options.trace.empty())
-            about += ",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\",\"value\":" +
-                     json_quoted(options.trace) + "}";
-        extensions.tell("INVOKE", about);
+        to.from->answer(event_of(*call, id, options_.arn), to.wrong);
+        if (single() && !again)
+            extensions.tell("INVOKE", news_of(*call, options_.arn));
     }
 
     void enter(invocation_call& call)
@@ -514,31 +436,21 @@ private:
     {
         answered_[call->id] = true;
         finish(call);
-        call->end(lambda_reply::kind::lost, "a fault kept the answer from the service");
+        call->end(reply_of(lambda_reply::kind::lost, "a fault kept the answer from the service"));
     }
 
-    void fail(invocation_call& call, lambda_reply::kind how)
-    {
-        auto reply = failure_;
-        reply.how = how;
-        call.end(std::move(reply));
-    }
-
-    void fail_all(lambda_reply::kind how, const std::string& why, const std::string& type)
+    void fail_queued(const lambda_reply& with)
     {
         for (const auto& call : std::exchange(queue_, {}))
-            call->end(how, why, type);
+            call->end(with);
     }
 
-    static lambda_reply reported(const http_request& request, lambda_reply::kind how)
+    void fail_start(runtime_state into, session& from, const std::optional<fault>& wrong)
     {
-        lambda_reply reply;
-        reply.how = how;
-        reply.body = request.body;
-        reply.content_type = request.field_text("Content-Type");
-        reply.error_type = known_error_type(request.field_text(error_type_field));
-        reply.xray_cause = request.field_text(xray_field);
-        return reply;
+        state_ = into;
+        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
+        fail_queued(failure_);
+        from.answer(accepted(), wrong);
     }
 
     const lambda_service_options& options_;
