@@ -284,6 +284,17 @@ TEST_CASE("a function gets no event before each extension asks for one")
     CHECK(kinds(service) == violations{});
 }
 
+TEST_CASE("an extension that waits loses its connection when another environment begins")
+{
+    lambda_service service;
+    extension waits(service, "waits", "");
+    waits.ask_next();
+    while (service.requests(at::extension_next) == 0) {}
+    service.restart();
+    CHECK(waits.end() == asio::error::connection_reset);
+    const extension again(service, "waits", "");
+}
+
 TEST_CASE("only extensions of the test's naming may ask for SHUTDOWN, and each reports its errors")
 {
     lambda_service service({.external_extensions = {"agent"}});

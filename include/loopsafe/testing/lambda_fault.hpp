@@ -25,7 +25,8 @@ enum class at {
 /// With `refuse` and `status` the service does not do what was asked. With all others it does, and
 /// only its answer goes wrong. An event that went out in such an answer goes out once more at the
 /// next /next; an answer of the function that met with `refuse` and does not come again, or with
-/// `status`, is `lambda_reply::kind::lost`. None of this counts as a violation.
+/// `status`, is `lambda_reply::kind::lost` (with a concurrency of more than 1 it times out). None
+/// of this counts as a violation.
 class fault {
 public:
     enum class kind {

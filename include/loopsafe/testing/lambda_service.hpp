@@ -74,13 +74,14 @@ private:
 ///
 /// What a runtime does against the protocol is answered as AWS answers it and listed in
 /// `violations()`. Where AWS would end the function's process (a time-out, an error of its start),
-/// the service only says so: the test decides.
+/// the service only says so: the test decides. It sets no limit for the start.
 ///
 /// Thread safety: safe. No function may be called on the service while it is destroyed, but what
 /// waits may go on: an invocation ends as `lambda_reply::kind::gone`, other operations throw
 /// `operation_aborted`.
 /// Source: AWS Lambda's documentation ("Using the Lambda runtime API for custom runtimes", "Using
 /// the Lambda Extensions API"), and AWS's emulator where that says nothing.
+/// Platform: Linux 5.3 or newer.
 class lambda_service {
 public:
     explicit lambda_service(lambda_service_options options = {});
@@ -96,9 +97,9 @@ public:
 
     // Invocations.
 
-    /// Invokes the function with this event: at once, or when it asks for one; the result waits for
-    /// its reply. Invocations begin in the order in which they were asked for.
-    /// Per-operation cancellation: all types. One that the function has not got yet is withdrawn.
+    /// Invokes the function with this event: now, or when it asks for one; the result waits for its
+    /// reply. Events go out in the order of these calls.
+    /// Per-operation cancellation: all types. An event that the function has not got is withdrawn.
     boost::asio::awaitable<lambda_reply> invoke(std::string_view event,
                                                 const invoke_options& how = {});
 
@@ -131,8 +132,8 @@ public:
     // The function's process.
 
     /// Starts a program as the function. Its end is noticed: what it works on is
-    /// `lambda_reply::kind::crashed`, and another process may be started. One that is
-    /// started while another runs takes its place.
+    /// `lambda_reply::kind::crashed`, and another process may be started. One that is started while
+    /// another runs takes its place.
     /// Errors: `system_error` where the system makes no process. A program that cannot be run ends
     /// with 127.
     function_process start(const function_options& function);
@@ -147,7 +148,8 @@ public:
     boost::asio::awaitable<termination>
     terminate(pid_t pid, std::chrono::milliseconds within = std::chrono::milliseconds(500));
 
-    /// From now on it is another environment, as after a crash: a new runtime may begin.
+    /// From now on it is another environment, as after a crash: a new runtime may begin. Without
+    /// this, one that follows another which left while it waited for an event is refused.
     void restart();
 
     // Snapshots. Precondition: `lambda_service_options::snap_start`.

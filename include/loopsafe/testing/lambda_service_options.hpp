@@ -26,7 +26,8 @@ struct lambda_service_options {
     /// Extensions of these names may ask for SHUTDOWN, as the programs in /opt/extensions may.
     std::vector<std::string> external_extensions = {};
     /// Reads the clocks, such as `&manual_clock::read`. Then time-outs come only by
-    /// `lambda_service::look_at_clock()`. Null: those of the system.
+    /// `lambda_service::look_at_clock()`, and Lambda-Runtime-Deadline-Ms goes by its wall clock.
+    /// Null: those of the system.
     clock_reading (*clock)() = nullptr;
 };
 

@@ -40,7 +40,13 @@ public:
                            [](const extension& e) { return e.waiting != nullptr; });
     }
 
-    void forget() { all_.clear(); }
+    void forget()
+    {
+        for (const auto& each : std::exchange(all_, {})) {
+            if (each.waiting != nullptr)
+                each.waiting->reset();
+        }
+    }
 
     void enter(session& from, bool closed, const std::string& function_name,
                const std::optional<fault>& wrong)
