@@ -290,8 +290,9 @@ TEST_CASE("a process ends with the test's own, however that ends")
     const pid_t test = ::fork();
     if (test == 0) {
         lambda_service service;
-        const auto function = service.start(python());
-        block_on(service.ready());
+        const auto function = service.start( // it would not notice that its service has gone
+            {.program = "/bin/sh", .arguments = {"-c", "echo up; exec sleep 600"}});
+        block_on(function.says("up"));
         const auto pid = function.pid();
         [[maybe_unused]] const auto said = ::write(pipe[1], &pid, sizeof pid);
         ::pause();
