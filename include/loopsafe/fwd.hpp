@@ -140,6 +140,7 @@ enum class on_error;
 struct task_error;
 struct task_scope_options;
 class task_scope;
+class remote_task_scope;
 class all_failed;
 struct with_options;
 enum class lifespan_mode;

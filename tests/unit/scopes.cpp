@@ -3,6 +3,7 @@
 #include <loopsafe/runner.hpp>
 #include <loopsafe/scopes.hpp>
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <doctest/doctest.h>
@@ -525,6 +526,142 @@ TEST_CASE("scopes: a task that is destroyed unfinished is an error, and nobody w
         }
         CHECK(ec == errc::task_lost);
     });
+}
+
+TEST_CASE("scopes: a deadline ends all tasks, and an error of theirs comes before it")
+{
+    const auto waits = []() -> asio::awaitable<void> {
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        co_await timer.async_wait(asio::use_awaitable);
+    };
+    const auto fails_then = []() -> asio::awaitable<void> {
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        throw std::runtime_error("while it was cancelled");
+    };
+    bool begun = false;
+    const auto text_with = [&](auto body, loopsafe::task_scope_options options) {
+        std::string text = "none";
+        loopsafe::run([&]() -> asio::awaitable<void> {
+            try {
+                co_await with_tasks(body, options);
+            } catch (...) {
+                text = outcome::of(std::current_exception());
+            }
+        });
+        return text;
+    };
+    const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+        begun = true;
+        tasks.start(waits);
+        co_await waits();
+    };
+    const auto failing = [&](task_scope& tasks) -> asio::awaitable<void> {
+        tasks.start(fails_then);
+        co_return;
+    };
+    const auto quick = [&](task_scope&) -> asio::awaitable<void> { co_return; };
+    const auto late = loopsafe::error_code(errc::timed_out).message();
+    CHECK(text_with(body, {.deadline = 1ms}) == late);
+    CHECK(begun);
+    CHECK(text_with(failing, {.deadline = 1ms}) == "while it was cancelled");
+    CHECK(text_with(quick, {.deadline = 1h}) == "none");
+    begun = false;
+    CHECK(text_with(body, {.deadline = 0ms}) == late);
+    CHECK_FALSE(begun);
+}
+
+TEST_CASE("scopes: a task that ignores its cancellation is reported with its place, and awaited")
+{
+    loopsafe::run([]() -> asio::awaitable<void> {
+        asio::steady_timer ends(co_await asio::this_coro::executor,
+                                asio::steady_timer::time_point::max());
+        std::vector<loopsafe::task_error> further;
+        bool ended = false;
+        std::string place;
+        const auto stubborn = [&]() -> asio::awaitable<void> {
+            co_await asio::this_coro::throw_if_cancelled(false);
+            asio::steady_timer look(co_await asio::this_coro::executor);
+            while (further.empty()) {
+                look.expires_after(1ms);
+                co_await look.async_wait(asio::as_tuple(asio::use_awaitable));
+            }
+            ended = true;
+        };
+        const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+            place = next_line();
+            tasks.start(stubborn);
+            tasks.cancel();
+            co_return;
+        };
+        co_await with_tasks(body, {.further = &further, .grace = 1ms});
+        CHECK(ended);
+        CHECK(further.size() == 1);
+        const auto text = text_of(further.front().error);
+        CAPTURE(text);
+        CHECK(text.find("started at " + place) != std::string::npos);
+        CHECK(code_of(further.front().error) == errc::task_stuck);
+    });
+}
+
+TEST_CASE("scopes: tasks from another context, until scope and context are gone")
+{
+    asio::io_context home(1);
+    auto away = std::make_unique<asio::io_context>(1);
+    std::optional<loopsafe::remote_task_scope> remote;
+    int ran = 0;
+    const auto task = [&]() -> asio::awaitable<void> {
+        co_await asio::post(asio::use_awaitable);
+        ++ran;
+    };
+    const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+        remote = tasks.remote();
+        asio::steady_timer over(co_await asio::this_coro::executor,
+                                asio::steady_timer::time_point::max());
+        co_await over.async_wait(asio::as_tuple(asio::use_awaitable));
+    };
+    std::string text;
+    asio::co_spawn(home, with_tasks(body), [&](const std::exception_ptr& e) {
+        text = e != nullptr ? outcome::of(e) : "ended";
+    });
+    home.poll();
+    const auto ask = [&](asio::io_context& from) {
+        std::optional<bool> started;
+        asio::co_spawn(from, remote->start(task),
+                       [&](const std::exception_ptr& e, bool s) { started = e == nullptr && s; });
+        for (int i = 0; i != 4; ++i) {
+            run_ready(from);
+            run_ready(home);
+        }
+        return started.value();
+    };
+    CHECK(remote->post(task));
+    CHECK(ran == 0);
+    run_ready(home);
+    CHECK(ran == 1);
+    CHECK(ask(*away));
+    CHECK(ask(home));
+    CHECK(ran == 3);
+    CHECK(remote->post([]() -> asio::awaitable<void> {
+        throw std::runtime_error("from afar");
+        co_return;
+    }));
+    run_ready(home);
+    CHECK(text == "from afar");
+    CHECK_FALSE(remote->post(task));
+    CHECK_FALSE(ask(*away));
+    {
+        asio::io_context dies(1);
+        asio::co_spawn(dies, with_tasks(body), asio::detached);
+        dies.poll();
+        CHECK(remote->post(task));
+    }
+    CHECK_FALSE(remote->post(task));
+    CHECK_FALSE(ask(*away));
+    CHECK(ran == 3);
+    away.reset();
 }
 
 } // namespace

@@ -58,13 +58,13 @@ public:
     }
 
     /// Runs the start hooks, in order. If one fails, or is cancelled, the stop hooks of those
-    /// before it run, in reverse, within `budget`.
+    /// before it run, in reverse, within `budget` from then.
     ///
     /// Errors: that of the hook, as it was thrown; that of a stop hook after it is rethrown at the
     /// end of `run()` or of the `runner`. `no_context` (as `context_error`).
     /// Cancellation: as the hooks are cancelled; the stop hooks are not.
     /// Exception safety: strong, as far as the hooks are each other's opposite.
-    boost::asio::awaitable<void> start(deadline budget = std::chrono::seconds(1))
+    boost::asio::awaitable<void> start(std::chrono::milliseconds budget = std::chrono::seconds(1))
     {
         if (mode_ == lifespan_mode::off)
             co_return;
@@ -84,6 +84,7 @@ public:
         if (error == nullptr)
             co_return;
         const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
+        co_await boost::asio::this_coro::throw_if_cancelled(false);
         end_stop(executor);
         const auto further = co_await stop_uncancelled(executor, started, budget);
         co_await boost::asio::this_coro::throw_if_cancelled(throws);

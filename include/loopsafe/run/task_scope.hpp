@@ -3,95 +3,23 @@
 #define LOOPSAFE_RUN_TASK_SCOPE_HPP
 
 #include <loopsafe/detail/safe_as_temporary.hpp>
-#include <loopsafe/run/detail/scope.hpp>
-#include <loopsafe/run/spawn.hpp>
+#include <loopsafe/run/detail/tasks.hpp>
+#include <loopsafe/run/remote_task_scope.hpp>
+#include <loopsafe/run/task_scope_options.hpp>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <concepts>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <type_traits>
 #include <variant>
-#include <vector>
 
 namespace loopsafe {
 
-/// What a scope does when one of its tasks fails.
-enum class on_error {
-    cancel_siblings, ///< cancels the others, and lets no more begin
-    wait             ///< lets them go on, and reports the first error at the end
-};
-
-/// The error of a task, and where that was started.
-struct task_error {
-    std::exception_ptr error;
-    std::source_location started = {};
-};
-
-/// Trivially copyable, because GCC 12 destroys other aggregates twice when they are made in the
-/// same expression as a `co_await`.
-struct task_scope_options {
-    on_error errors = on_error::cancel_siblings;
-
-    /// How many tasks `start_when_free()` lets run at once.
-    std::size_t max_running = std::numeric_limits<std::size_t>::max();
-
-    /// Gets the errors after the first. Without it the first of them is rethrown at the end of
-    /// `run()` or of the `runner`, as that of a task of `spawn()` is.
-    std::vector<task_error>* further = nullptr;
-};
-
 namespace detail {
-
-class tasks : public scope {
-public:
-    tasks(const asio::any_io_executor& executor, const task_scope_options& options)
-        : scope(executor), options_(options), free_(executor, asio::steady_timer::time_point::max())
-    {
-    }
-
-    bool has_room() const noexcept { return running() < options_.max_running + has_body; }
-    // Completes when a task has ended, or the caller is cancelled.
-    auto wait_for_room() { return free_.async_wait(asio::as_tuple(asio::deferred)); }
-
-    std::size_t has_body = 0; // among the children
-
-private:
-    void failed(const std::exception_ptr& error, const std::source_location& started) override
-    {
-        if (has_error())
-            report(error, started);
-        else
-            fail(error);
-        if (options_.errors == on_error::cancel_siblings)
-            cancel();
-    }
-
-    void report(const std::exception_ptr& error, const std::source_location& started) noexcept
-    {
-        try {
-            if (options_.further != nullptr)
-                options_.further->push_back({error, started});
-            else
-                report_further(get_executor(), error);
-        } catch (const std::bad_alloc&) { // and the first error is thrown
-        }
-    }
-
-    void left() noexcept override
-    {
-        try {
-            free_.cancel_one();
-        } catch (...) { // declared, though never thrown by Asio's reactors
-        }
-    }
-
-    const task_scope_options options_;
-    asio::steady_timer free_;
-};
 
 template <class Result>
 class tasks_with_body;
@@ -143,6 +71,15 @@ public:
     void cancel() noexcept { tasks_.cancel(); }
 
     bool is_cancelled() const noexcept { return tasks_.is_cancelled(); }
+
+    /// For other threads and contexts. Unlike this, it may be kept when the scope has ended.
+    ///
+    /// Errors: `bad_alloc`.
+    remote_task_scope remote() const
+    {
+        return remote_task_scope(
+            std::static_pointer_cast<detail::tasks>(tasks_.shared_from_this()));
+    }
 
     /// How many tasks have not ended yet. Complexity: constant.
     std::size_t running() const noexcept { return tasks_.running() - tasks_.has_body; }
@@ -215,11 +152,17 @@ asio::awaitable<body_result<Body>> run_tasks(Body body, task_scope_options optio
     using children = tasks_with_body<result>;
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     auto all = std::make_shared<children>(executor, options);
+    if (options.deadline.left() == std::chrono::nanoseconds::zero())
+        throw_timed_out();
     const auto start = [&body](children& c) {
+        c.begin_limits();
         c.start([b = std::move(body), &c]() mutable { return children::run(b, &c); }, {});
     };
     const auto ended = co_await run_scope(std::move(all), start);
+    ended->end_limits();
     ended->rethrow_error();
+    if (ended->has_expired())
+        throw_timed_out();
     if (ended->was_cancelled_by_caller() || (!std::is_void_v<result> && !ended->result))
         throw_cancelled();
     if constexpr (!std::is_void_v<result>)
@@ -249,8 +192,8 @@ concept task_body = requires { typename detail::body_result<Body>; };
 /// Precondition: the caller's executor runs one handler at a time: it is that of a context with one
 /// thread, or a strand.
 /// Errors: the first error of a task, `task_lost` (as `system_error`) if one was destroyed before
-/// it had ended; else `operation_aborted` if the caller was cancelled, or if the scope was before
-/// `body` had a result to give; `bad_alloc`.
+/// it had ended; else `timed_out`, where there is a deadline; else `operation_aborted` if the
+/// caller was cancelled, or if the scope was before `body` had a result to give; `bad_alloc`.
 /// Cancellation: terminal, whatever the caller's filter lets through; the tasks are awaited.
 /// Complexity: linear in the number of tasks.
 template <task_body Body>

@@ -7,6 +7,7 @@
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/context/local.hpp>
+#include <loopsafe/error.hpp>
 #include <loopsafe/pool/mutex.hpp>
 #include <loopsafe/run/deadline.hpp>
 
@@ -24,6 +25,11 @@
 namespace loopsafe::detail {
 
 namespace asio = boost::asio;
+
+[[noreturn]] inline void throw_timed_out()
+{
+    throw boost::system::system_error(make_error_code(errc::timed_out));
+}
 
 // What has a limit. It is taken out of the list before it ends.
 template <class Clock>

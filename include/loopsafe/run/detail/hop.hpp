@@ -56,6 +56,19 @@ public:
             own_ = context_bound<asio::any_io_executor>(executor, untracked(executor));
     }
 
+    // For another journey.
+    way_home again() const
+    {
+        way_home another(home_);
+        another.is_any_ = is_any_;
+        const context_pin pin(home_);
+        if (own_ && pin.may_touch() && home_.alive()) {
+            const auto executor = executor_at_home();
+            another.own_ = context_bound<asio::any_io_executor>(executor, executor);
+        }
+        return another;
+    }
+
     const context_ref& home() const noexcept { return home_; }
 
     // Whether somebody who runs on this executor is there already.
@@ -74,17 +87,19 @@ public:
         return asio::use_service<residents>(*context_access::state(home_)->address).get_executor();
     }
 
-    // Drops the handler where the home is gone, which is pinned only while this posts.
+    // False, and the handler is dropped, where the home is gone. It is pinned only while this
+    // posts.
     template <class Handler>
-    void post(Handler&& handler) const
+    bool post(Handler&& handler) const
     {
         const context_pin pin(home_);
         if (!pin.may_touch() || !home_.alive())
-            return;
+            return false;
         const auto executor = executor_at_home();
         if (!executor) // nothing of this library has lived there
             throw asio::execution::bad_executor();
         post_to(executor, std::forward<Handler>(handler));
+        return true;
     }
 
 private:

@@ -74,6 +74,8 @@ public:
                 fail(std::current_exception());
             }
         }
+        if (!running_.empty())
+            go_on_cancelled();
     }
 
     bool is_cancelled() const noexcept { return cancelled_; }
@@ -127,6 +129,11 @@ protected:
     virtual void failed(const std::exception_ptr& error, const std::source_location& started) = 0;
     // A child is in the list no longer.
     virtual void left() noexcept {}
+    // It was cancelled, and has children all the same.
+    virtual void go_on_cancelled() noexcept {}
+
+    bool has_ended() const noexcept { return joined_; }
+    const task_list& children() const noexcept { return running_; }
 
 private:
     struct awaiting {

@@ -42,6 +42,13 @@ public:
     }
     task* next() noexcept { return next_ == all_.end() ? nullptr : &*next_++; }
 
+    template <class F>
+    void for_each(F f) const
+    {
+        for (const auto& each : all_)
+            f(each);
+    }
+
     bool empty() const noexcept { return all_.empty(); }
     std::size_t size() const noexcept { return all_.size(); }
 

@@ -28,11 +28,6 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
-[[noreturn]] inline void throw_timed_out()
-{
-    throw boost::system::system_error(make_error_code(errc::timed_out));
-}
-
 // Touched on the executor of the caller, which runs one handler at a time.
 template <class Clock, class T>
 class timed_operation final : public due_entry<Clock>,
