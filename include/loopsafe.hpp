@@ -7,6 +7,7 @@
 #include <loopsafe/context.hpp>
 #include <loopsafe/context_bound.hpp>
 #include <loopsafe/context_local.hpp>
+#include <loopsafe/lifespan.hpp>
 #include <loopsafe/offloaded_connection_pool.hpp>
 #include <loopsafe/runner.hpp>
 #include <loopsafe/scopes.hpp>

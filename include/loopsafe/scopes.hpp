@@ -3,8 +3,8 @@
 #define LOOPSAFE_SCOPES_HPP
 
 /// Tasks that end before whoever started them goes on: `with_tasks()` for any number, `all()`,
-/// `race()` and `first_success()` for a few. And what ends before they do: `with()` closes a
-/// resource.
+/// `race()` and `first_success()` for a few. `with()` closes a resource before it goes on,
+/// `with_deadline()` gives up in time, and `on_home()` runs on another context.
 ///
 ///     auto [user, orders] = co_await loopsafe::all(fetch_user(id), fetch_orders(id));
 #include <loopsafe/run/combine.hpp>

@@ -63,7 +63,7 @@ private:
     public:
         limit(tasks& of, void (tasks::*then)() noexcept) noexcept : of_(of), then_(then) {}
 
-        void begin(const deadline& due, const asio::any_io_executor& executor)
+        void begin(const loopsafe::deadline& due, const asio::any_io_executor& executor)
         {
             entry_.emplace(due, *this);
             list_ = &due_list<pool_clock>::of(executor);
@@ -77,7 +77,7 @@ private:
 
     private:
         struct entry final : due_entry<pool_clock> {
-            entry(const deadline& due, limit& l) noexcept : due_entry(due), in(l) {}
+            entry(const loopsafe::deadline& due, limit& l) noexcept : due_entry(due), in(l) {}
 
             std::shared_ptr<due_entry> keep() override { return {in.of_.shared_from_this(), this}; }
             void passed() override
