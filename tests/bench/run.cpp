@@ -5,7 +5,10 @@
 
 #include <loopsafe/scopes.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -118,15 +121,25 @@ asio::awaitable<void> tasks_in_a_scope(int times)
         co_await loopsafe::with_tasks(body);
 }
 
+// In a coroutine that can be cancelled, as those of run() can.
+void run_cancellable(asio::io_context& context, asio::awaitable<void> coroutine)
+{
+    asio::cancellation_signal signal;
+    asio::co_spawn(context, std::move(coroutine),
+                   asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    context.restart();
+    context.run();
+}
+
 double instructions(asio::awaitable<void> (*loop)(int), int calls)
 {
     return static_cast<double>(count(event::instructions,
                                      [=] {
                                          asio::io_context context(1);
                                          const asio::steady_timer as_in_a_program(context);
-                                         run(context, loop(10));
+                                         run_cancellable(context, loop(10));
                                          mark();
-                                         run(context, loop(calls));
+                                         run_cancellable(context, loop(calls));
                                          mark();
                                      })) /
            calls;
@@ -137,9 +150,9 @@ double system_calls(asio::awaitable<void> (*loop)(int), int calls)
     return static_cast<double>(count(event::system_calls, [=] {
         asio::io_context context(1);
         const asio::steady_timer as_in_a_program(context);
-        run(context, loop(10));
+        run_cancellable(context, loop(10));
         mark();
-        run(context, loop(calls));
+        run_cancellable(context, loop(calls));
         mark();
     }));
 }

@@ -3,6 +3,7 @@
 #define LOOPSAFE_RUN_LIFESPAN_HPP
 
 #include <loopsafe/context/ref.hpp>
+#include <loopsafe/run/detail/own_coroutine.hpp>
 #include <loopsafe/run/detail/scope.hpp>
 #include <loopsafe/run/with_deadline.hpp>
 
@@ -197,12 +198,8 @@ private:
     stop_uncancelled(boost::asio::any_io_executor executor, std::size_t count, deadline budget)
     {
         std::exception_ptr first;
-        const auto [not_run] = co_await boost::asio::co_spawn(
-            executor, stop_some(count, budget, &first),
-            boost::asio::bind_cancellation_slot(boost::asio::cancellation_slot(),
-                                                boost::asio::as_tuple(boost::asio::use_awaitable)));
-        if (first == nullptr)
-            first = not_run;
+        auto own = stop_some(count, budget, &first);
+        co_await detail::run_by_itself(executor, own);
         co_return first;
     }
 

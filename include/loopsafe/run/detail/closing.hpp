@@ -7,17 +7,14 @@
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/error.hpp>
+#include <loopsafe/run/detail/own_coroutine.hpp>
 #include <loopsafe/run/detail/scope.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <exception>
@@ -174,10 +171,12 @@ auto run_with(Resource resource, Body body, std::chrono::milliseconds within)
             // A coroutine of its own, without a slot: the caller's cancellation, which would throw
             // at each step of this one, does not reach it.
             const auto limit = limit_of_closing(closed, executor, within);
-            const auto [failed] = co_await asio::co_spawn(
-                executor, begin_closing(closed, limit, within),
-                asio::bind_cancellation_slot(slot_of(limit), asio::as_tuple(asio::use_awaitable)));
-            close_error = failed;
+            auto own = begin_closing(closed, limit, within);
+            try {
+                co_await run_by_itself(executor, own, slot_of(limit));
+            } catch (...) {
+                close_error = std::current_exception();
+            }
             if (limit != nullptr && limit->expired)
                 close_error = std::make_exception_ptr(
                     boost::system::system_error(make_error_code(errc::timed_out), "with: closing"));

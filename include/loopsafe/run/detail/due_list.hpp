@@ -12,7 +12,9 @@
 #include <loopsafe/run/deadline.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/require.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -91,9 +93,8 @@ public:
     }
 
     // Exception safety: strong.
-    void add(entry& e)
+    void add(entry& e, const clock_reading& now)
     {
-        const auto now = Clock::read();
         const std::lock_guard lock(mutex_);
         look_at(now);
         e.at_ = now.monotonic + e.due_.left(now);
@@ -207,12 +208,16 @@ private:
     void rest() noexcept
     {
         try {
-            asio::post(executor_, [this] {
+            const auto later = [this] {
                 const std::lock_guard lock(mutex_);
                 resting_ = false;
                 if (heap_.empty())
                     disarm();
-            });
+            };
+            if (const auto* plain = executor_.template target<asio::io_context::executor_type>())
+                asio::require(*plain, asio::execution::blocking.never).execute(later);
+            else
+                asio::require(executor_, asio::execution::blocking.never).execute(later);
             resting_ = true;
         } catch (...) { // no memory
             disarm();

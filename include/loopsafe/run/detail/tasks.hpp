@@ -67,7 +67,7 @@ private:
         {
             entry_.emplace(due, *this);
             list_ = &due_list<pool_clock>::of(executor);
-            list_->add(*entry_);
+            list_->add(*entry_, pool_clock::read());
         }
         void end() noexcept
         {

@@ -6,16 +6,13 @@
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/error.hpp>
 #include <loopsafe/run/detail/due_list.hpp>
+#include <loopsafe/run/detail/own_coroutine.hpp>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <exception>
 #include <memory>
@@ -109,7 +106,8 @@ asio::awaitable<T> run_until_due(basic_deadline<Clock> due, asio::awaitable<T> o
     using timed_type = timed_operation<Clock, T>;
     if (due.is_never())
         co_return co_await std::move(operation);
-    if (due.left() == std::chrono::nanoseconds::zero())
+    const auto now = Clock::read();
+    if (due.left(now) <= std::chrono::nanoseconds::zero())
         throw_timed_out();
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto timed =
@@ -118,11 +116,14 @@ asio::awaitable<T> run_until_due(basic_deadline<Clock> due, asio::awaitable<T> o
         due_list<Clock>& list;
         timed_type& timed;
 
-        in_list(due_list<Clock>& l, timed_type& t) : list(l), timed(t) { list.add(timed); }
+        in_list(due_list<Clock>& l, timed_type& t, const clock_reading& now) : list(l), timed(t)
+        {
+            list.add(timed, now);
+        }
         in_list(const in_list&) = delete;
         ~in_list() { list.remove(timed); }
     };
-    const in_list while_it_runs(due_list<Clock>::of(executor), *timed);
+    const in_list while_it_runs(due_list<Clock>::of(executor), *timed, now);
     const asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
     auto outer = caller.slot();
     if (outer.is_connected()) {
@@ -131,12 +132,9 @@ asio::awaitable<T> run_until_due(basic_deadline<Clock> due, asio::awaitable<T> o
                 alive->cancel();
         });
     }
-    const auto [not_run] = co_await asio::co_spawn(
-        executor, timed_type::run(timed, std::move(operation)),
-        asio::bind_cancellation_slot(timed->slot(), asio::as_tuple(asio::use_awaitable)));
+    auto own = timed_type::run(timed, std::move(operation));
+    co_await run_by_itself(executor, own, timed->slot());
     outer.clear();
-    if (not_run != nullptr)
-        std::rethrow_exception(not_run);
     co_return timed->take();
 }
 

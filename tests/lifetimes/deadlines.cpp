@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <loopsafe/scopes.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace deadlines_tests {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using loopsafe::errc;
+using loopsafe::with_deadline;
+
+// What operations refer to in the frames of their callers.
+struct local {
+    explicit local(int& count) : alive(count) { ++alive; }
+    local(const local&) = delete;
+    ~local()
+    {
+        --alive;
+        value = 0;
+    }
+    int& alive;
+    int value = 7;
+};
+
+struct looks {
+    const local& at;
+    ~looks() { CHECK(at.value == 7); }
+};
+
+struct resource {
+    asio::awaitable<void> async_close() { co_await asio::post(asio::use_awaitable); }
+    void close() {}
+};
+
+// Deadlines in deadlines, one of which passes, beside a resource and a scope.
+asio::awaitable<int> tree(int depth, int& alive)
+{
+    const local mine(alive);
+    const looks at_the_end{mine};
+    if (depth == 0) {
+        co_await asio::post(asio::use_awaitable);
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::min());
+        co_await timer.async_wait(asio::use_awaitable);
+        co_return mine.value;
+    }
+    if (depth % 2 == 0) {
+        resource own;
+        const auto body = [&](resource&) -> asio::awaitable<int> {
+            const looks at_its_end{mine};
+            co_return co_await with_deadline(1h, tree(depth - 1, alive));
+        };
+        co_return co_await loopsafe::with(own, body);
+    }
+    const auto [a, b] =
+        co_await loopsafe::all(with_deadline(1h, tree(depth - 1, alive)), tree(depth - 1, alive));
+    co_return a + b;
+}
+
+template <class MakeExecutor>
+void kill_after_each_handler(MakeExecutor make_executor)
+{
+    for (int steps = 0; steps < 300; ++steps) {
+        int alive = 0;
+        bool ended = false;
+        {
+            asio::io_context context(1);
+            asio::co_spawn(make_executor(context), tree(4, alive),
+                           [&](const std::exception_ptr& e, int) { ended = e == nullptr; });
+            for (int i = 0; i != steps && context.poll_one() != 0; ++i) {}
+        }
+        CHECK(alive == 0);
+        if (ended)
+            return;
+    }
+    FAIL("it does not end");
+}
+
+TEST_CASE("with_deadline: whenever the context dies, operations die before what they refer to")
+{
+    kill_after_each_handler([](asio::io_context& c) { return c.get_executor(); });
+    kill_after_each_handler([](asio::io_context& c) { return asio::make_strand(c); });
+}
+
+TEST_CASE("with_deadline: cancelled at every point it ends, and nothing is left")
+{
+    bool was_over = false;
+    for (int steps = 0; !was_over; ++steps) {
+        REQUIRE(steps < 300);
+        int alive = 0;
+        bool ended = false;
+        asio::io_context context(1);
+        asio::cancellation_signal signal;
+        asio::co_spawn(context, tree(4, alive),
+                       asio::bind_cancellation_slot(
+                           signal.slot(), [&](const std::exception_ptr&, int) { ended = true; }));
+        for (int i = 0; i != steps && context.poll_one() != 0; ++i) {}
+        was_over = ended;
+        signal.emit(asio::cancellation_type::terminal);
+        context.restart();
+        context.run();
+        CHECK(ended);
+        CHECK(alive == 0);
+    }
+}
+
+TEST_CASE("with_deadline: strands of a context that several threads run share its timer")
+{
+    constexpr int callers = 200;
+    asio::io_context context(4);
+    std::atomic<int> values{0}, late{0}, other{0};
+    const auto one = [&](int number) -> asio::awaitable<void> {
+        const auto operation = [number]() -> asio::awaitable<int> {
+            asio::steady_timer timer(co_await asio::this_coro::executor);
+            timer.expires_after(std::chrono::microseconds(number % 7 * 300));
+            co_await timer.async_wait(asio::use_awaitable);
+            co_return number;
+        };
+        for (int i = 0; i != 10; ++i) {
+            try {
+                const int got = co_await with_deadline(1ms, operation());
+                ++(got == number ? values : other);
+            } catch (const boost::system::system_error& e) {
+                ++(e.code() == errc::timed_out ? late : other);
+            }
+        }
+    };
+    for (int i = 0; i != callers; ++i)
+        asio::co_spawn(asio::make_strand(context), one(i), [&](const std::exception_ptr& e) {
+            if (e != nullptr)
+                ++other;
+        });
+    std::vector<std::jthread> threads;
+    for (int i = 0; i != 4; ++i)
+        threads.emplace_back([&] { context.run(); });
+    threads.clear();
+    CHECK(values + late == callers * 10);
+    CHECK(other == 0);
+}
+
+} // namespace
+
+} // namespace deadlines_tests
