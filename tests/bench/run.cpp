@@ -3,19 +3,21 @@
 #include "measure.hpp"
 #include "stepping.hpp"
 
+#include <loopsafe/context_bound.hpp>
 #include <loopsafe/scopes.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
-#include <cstdint>
+#include <thread>
 
 namespace {
 
@@ -131,6 +133,25 @@ void run_cancellable(asio::io_context& context, asio::awaitable<void> coroutine)
     context.run();
 }
 
+// A direct call, where the caller is at home.
+int called()
+{
+    return 1;
+}
+asio::awaitable<void> at_home(int times)
+{
+    static const loopsafe::context_ref* home = nullptr;
+    const auto here = co_await loopsafe::this_context();
+    home = &here;
+    struct resident_here {
+        loopsafe::context_ref home() const { return *at; }
+        const loopsafe::context_ref* at;
+    };
+    const resident_here resource{home};
+    for (; times != 0; --times)
+        co_await loopsafe::on_home(resource, called);
+}
+
 double instructions(asio::awaitable<void> (*loop)(int), int calls)
 {
     return static_cast<double>(count(event::instructions,
@@ -157,6 +178,44 @@ double system_calls(asio::awaitable<void> (*loop)(int), int calls)
     }));
 }
 
+// To a context that another thread runs, and back: bare posts, and what is safe.
+template <class Go>
+double time_hops(int times, Go go)
+{
+    asio::io_context there(1);
+    const asio::steady_timer as_in_a_program(there);
+    const auto work = asio::make_work_guard(there);
+    const loopsafe::context_bound<int> lives_there(there, 1);
+    std::thread runs_it([&] { there.run(); });
+    asio::io_context here(1);
+    const asio::steady_timer here_too(here);
+    const double taken = nanoseconds([&] { run(here, go(there.get_executor(), times)); });
+    there.stop();
+    runs_it.join();
+    return taken;
+}
+
+void hop_row()
+{
+    const auto bare = [](int calls) {
+        return time_hops(calls, [](auto there, int times) -> asio::awaitable<void> {
+            const auto here = co_await asio::this_coro::executor;
+            for (; times != 0; --times) {
+                co_await asio::post(asio::bind_executor(there, asio::use_awaitable));
+                co_await asio::post(asio::bind_executor(here, asio::use_awaitable));
+            }
+        });
+    };
+    const auto safe = [](int calls) {
+        return time_hops(calls, [](auto there, int times) -> asio::awaitable<void> {
+            for (; times != 0; --times)
+                co_await loopsafe::hop_to(there, called);
+        });
+    };
+    const auto best = least(2'000, 10, bare, safe);
+    row("hop_to and back, beside a post and a post back", best[1], "ns", best[0], 1.3);
+}
+
 } // namespace
 
 int main()
@@ -172,6 +231,8 @@ int main()
         "instructions", spawn, 1.15);
     row("system calls of 100 with_deadline, beside those of co_await co_spawn",
         system_calls(with_a_deadline, 100) - system_calls(spawned, 100), "calls", 0, 2.0);
+    row("on_home, at home", instructions(at_home, 20), "instructions", 0, 350.0);
+    hop_row();
     const double by_hand = instructions(body_then_close, 20);
     row("with, above a body and a co_await co_spawn", instructions(with_a_resource, 20) - by_hand,
         "instructions", 0, 300.0);

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <string>
 #include <support/heap.hpp>
 #include <vector>
@@ -56,6 +57,26 @@ asio::awaitable<int> in_scopes(int& alive)
     CHECK(sum == 6);
     // An operation that fails for want of memory is not the one that succeeds.
     co_return given + a + b + std::visit([](int turns) { return turns == 3 ? 1 : turns; }, any);
+}
+
+struct resource {
+    asio::awaitable<void> async_close() { co_await asio::post(asio::deferred); }
+    void close() { is_closed = true; }
+    bool is_closed = false;
+};
+
+// What has a time, and what goes to another context and back.
+asio::awaitable<int> in_time(int& alive, asio::any_io_executor other)
+{
+    const counted here(alive);
+    resource own;
+    const auto body = [&](resource&) { return work(alive, 2); };
+    int sum = co_await loopsafe::with(own, body);
+    sum += co_await loopsafe::with_deadline(std::chrono::hours(1), work(alive, 3));
+    const auto there = [&alive] { return work(alive, 4); };
+    sum += co_await loopsafe::hop_to(other, there);
+    sum += co_await loopsafe::hop_to(other, [] { return 5; });
+    co_return sum;
 }
 
 // Asio destroys a coroutine that it has no memory to begin.
@@ -114,6 +135,56 @@ TEST_CASE("scopes: an allocation that fails loses no task, and none is left alon
         REQUIRE(which < 1'000);
     }
     CHECK(out_of_memory > 20);
+}
+
+TEST_CASE("with, with_deadline, hop_to: an allocation that fails is an error, and nothing is left")
+{
+    bool failed = true;
+    int out_of_memory = 0;
+    for (long which = 0; failed; ++which) {
+        CAPTURE(which);
+        int alive = 0;
+        bool ended = false;
+        int value = 0;
+        int thrown = 0;
+        std::exception_ptr error;
+        {
+            asio::io_context context(1);
+            asio::io_context other(1);
+            const heap::watch on(which);
+            const auto attempt = [&](auto step) {
+                try {
+                    step();
+                } catch (const std::bad_alloc&) { // of Asio: its coroutine is destroyed
+                    ++thrown;
+                }
+            };
+            attempt([&] {
+                asio::co_spawn(context, in_time(alive, other.get_executor()),
+                               [&](const std::exception_ptr& e, int v) {
+                                   error = e;
+                                   value = v;
+                                   ended = true;
+                               });
+            });
+            for (int i = 0; i != 40 && !ended; ++i) {
+                for (auto* each : {&context, &other}) {
+                    each->restart();
+                    attempt([&] { each->poll(); });
+                }
+            }
+            failed = heap::allocations > which;
+        }
+        CHECK((ended || thrown == 1));
+        if (ended && error == nullptr)
+            CHECK(value == 14);
+        out_of_memory += error != nullptr ? 1 : 0;
+        if (error != nullptr)
+            CHECK(is_want_of_memory(error));
+        CHECK(alive == 0);
+        REQUIRE(which < 1'000);
+    }
+    CHECK(out_of_memory > 10);
 }
 
 } // namespace

@@ -288,8 +288,9 @@ private:
         try {
             auto task = go(this);
             asio::co_spawn(to_.executor_at_home(), std::move(task), spawned(*this));
-        } catch (...) { // no memory
+        } catch (...) { // no memory, perhaps not even for `task`
             error = std::current_exception();
+            moves_on(beginning, dropped);
         }
         end_if_dropped(beginning, begun, error);
     }
