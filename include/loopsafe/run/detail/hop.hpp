@@ -74,7 +74,8 @@ public:
     // Whether somebody who runs on this executor is there already.
     bool is_here(const asio::any_io_executor& executor) const
     {
-        if (!at_home(home_, executor))
+        const auto* const asking = asking_context(executor);
+        if (asking == nullptr || !home_.is(*asking))
             return false;
         return is_any_ || executor_at_home() == untracked(executor);
     }
@@ -408,6 +409,20 @@ asio::awaitable<typename Call::result_type> await_hop(counted_ref<Call> call,
     co_return call->take(executor);
 }
 
+// No coroutine, so that the frame of hop() stays small: Asio does not recycle a large one.
+template <class Bound>
+asio::awaitable<typename hop_call<Bound>::result_type>
+begin_hop(way_home& to, Bound& bound, const asio::any_io_executor& executor)
+{
+    if (!to.home() || named_context(executor) == nullptr) {
+        auto report = refusal({}, executor, "on_home", "call", {},
+                              "make the call on an io_context or a thread_pool, to another");
+        report.code = errc::no_context;
+        throw context_error(std::move(report));
+    }
+    return await_hop(hop_call<Bound>::make(std::move(to), std::move(bound)), executor);
+}
+
 // Directly where the caller is at home, or where there is none.
 template <class Bound>
 asio::awaitable<typename hop_call<Bound>::result_type> hop(way_home to, bool anywhere, Bound bound)
@@ -419,14 +434,8 @@ asio::awaitable<typename hop_call<Bound>::result_type> hop(way_home to, bool any
         else
             co_return bound();
     }
-    if (!to.home() || named_context(executor) == nullptr) {
-        auto report = refusal({}, executor, "on_home", "call", {},
-                              "make the call on an io_context or a thread_pool, to another");
-        report.code = errc::no_context;
-        throw context_error(std::move(report));
-    }
-    auto call = hop_call<Bound>::make(std::move(to), std::move(bound));
-    co_return co_await await_hop(std::move(call), executor);
+    auto away = begin_hop<Bound>(to, bound, executor);
+    co_return co_await std::move(away);
 }
 
 } // namespace loopsafe::detail
