@@ -149,8 +149,16 @@ template <class Clock = pool_clock>
 class basic_deadline;
 using deadline = basic_deadline<>;
 
-// lambda: events and answers
+// lambda
 namespace lambda {
+enum class errc;
+class invocation;
+class response_writer;
+struct context_kept;
+struct context_per_invocation;
+struct concurrent;
+struct snapshot_hook;
+struct runtime_options;
 class function_error;
 class unmarshal_error;
 class marshal_error;
