@@ -156,10 +156,10 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
     };
     const running until_it_ends(waiting_);
     const auto p = std::make_shared<pending<T>>();
-    asio::steady_timer deadline(context_);
+    asio::steady_timer limit_timer(context_);
     if (limit != never) {
-        detail::expire_after(deadline, limit);
-        deadline.async_wait([p](const boost::system::error_code& ec) {
+        detail::expire_after(limit_timer, limit);
+        limit_timer.async_wait([p](const boost::system::error_code& ec) {
             p->late = !ec && !p->ended;
             if (p->late)
                 p->cancel();
@@ -182,7 +182,7 @@ T blocking_connection<Connection>::wait(boost::asio::awaitable<T> operation,
                 of_others.try_to([&] { stopped.cancel(); }); // cancels it, on its context
         }
     }
-    deadline.cancel();
+    limit_timer.cancel();
     stopped.cancel();
     while (!of_others.try_to([&] { context_.poll(); })) {}
     of_others.rethrow();
