@@ -444,6 +444,11 @@ TEST_CASE("what a function starts is started before its first event, and stopped
             std::vector<std::string> expected{"a", "b", "-a"};
             if (often)
                 expected.insert(expected.end(), {"a", "b", "-a"});
+            std::string all;
+            for (const auto& each : steps.all)
+                all += each + " ";
+            CAPTURE(all);
+            CAPTURE(function.log().all().size());
             CHECK(steps.all == expected);
         }
     });

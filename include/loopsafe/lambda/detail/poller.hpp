@@ -72,6 +72,7 @@ public:
                                                     invocation in, asio::io_context& context)
     {
         response_under_way made;
+        co_await asio::this_coro::throw_if_cancelled(false); // there is an answer in any case
         try {
             co_await app.start(options_.stop_within);
         } catch (...) {

@@ -138,6 +138,7 @@ inline asio::awaitable<void> runtime_core::stop_app_after(asio::awaitable<void> 
     } catch (...) {
         error = std::current_exception();
     }
+    co_await asio::this_coro::throw_if_cancelled(false); // else nothing more would begin
     if (has_app())
         co_await p.stop(*options_.lifespan);
     if (error != nullptr)
