@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: the threads are those of service.cpp and runtime.cpp.
 // What the runtime does when the Runtime API goes wrong: an answer in the end, or an exit code.
 
 #include <boost/asio/as_tuple.hpp>

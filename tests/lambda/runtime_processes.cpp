@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: the process under test has one thread.
 // The runtime as a process of its own, which is frozen, ended and started as Lambda does it.
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: the threads are those of service.cpp and runtime.cpp.
 #include "raw_runtime.hpp"
 
 #include <boost/beast/http/error.hpp>
