@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -91,13 +92,13 @@ public:
     // Of the exchange that begins with this.
     void begin() noexcept
     {
-        clean_ = false;
+        clean_ = accepted_early_ = false;
         sent_ = received_ = 0;
     }
     bool has_sent() const noexcept { return sent_ != 0; }
     bool has_received() const noexcept { return received_ != 0; }
 
-    // Writes all of it. False: the service has answered, or closed, before it had everything.
+    // Writes all of it. False: the service has refused, or closed, before it had everything.
     // Errors: as `system_error`.
     asio::awaitable<bool> write(std::string_view head, std::string_view body)
     {
@@ -106,11 +107,7 @@ public:
             error_code ec;
             std::size_t n = 0;
             if (!transport_.try_write_some({asio::buffer(head), asio::buffer(body)}, ec, n)) {
-                const auto [failed] =
-                    co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
-                if (failed)
-                    fail(failed, "write to the Runtime API");
-                if (!transport_.is_silent())
+                if (!co_await may_go_on())
                     co_return false;
                 continue;
             }
@@ -191,6 +188,42 @@ public:
     }
 
 private:
+    // Waits until there may be room to write. False: the service wants no more.
+    asio::awaitable<bool> may_go_on()
+    {
+        error_code failed;
+        if (accepted_early_) {
+            const auto [ec] = co_await transport_.next_layer().async_wait(
+                asio::socket_base::wait_write, asio::as_tuple(asio::deferred));
+            failed = ec;
+        } else {
+            const auto [ec] = co_await transport_.async_wait_either(asio::as_tuple(asio::deferred));
+            failed = ec;
+        }
+        if (failed)
+            fail(failed, "write to the Runtime API");
+        co_return accepted_early_ || transport_.is_silent() || takes_the_rest();
+    }
+
+    // A service that hands the response on while it comes may accept it when it has only begun. It
+    // still waits for the rest then; so does one that has not said yet what it does.
+    bool takes_the_rest()
+    {
+        constexpr std::size_t status = std::string_view("HTTP/1.1 ").size();
+        error_code ec;
+        std::size_t n = 0;
+        while (in_.data().size() <= status && transport_.try_read_some(in_.prepare(), ec, n)) {
+            if (ec)
+                return false;
+            received_ += n;
+            in_.commit(n);
+        }
+        if (in_.data().size() <= status)
+            return true;
+        accepted_early_ = in_.data()[status] < '3';
+        return accepted_early_;
+    }
+
     [[noreturn]] void fail(error_code ec, const std::string& what)
     {
         if (deadline_.expired())
@@ -205,6 +238,7 @@ private:
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;
     bool clean_ = true;
+    bool accepted_early_ = false; // what is being sent
 };
 
 } // namespace loopsafe::lambda::detail
