@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -24,16 +26,57 @@ asio::awaitable<void> sleep(std::chrono::milliseconds time)
     co_await timer.async_wait(asio::use_awaitable);
 }
 
+void throw_nested()
+{
+    try {
+        throw std::out_of_range("line 7");
+    } catch (...) {
+        std::throw_with_nested(lambda::function_error("Function.OrderRefused", "no such order"));
+    }
+}
+
+std::string truth(bool of)
+{
+    return of ? "true" : "false";
+}
+
+// JSON is answered as it is.
+std::string or_null(std::string_view json)
+{
+    return json.empty() ? "null" : std::string(json);
+}
+
 asio::awaitable<std::string> answer(lambda::invocation& in)
 {
     const std::string_view event = in.event();
     if (event == R"("throw")")
         throw std::runtime_error("boom");
+    if (event == R"("nested")")
+        throw_nested();
+    if (event == R"("text")")
+        co_return "this is no JSON";
+    if (event == R"("nothing")")
+        co_return "";
+    if (event == R"("tenant")")
+        co_return '"' + std::string(in.tenant()) + '"';
+    if (event == R"("client")")
+        co_return or_null(in.client_context());
+    if (event == R"("trace")")
+        co_return truth(in.trace().starts_with("Root="));
+    if (event == R"("time")")
+        co_return truth(in.left() > std::chrono::seconds(0) &&
+                        in.left() <= std::chrono::minutes(15));
+    if (event == R"("who")") { // after others had their turn
+        co_await sleep(std::chrono::milliseconds(0));
+        const auto me = co_await lambda::this_invocation();
+        co_return std::string(me.id()) + ' ' + std::string(me.trace()) + ' ' +
+            std::string(me.tenant());
+    }
     if (event == R"("facts")") {
         const auto me = co_await lambda::this_invocation();
-        co_return std::string("{\"same\":") + (me.id() == in.id() ? "true" : "false") +
-            ",\"has_arn\":" + (in.function_arn().empty() ? "false" : "true") +
-            ",\"has_deadline\":" + (in.due() ? "true" : "false") + "}";
+        co_return "{\"same\":" + truth(me.id() == in.id() && !in.id().empty()) +
+            ",\"has_arn\":" + truth(!in.function_arn().empty()) +
+            ",\"has_deadline\":" + truth(in.due().has_value()) + "}";
     }
     if (event == R"("large")")
         co_return '"' + std::string(7'000'000, 'x') + '"';
