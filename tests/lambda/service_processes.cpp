@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-// Not compiled for ThreadSanitizer: it does not follow processes.
 // Not compiled for ThreadSanitizer: it forks beside threads.
 #include "raw_runtime.hpp"
 

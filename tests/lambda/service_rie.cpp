@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-// Not compiled for ThreadSanitizer: the threads are those of service.cpp and runtime.cpp.
 // Not compiled for ThreadSanitizer: what it does is done by the other tests of the service, too.
 #include "raw_runtime.hpp"
 
