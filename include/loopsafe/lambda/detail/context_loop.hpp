@@ -92,6 +92,19 @@ public:
 
     bool is_given_up() const noexcept { return given_up_; }
 
+    // Handlers that need no wait. Preconditions: as `run()`.
+    void run_ready()
+    {
+        const thread_runs mark;
+        if (context_.stopped())
+            context_.restart();
+        try {
+            context_.poll();
+        } catch (...) {
+            log_thrown();
+        }
+    }
+
 private:
     struct main_state {
         loopsafe::detail::cancellable cancellation;
@@ -161,9 +174,14 @@ private:
                 return context_.run_one() != 0;
             return clock::now() < *until && (context_.run_one_until(*until) != 0 || work_left());
         } catch (...) {
-            log_("a handler of the context has thrown: " + text_of(std::current_exception()));
+            log_thrown();
             return true;
         }
+    }
+
+    void log_thrown() const
+    {
+        log_("a handler of the context has thrown: " + text_of(std::current_exception()));
     }
 
     bool work_left() const noexcept { return !context_.stopped(); }

@@ -60,7 +60,7 @@ private:
         context_loop& loop_;
     };
 
-    // Ends the runtime at SIGTERM, while its context is run.
+    // Ends the runtime at SIGTERM, when its context is run.
     class sigterm {
     public:
         sigterm(runtime_core& core, context_loop& loop);
@@ -72,6 +72,7 @@ private:
     class lent_connection;
     class station;
 
+    void end_kept() noexcept;
     template <class Serve>
     int guard(const Serve& serve);
     template <class Main>
@@ -94,6 +95,7 @@ private:
     std::optional<clock::time_point> give_up_;
     std::optional<api_client> extension_; // beside the context that it is on
     std::unique_ptr<context_loop> loop_;
+    std::optional<sigterm> sigterm_; // on that
 };
 
 } // namespace loopsafe::lambda::detail

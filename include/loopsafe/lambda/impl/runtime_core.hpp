@@ -30,8 +30,7 @@ inline runtime_core::runtime_core(runtime_options options)
 
 inline runtime_core::~runtime_core()
 {
-    extension_.reset(); // its connection, before its context
-    loop_.reset();      // before what its coroutines use
+    end_kept(); // before what its coroutines use
 }
 
 inline runtime_core::reached::reached(runtime_core& core, context_loop& loop)
@@ -60,6 +59,14 @@ inline runtime_core::sigterm::sigterm(runtime_core& core, context_loop& loop)
     });
 }
 
+// What is bound to the context goes before it.
+inline void runtime_core::end_kept() noexcept
+{
+    sigterm_.reset();
+    extension_.reset();
+    loop_.reset();
+}
+
 inline void runtime_core::stop()
 {
     const std::lock_guard lock(mutex_);
@@ -70,13 +77,22 @@ inline void runtime_core::stop()
         each->cancel(*give_up_);
 }
 
-// What the start and the loops throw becomes an exit code.
+// What the start and the loops throw becomes an exit code. SIGTERM is waited for on the context
+// that is kept as long as anything is served: where no context is run, it is not lost, and ends
+// nothing.
 template <class Serve>
 int runtime_core::guard(const Serve& serve)
 {
     if (stops_)
         return 0;
+    struct watching {
+        explicit watching(runtime_core& c) : core(c) { core.sigterm_.emplace(core, *core.loop_); }
+        watching(const watching&) = delete;
+        ~watching() { core.sigterm_.reset(); }
+        runtime_core& core;
+    };
     try {
+        const watching for_sigterm(*this);
         if (!to_)
             to_.emplace(options_.endpoint.empty() ? variable("AWS_LAMBDA_RUNTIME_API")
                                                   : options_.endpoint);
@@ -227,7 +243,7 @@ void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& 
             return;
         for (auto* each : pollers)
             each->api().client().close();
-        extension_.reset();
+        end_kept();
         loop_ = std::make_unique<context_loop>(options_.log, "lambda");
     };
     try {
@@ -236,7 +252,6 @@ void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& 
             by_stop.emplace(*this, *loop_);
         else // what is to be said before the end
             loop_->give_up_at(clock::now() + options_.stop_within);
-        const sigterm ends(*this, *loop_);
         loop_->run(main, ends_tasks);
     } catch (...) {
         end();
@@ -349,6 +364,7 @@ inline int runtime_core::serve_on_fresh(std::shared_ptr<any_handler> handler)
             false);
         while (in) {
             const auto answered = *std::exchange(in, std::nullopt);
+            loop_->run_ready(); // SIGTERM, if it has come
             const auto made = call_on_fresh(p, handler, answered);
             run_kept(
                 {&p},
