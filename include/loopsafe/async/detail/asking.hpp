@@ -2,13 +2,14 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
 #define LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
 
+#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/context/detail/find.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include <type_traits>
+#include <typeinfo>
 
 // The caller's context: the one that the executor of its coroutine, or of its handler, names.
 namespace loopsafe::detail {
@@ -42,13 +43,18 @@ bool has_empty_executor(const Handler& handler) noexcept
         return false;
 }
 
-// Like queried_context(), but tries the most likely type first: one call through a pointer less.
+// Like queried_context(), but tries the most likely types first: one call through a pointer less.
+// What describes a type is compared by its address, since one that differs is compared as text.
 template <class Executor>
 asio::execution_context* asking_context(const Executor& executor) noexcept
 {
     if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
-        if (const auto* known = executor.template target<asio::io_context::executor_type>())
-            return &known->context();
+        const auto* const type = &executor.target_type();
+        if (type == &typeid(loop_executor))
+            return &executor.template target<loop_executor>()->context();
+        using inheriting = inheriting_executor<loop_executor>;
+        if (type == &typeid(inheriting))
+            return &executor.template target<inheriting>()->inner().context();
     }
     return queried_context(executor);
 }

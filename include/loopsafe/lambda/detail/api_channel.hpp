@@ -102,28 +102,38 @@ public:
     // Errors: as `system_error`.
     asio::awaitable<bool> write(std::string_view head, std::string_view body)
     {
-        deadline_.set({}, patience_, std::nullopt);
+        while (write_now(head, body) == written::partly) {
+            deadline_.set({}, patience_, std::nullopt);
+            const bool goes_on = co_await may_go_on(); // GCC 12 miscompiles it in a condition
+            if (!goes_on)
+                co_return false;
+        }
+        deadline_.clear();
+        co_return head.empty() && body.empty();
+    }
+
+    enum class written { all, partly, refused };
+
+    // As much of it as there is room for; what is left is left in the arguments.
+    // Errors: as `system_error`, if nothing of the request was written.
+    written write_now(std::string_view& head, std::string_view& body)
+    {
         while (!(head.empty() && body.empty())) {
             error_code ec;
             std::size_t n = 0;
-            if (!transport_.try_write_some({asio::buffer(head), asio::buffer(body)}, ec, n)) {
-                if (!co_await may_go_on())
-                    co_return false;
-                continue;
-            }
+            if (!transport_.try_write_some({asio::buffer(head), asio::buffer(body)}, ec, n))
+                return written::partly;
             if (ec) {
                 if (sent_ == 0 || deadline_.expired())
                     fail(ec, "write to the Runtime API");
-                co_return false;
+                return written::refused;
             }
             sent_ += n;
-            deadline_.set({}, patience_, std::nullopt);
             const auto of_head = std::min(n, head.size());
             head.remove_prefix(of_head);
             body.remove_prefix(n - of_head);
         }
-        deadline_.set({}, never, std::nullopt);
-        co_return true;
+        return written::all;
     }
 
     // The request ends in the middle: the service sees that, and may say so.

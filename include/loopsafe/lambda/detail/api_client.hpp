@@ -52,10 +52,16 @@ public:
     asio::awaitable<api_answer> exchange(std::string head, std::string_view body,
                                          std::chrono::milliseconds first_byte)
     {
-        const auto channel = co_await open();
+        if (!has_channel()) // what needs no wait needs no coroutine
+            co_await open();
+        const auto channel = channel_;
         head += "\r\n";
         channel->begin();
-        const bool whole = co_await channel->write(head, body);
+        std::string_view left = head;
+        const auto written = channel->write_now(left, body);
+        bool whole = written == api_channel::written::all;
+        if (written == api_channel::written::partly)
+            whole = co_await channel->write(left, body);
         co_return co_await channel->read(first_byte, whole);
     }
 
@@ -78,7 +84,7 @@ public:
     // The connection that is kept, if it is still good, else a new one.
     asio::awaitable<std::shared_ptr<api_channel>> open()
     {
-        if (channel_ == nullptr || !channel_->is_usable()) {
+        if (!has_channel()) {
             channel_.reset();
             channel_ = co_await api_channel::connect(to_, patience_);
         }
@@ -92,6 +98,8 @@ public:
     void close() noexcept { channel_.reset(); }
 
 private:
+    bool has_channel() const noexcept { return channel_ != nullptr && channel_->is_usable(); }
+
     const endpoint to_;
     const std::chrono::milliseconds patience_;
     std::shared_ptr<api_channel> channel_;

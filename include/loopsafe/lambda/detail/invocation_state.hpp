@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -45,6 +46,7 @@ struct invocation_state final : loopsafe::detail::inherited {
     std::string event;
     std::string_view id;
     std::string_view nonce;
+    std::string_view deadline;
     std::string_view function_arn;
     std::string_view trace;
     std::string_view tenant;
@@ -52,15 +54,29 @@ struct invocation_state final : loopsafe::detail::inherited {
     std::string_view cognito_identity;
     std::optional<std::chrono::steady_clock::time_point> due;
 
+    // What stands there twice counts once.
     void read_headers() noexcept
     {
-        id = headers[header::id];
-        nonce = headers[header::nonce];
-        function_arn = headers[header::function_arn];
-        trace = headers[header::trace];
-        tenant = headers[header::tenant];
-        client_context = headers[header::client_context];
-        cognito_identity = headers[header::cognito_identity];
+        struct wanted {
+            std::string_view name;
+            std::string_view invocation_state::* part;
+        };
+        static constexpr std::array all{
+            wanted{header::id, &invocation_state::id},
+            wanted{header::nonce, &invocation_state::nonce},
+            wanted{header::deadline, &invocation_state::deadline},
+            wanted{header::function_arn, &invocation_state::function_arn},
+            wanted{header::trace, &invocation_state::trace},
+            wanted{header::tenant, &invocation_state::tenant},
+            wanted{header::client_context, &invocation_state::client_context},
+            wanted{header::cognito_identity, &invocation_state::cognito_identity}};
+        for (const auto& each : headers) {
+            for (const auto& [name, part] : all) {
+                if (each.name.size() == name.size() && (this->*part).data() == nullptr &&
+                    (each.name == name || http::detail::equal_ignoring_case(each.name, name)))
+                    this->*part = each.value;
+            }
+        }
     }
 };
 

@@ -164,7 +164,7 @@ private:
         state->headers = std::move(answer.headers);
         state->event = std::move(answer.body);
         state->read_headers();
-        state->due = due_at(state->headers[header::deadline], std::chrono::system_clock::now(),
+        state->due = due_at(state->deadline, std::chrono::system_clock::now(),
                             std::chrono::steady_clock::now());
         return invocation_access::make(inherited_ref(std::move(state)));
     }
