@@ -108,6 +108,8 @@ int main(int argc, char** argv)
         return lambda::basic_runtime<lambda::context_per_invocation>().serve(answer);
     if (how == "concurrent")
         return lambda::basic_runtime<lambda::concurrent>({.contexts = 2}).serve(answer);
+    if (how == "one_context")
+        return lambda::basic_runtime<lambda::concurrent>().serve(answer);
     if (how == "stream")
         return lambda::serve(lambda::streamed(write_event));
     if (how == "bad_start") {
