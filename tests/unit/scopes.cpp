@@ -3,6 +3,7 @@
 #include <loopsafe/runner.hpp>
 #include <loopsafe/scopes.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -459,6 +460,30 @@ TEST_CASE("scopes: tasks that end while they are being cancelled, and end their 
     context.run();
     CHECK(ended);
     CHECK(ends.ended() == ends.size());
+}
+
+TEST_CASE("scopes: a caller whose last task ends while it is being cancelled goes on afterwards")
+{
+    asio::io_context context(1);
+    ends_others ends(2);
+    bool ended = false;
+    asio::cancellation_signal signal;
+    const auto main = [&]() -> asio::awaitable<void> {
+        const auto body = [&](task_scope&) { return ends.wait(0); };
+        try {
+            co_await with_tasks(body);
+        } catch (const system_error&) {
+            ended = true;
+        }
+    };
+    asio::co_spawn(context, main(), asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    run_ready(context);
+    do_on(context, [&] {
+        signal.emit(asio::cancellation_type::terminal);
+        CHECK(ends.ended() == 1);
+        CHECK_FALSE(ended);
+    });
+    CHECK(ended);
 }
 
 TEST_CASE("scopes: a task that is cancelled before it began does not begin")

@@ -79,7 +79,11 @@ public:
         return *this;
     }
 
-    ~context_bound() { reset(); }
+    ~context_bound()
+    {
+        if (node_ != nullptr)
+            reset();
+    }
 
     /// Destroys the value, if its context is still alive. Thread safety: any thread.
     void reset() noexcept

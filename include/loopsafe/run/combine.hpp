@@ -52,15 +52,25 @@ namespace detail {
 template <class T>
 using value_or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-template <class T>
-asio::awaitable<value_or_monostate<T>> as_value(asio::awaitable<T> operation)
+// A child of one of the scopes below: does what run_cancellable() does.
+template <std::size_t I, class Scope, class T>
+asio::awaitable<void> run_operation(asio::awaitable<T> operation, Scope* in, cancellable& how)
 {
-    if constexpr (std::is_void_v<T>) {
-        co_await std::move(operation);
-        co_return std::monostate();
-    } else {
-        co_return co_await std::move(operation);
+    std::exception_ptr error;
+    try {
+        how.begin();
+        if constexpr (std::is_void_v<T>) {
+            co_await std::move(operation);
+            in->template take<I>(std::monostate());
+        } else {
+            in->template take<I>(co_await std::move(operation));
+        }
+    } catch (...) {
+        error = std::current_exception();
     }
+    co_await asio::this_coro::throw_if_cancelled(false);
+    if (error != nullptr)
+        std::rethrow_exception(error);
 }
 
 // The first error cancels the others.
@@ -68,7 +78,23 @@ class failing_scope : public scope {
 public:
     using scope::scope;
 
+    template <std::size_t... I, class Scope, class... T>
+    static void start_each(std::index_sequence<I...>, Scope& in, asio::awaitable<T>&... operations)
+    {
+        (in.start_by(
+             [&](cancellable& how) { return run_operation<I>(std::move(operations), &in, how); },
+             {}),
+         ...);
+    }
+
 protected:
+    void throw_if_ended_early() const
+    {
+        rethrow_error();
+        if (was_cancelled_by_caller())
+            throw_cancelled();
+    }
+
     void failed(const std::exception_ptr& error, const std::source_location&) override
     {
         if (has_error())
@@ -82,95 +108,118 @@ protected:
 template <class... T>
 class all_of final : public failing_scope {
 public:
+    using result_type = std::tuple<value_or_monostate<T>...>;
+
     using failing_scope::failing_scope;
 
-    template <std::size_t I, class Operation>
-    static asio::awaitable<void> run(Operation operation, all_of* self)
+    template <std::size_t I, class Value>
+    void take(Value&& value)
     {
-        std::get<I>(self->values).emplace(co_await as_value(std::move(operation)));
+        std::get<I>(values_).emplace(std::forward<Value>(value));
     }
 
-    bool has_all() const noexcept
+    result_type result()
     {
-        return std::apply([](const auto&... each) { return (each.has_value() && ...); }, values);
+        throw_if_ended_early();
+        return std::apply(
+            [](auto&... each) {
+                if (!(each.has_value() && ...))
+                    throw_cancelled();
+                return result_type(std::move(*each)...);
+            },
+            values_);
     }
 
-    std::tuple<std::optional<value_or_monostate<T>>...> values;
+private:
+    std::tuple<std::optional<value_or_monostate<T>>...> values_;
 };
 
 // The first to end decides, with a value or an error.
 template <class... T>
 class first_of final : public failing_scope {
 public:
+    using result_type = std::variant<value_or_monostate<T>...>;
+
     using failing_scope::failing_scope;
 
-    template <std::size_t I, class Operation>
-    static asio::awaitable<void> run(Operation operation, first_of* self)
+    template <std::size_t I, class Value>
+    void take(Value&& value)
     {
-        auto value = co_await as_value(std::move(operation));
-        if (self->value || self->has_error())
-            co_return;
-        self->value.emplace(std::in_place_index<I>, std::move(value));
-        self->cancel();
+        if (value_ || has_error())
+            return;
+        value_.emplace(std::in_place_index<I>, std::forward<Value>(value));
+        cancel();
     }
 
-    std::optional<std::variant<value_or_monostate<T>...>> value;
+    result_type result()
+    {
+        throw_if_ended_early();
+        if (!value_)
+            throw_cancelled();
+        return std::move(*value_);
+    }
 
 private:
     void failed(const std::exception_ptr& error, const std::source_location& started) override
     {
-        if (value)
+        if (value_)
             report_quietly(get_executor(), error);
         else
             failing_scope::failed(error, started);
     }
+
+    std::optional<result_type> value_;
 };
 
 // The first value decides.
 template <class... T>
 class first_value_of final : public failing_scope {
 public:
+    using result_type = std::variant<value_or_monostate<T>...>;
+
     explicit first_value_of(const asio::any_io_executor& executor) : failing_scope(executor)
     {
-        errors.reserve(sizeof...(T));
+        errors_.reserve(sizeof...(T));
     }
 
-    template <std::size_t I, class Operation>
-    static asio::awaitable<void> run(Operation operation, first_value_of* self)
+    template <std::size_t I, class Value>
+    void take(Value&& value)
     {
-        auto value = co_await as_value(std::move(operation));
-        if (self->value)
-            co_return;
-        self->value.emplace(std::in_place_index<I>, std::move(value));
-        self->cancel();
+        if (value_)
+            return;
+        value_.emplace(std::in_place_index<I>, std::forward<Value>(value));
+        cancel();
     }
 
-    std::optional<std::variant<value_or_monostate<T>...>> value;
-    std::vector<std::exception_ptr> errors;
+    result_type result()
+    {
+        throw_if_ended_early();
+        if (!value_)
+            throw all_failed(std::move(errors_));
+        return std::move(*value_);
+    }
 
 private:
     void failed(const std::exception_ptr& error, const std::source_location&) override
     {
-        if (value)
+        if (value_)
             report_quietly(get_executor(), error);
         else
-            errors.push_back(error); // there is room for all
+            errors_.push_back(error); // there is room for all
     }
+
+    std::optional<result_type> value_;
+    std::vector<std::exception_ptr> errors_;
 };
 
-template <class Scope, class... Operation, std::size_t... I>
-asio::awaitable<std::shared_ptr<Scope>> run_together(std::index_sequence<I...>,
-                                                     Operation... operations)
+// The operations live in the frame until their tasks begin.
+template <class Scope, class... T>
+asio::awaitable<typename Scope::result_type> run_together(asio::awaitable<T>&... operations)
 {
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    auto together = std::make_shared<Scope>(executor);
-    const auto start = [&](Scope& s) {
-        (s.start([operation = std::move(operations),
-                  &s]() mutable { return Scope::template run<I>(std::move(operation), &s); },
-                 {}),
-         ...);
+    auto start = [... each = std::move(operations)](Scope& in) mutable {
+        Scope::start_each(std::index_sequence_for<T...>(), in, each...);
     };
-    co_return co_await run_scope(std::move(together), start);
+    return run_scope<Scope>(std::move(start));
 }
 
 } // namespace detail
@@ -191,17 +240,7 @@ template <class... T>
 boost::asio::awaitable<std::tuple<detail::value_or_monostate<T>...>>
 all(boost::asio::awaitable<T>... operations)
 {
-    using together = detail::all_of<T...>;
-    const auto ended = co_await detail::run_together<together>(std::index_sequence_for<T...>(),
-                                                               std::move(operations)...);
-    ended->rethrow_error();
-    if (ended->was_cancelled_by_caller() || !ended->has_all())
-        detail::throw_cancelled();
-    co_return std::apply(
-        [](auto&... each) {
-            return std::tuple<detail::value_or_monostate<T>...>(std::move(*each)...);
-        },
-        ended->values);
+    return detail::run_together<detail::all_of<T...>>(operations...);
 }
 
 /// Runs the operations together, and gives what the first to end gives: its value, at its index, or
@@ -215,13 +254,7 @@ template <class... T>
 boost::asio::awaitable<std::variant<detail::value_or_monostate<T>...>>
 race(boost::asio::awaitable<T>... operations)
 {
-    using together = detail::first_of<T...>;
-    const auto ended = co_await detail::run_together<together>(std::index_sequence_for<T...>(),
-                                                               std::move(operations)...);
-    ended->rethrow_error();
-    if (ended->was_cancelled_by_caller() || !ended->value)
-        detail::throw_cancelled();
-    co_return std::move(*ended->value);
+    return detail::run_together<detail::first_of<T...>>(operations...);
 }
 
 /// Runs the operations together, and gives the first value; those that are still running are
@@ -234,15 +267,7 @@ template <class... T>
 boost::asio::awaitable<std::variant<detail::value_or_monostate<T>...>>
 first_success(boost::asio::awaitable<T>... operations)
 {
-    using together = detail::first_value_of<T...>;
-    const auto ended = co_await detail::run_together<together>(std::index_sequence_for<T...>(),
-                                                               std::move(operations)...);
-    ended->rethrow_error();
-    if (ended->was_cancelled_by_caller())
-        detail::throw_cancelled();
-    if (!ended->value)
-        throw all_failed(std::move(ended->errors));
-    co_return std::move(*ended->value);
+    return detail::run_together<detail::first_value_of<T...>>(operations...);
 }
 
 } // namespace loopsafe

@@ -115,7 +115,7 @@ auto on_home(const Resource& resource, F&& fn, Args&&... args)
 {
     context_ref home = resource.home();
     const bool anywhere = !home;
-    return detail::hop(detail::way_home(std::move(home)), anywhere,
+    return detail::hop(std::move(home), anywhere,
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
@@ -130,7 +130,7 @@ auto on_home(const Executor& executor, F&& fn, Args&&... args)
         home = context_of(to);
         residents::of(to);
     }
-    return detail::hop(detail::way_home(std::move(home)), false,
+    return detail::hop(std::move(home), false,
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 

@@ -92,10 +92,12 @@ private:
         // Nothing while the tasks are being ended.
         static std::optional<entry> into(const std::shared_ptr<list>& tasks)
         {
+            auto self = std::make_unique<task_list::task>(std::source_location());
             const std::lock_guard lock(tasks->mutex);
             if (tasks->ending)
                 return std::nullopt;
-            return entry(tasks, tasks->tasks.add({}));
+            tasks->tasks.add(*self);
+            return entry(tasks, std::move(self));
         }
         entry(entry&&) noexcept = default;
         entry& operator=(entry&&) = delete;
@@ -103,9 +105,8 @@ private:
         {
             if (list_ == nullptr)
                 return;
-            task_list::tasks gone; // destroyed without the lock
             const std::lock_guard lock(list_->mutex);
-            list_->tasks.take_out(self_, gone);
+            list_->tasks.take_out(*self_);
         }
 
         cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
@@ -120,13 +121,13 @@ private:
         }
 
     private:
-        entry(std::shared_ptr<list> tasks, task_list::place self) noexcept
-            : list_(std::move(tasks)), self_(self)
+        entry(std::shared_ptr<list> tasks, std::unique_ptr<task_list::task> self) noexcept
+            : list_(std::move(tasks)), self_(std::move(self))
         {
         }
 
         std::shared_ptr<list> list_;
-        task_list::place self_;
+        std::unique_ptr<task_list::task> self_; // destroyed without the lock
     };
 
     const std::shared_ptr<list> list_ = std::make_shared<list>();

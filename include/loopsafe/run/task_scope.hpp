@@ -112,8 +112,30 @@ namespace detail {
 template <class Result>
 class tasks_with_body final : public tasks {
 public:
+    using result_type = Result;
+
     using tasks::tasks;
 
+    template <class Body>
+    void begin(Body&& body)
+    {
+        begin_limits();
+        start([b = std::move(body), this]() mutable { return run(b, this); }, {});
+    }
+
+    Result result()
+    {
+        end_limits();
+        rethrow_error();
+        if (has_expired())
+            throw_timed_out();
+        if (was_cancelled_by_caller() || (!std::is_void_v<Result> && !value_))
+            throw_cancelled();
+        if constexpr (!std::is_void_v<Result>)
+            return std::move(*value_);
+    }
+
+private:
     template <class Body>
     static asio::awaitable<void> run(Body& body, tasks_with_body* self)
     {
@@ -126,12 +148,10 @@ public:
         if constexpr (std::is_void_v<Result>)
             co_await std::invoke(body, self->handle_);
         else
-            self->result.emplace(co_await std::invoke(body, self->handle_));
+            self->value_.emplace(co_await std::invoke(body, self->handle_));
     }
 
-    std::optional<std::conditional_t<std::is_void_v<Result>, std::monostate, Result>> result;
-
-private:
+    std::optional<std::conditional_t<std::is_void_v<Result>, std::monostate, Result>> value_;
     task_scope handle_{*this};
 };
 
@@ -148,25 +168,9 @@ using body_result =
 template <class Body>
 asio::awaitable<body_result<Body>> run_tasks(Body body, task_scope_options options)
 {
-    using result = body_result<Body>;
-    using children = tasks_with_body<result>;
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    auto all = std::make_shared<children>(executor, options);
-    if (options.deadline.left() == std::chrono::nanoseconds::zero())
-        throw_timed_out();
-    const auto start = [&body](children& c) {
-        c.begin_limits();
-        c.start([b = std::move(body), &c]() mutable { return children::run(b, &c); }, {});
-    };
-    const auto ended = co_await run_scope(std::move(all), start);
-    ended->end_limits();
-    ended->rethrow_error();
-    if (ended->has_expired())
-        throw_timed_out();
-    if (ended->was_cancelled_by_caller() || (!std::is_void_v<result> && !ended->result))
-        throw_cancelled();
-    if constexpr (!std::is_void_v<result>)
-        co_return std::move(*ended->result);
+    using children = tasks_with_body<body_result<Body>>;
+    auto begin = [b = std::move(body)](children& c) mutable { c.begin(std::move(b)); };
+    return run_scope<children>(std::move(begin), options);
 }
 
 } // namespace detail

@@ -95,13 +95,25 @@ struct close_limit {
     bool expired = false;
 };
 
+// Null: what the resource gives is no awaitable<void>.
+template <class Operation>
+asio::awaitable<void> as_awaitable(Operation operation)
+{
+    if constexpr (std::is_same_v<Operation, asio::awaitable<void>>)
+        return operation;
+    else
+        return [](Operation o) -> asio::awaitable<void> {
+            co_await std::move(o);
+        }(std::move(operation));
+}
+
 template <class Resource>
 asio::awaitable<void> close_as_it_does(Resource& resource, std::chrono::milliseconds limit)
 {
     if constexpr (closes_in_time<Resource>)
-        co_await resource.async_close(limit);
+        return as_awaitable(resource.async_close(limit));
     else
-        co_await resource.async_close();
+        return as_awaitable(resource.async_close());
 }
 
 template <class Resource>

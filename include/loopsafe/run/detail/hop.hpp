@@ -409,10 +409,20 @@ asio::awaitable<typename Call::result_type> await_hop(counted_ref<Call> call,
     co_return call->take(executor);
 }
 
+inline bool is_here(const context_ref& home, const asio::any_io_executor& executor) noexcept
+{
+    const auto* const asking = asking_context(executor);
+    return asking != nullptr && home.is(*asking);
+}
+inline bool is_here(const way_home& to, const asio::any_io_executor& executor)
+{
+    return to.is_here(executor);
+}
+
 // No coroutine, so that the frame of hop() stays small: Asio does not recycle a large one.
 template <class Bound>
 asio::awaitable<typename hop_call<Bound>::result_type>
-begin_hop(way_home& to, Bound& bound, const asio::any_io_executor& executor)
+begin_hop(way_home to, Bound& bound, const asio::any_io_executor& executor)
 {
     if (!to.home() || named_context(executor) == nullptr) {
         auto report = refusal({}, executor, "on_home", "call", {},
@@ -423,18 +433,19 @@ begin_hop(way_home& to, Bound& bound, const asio::any_io_executor& executor)
     return await_hop(hop_call<Bound>::make(std::move(to), std::move(bound)), executor);
 }
 
-// Directly where the caller is at home, or where there is none.
-template <class Bound>
-asio::awaitable<typename hop_call<Bound>::result_type> hop(way_home to, bool anywhere, Bound bound)
+// Directly where the caller is at home, or where there is none. To: a way_home, or a context_ref,
+// of which every executor will do.
+template <class To, class Bound>
+asio::awaitable<typename hop_call<Bound>::result_type> hop(To to, bool anywhere, Bound bound)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    if (anywhere || to.is_here(executor)) {
+    if (anywhere || is_here(to, executor)) {
         if constexpr (is_awaitable<std::invoke_result_t<Bound&>>)
             co_return co_await bound();
         else
             co_return bound();
     }
-    auto away = begin_hop<Bound>(to, bound, executor);
+    auto away = begin_hop<Bound>(way_home(std::move(to)), bound, executor);
     co_return co_await std::move(away);
 }
 

@@ -7,6 +7,7 @@
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/error.hpp>
 #include <loopsafe/run/detail/task_list.hpp>
+#include <loopsafe/run/detail/task_memory.hpp>
 #include <loopsafe/run/spawn.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -33,8 +34,8 @@ namespace asio = boost::asio;
 // Coroutines that begin and end together, and the one that awaits them.
 //
 // A context that dies destroys the frame that awaits before those that it awaits, unless these own
-// it: each child's handler owns the scope, and the scope owns the handler of who awaits it. So what
-// awaits keeps no owning pointer to the scope while it is suspended.
+// it: the scope owns itself until the last child's handler is gone, and it owns the handler of who
+// awaits it. So what awaits keeps no owning pointer to the scope while it is suspended.
 //
 // All of it happens on one executor, which runs one handler at a time.
 class scope : public std::enable_shared_from_this<scope> {
@@ -52,11 +53,22 @@ public:
     template <class F>
     bool start(F&& function, const std::source_location& where)
     {
+        return start_by(
+            [&](cancellable& how) {
+                return run_cancellable(std::decay_t<F>(std::forward<F>(function)), how);
+            },
+            where);
+    }
+
+    // The same for a coroutine that begins and ends as run_cancellable() does: make(cancellable&).
+    template <class Make>
+    bool start_by(Make&& make, const std::source_location& where)
+    {
         if (cancelled_ || joined_)
             return false;
         handler ends(*this, where);
         const starting now(*this, ends.self());
-        auto task = run_cancellable(std::decay_t<F>(std::forward<F>(function)), *ends.self());
+        auto task = make(*ends.self());
         asio::co_spawn(executor_, std::move(task), std::move(ends));
         return true;
     }
@@ -67,6 +79,7 @@ public:
         if (std::exchange(cancelled_, true))
             return;
         const auto self = shared_from_this(); // the last child may end meanwhile
+        cancelling_ = true;
         for (auto* each = running_.first(); each != nullptr; each = running_.next()) {
             try {
                 each->emit(asio::cancellation_type::terminal);
@@ -74,6 +87,7 @@ public:
                 fail(std::current_exception());
             }
         }
+        cancelling_ = false;
         if (!running_.empty())
             go_on_cancelled();
     }
@@ -178,32 +192,30 @@ private:
     public:
         using cancellation_slot_type = asio::cancellation_slot;
 
-        handler(scope& of, const std::source_location& where)
-            : scope_(of.shared_from_this()), self_(of.running_.add(where))
+        handler(scope& of, const std::source_location& where) : in_(&of), self_(&of.add(where)) {}
+        handler(handler&& other) noexcept
+            : in_(std::exchange(other.in_, nullptr)), self_(other.self_)
         {
         }
-        handler(handler&&) noexcept = default;
         handler& operator=(handler&&) = delete;
         ~handler()
         {
-            if (scope_ != nullptr)
-                scope_->leave(self_);
+            if (in_ != nullptr)
+                in_->lose(*self_);
         }
 
         cancellation_slot_type get_cancellation_slot() const noexcept { return self_->slot(); }
 
-        void operator()(const std::exception_ptr& error) const
+        void operator()(const std::exception_ptr& error)
         {
-            self_->ended = true;
-            if (error != nullptr)
-                scope_->judge(error, self_->started);
+            std::exchange(in_, nullptr)->end(*self_, error);
         }
 
-        task_list::task* self() const noexcept { return &*self_; }
+        task_list::task* self() const noexcept { return self_; }
 
     private:
-        std::shared_ptr<scope> scope_;
-        task_list::place self_;
+        scope* in_;
+        task_list::task* self_;
     };
 
     // The child that co_spawn() is being called for: if that throws, its caller hears of it.
@@ -219,28 +231,59 @@ private:
     };
 
     // What a cancellation ends is no failure.
-    void judge(const std::exception_ptr& error, const std::source_location& started)
+    void judge(const std::exception_ptr& error, const std::source_location& started) noexcept
     {
         if (!(cancelled_ && is_cancellation(error)))
             failed(error, started);
     }
 
-    void leave(task_list::place gone) noexcept
+    task_list::task& add(const std::source_location& where)
     {
-        const bool has_ended = gone->ended || &*gone == being_started_;
-        const auto started = gone->started;
-        {
-            task_list::tasks left_it;
-            running_.take_out(gone, left_it);
-        }
-        if (!has_ended && !home_.alive())
+        auto& child = memory_.make(where);
+        if (running_.empty())
+            self_ = shared_from_this();
+        running_.add(child);
+        return child;
+    }
+
+    // Gives what owns this, when the last child is gone.
+    std::shared_ptr<scope> take_out(task_list::task& gone) noexcept
+    {
+        running_.take_out(gone);
+        memory_.destroy(gone);
+        return running_.empty() ? std::move(self_) : nullptr;
+    }
+
+    // A child has ended, and its frame is gone. The caller goes on at once, unless that is within
+    // a cancellation, which may be its own. What that throws is Asio's.
+    void end(task_list::task& gone, const std::exception_ptr& error)
+    {
+        if (error != nullptr)
+            judge(error, gone.started);
+        const auto last = take_out(gone);
+        left();
+        if (last == nullptr || awaits_ == nullptr || joined_)
+            return;
+        if (cancelling_)
+            complete();
+        else
+            resume();
+    }
+
+    // A child is destroyed unfinished.
+    void lose(task_list::task& gone) noexcept
+    {
+        const bool was_refused = &gone == being_started_;
+        const auto started = gone.started;
+        const auto last = take_out(gone);
+        if (!was_refused && !home_.alive())
             return; // the context is being destroyed, and what awaits this with it
-        if (!has_ended)
+        if (!was_refused)
             judge(std::make_exception_ptr(
                       boost::system::system_error(make_error_code(errc::task_lost))),
                   started);
         left();
-        if (running_.empty() && awaits_ != nullptr)
+        if (last != nullptr && awaits_ != nullptr && !joined_)
             complete();
     }
 
@@ -249,32 +292,39 @@ private:
     {
         joined_ = true;
         try {
-            asio::post(executor_, [self = shared_from_this()]() mutable {
-                auto& waiting = *self->awaits_;
-                waiting.resume(std::move(self));
-            });
+            asio::post(executor_, [self = shared_from_this()] { self->resume(); });
         } catch (const std::bad_alloc&) {
-            awaits_->resume(shared_from_this());
+            resume();
         }
+    }
+
+    void resume()
+    {
+        joined_ = true;
+        awaits_->resume(shared_from_this());
     }
 
     const asio::any_io_executor executor_;
     const context_ref home_ = context_of(executor_);
+    task_memory memory_;
     task_list running_;
+    std::shared_ptr<scope> self_; // while any run
     task_list::task* being_started_ = nullptr;
     awaiting* awaits_ = nullptr; // in `room_`
     alignas(void*) std::byte room_[8 * sizeof(void*)];
     std::exception_ptr error_;
     bool cancelled_ = false;
+    bool cancelling_ = false;
     bool by_caller_ = false;
     bool joined_ = false;
 };
 
-// Starts what `start` starts in a scope of this type, and awaits it. The scope knows how it ended.
-template <class Scope, class Start>
-asio::awaitable<std::shared_ptr<Scope>> run_scope(std::shared_ptr<Scope> children,
-                                                  const Start& start)
+// Makes a scope of this type, starts there what `start` starts, awaits it, and gives its result().
+template <class Scope, class Start, class... Options>
+asio::awaitable<typename Scope::result_type> run_scope(Start start, Options... options)
 {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    auto children = std::make_shared<Scope>(executor, options...);
     // From here to the end nothing may throw: the children would be left alone.
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
@@ -295,7 +345,7 @@ asio::awaitable<std::shared_ptr<Scope>> run_scope(std::shared_ptr<Scope> childre
             },
             asio::deferred, &children);
     co_await asio::this_coro::throw_if_cancelled(throws);
-    co_return std::static_pointer_cast<Scope>(ended);
+    co_return static_cast<Scope&>(*ended).result();
 }
 
 // Errors that nobody else is told of: at the end of run() or of the runner.

@@ -5,8 +5,8 @@
 #include <loopsafe/async/detail/cancellable.hpp>
 
 #include <cstddef>
-#include <list>
 #include <source_location>
+#include <utility>
 
 namespace loopsafe::detail {
 
@@ -14,47 +14,65 @@ namespace loopsafe::detail {
 // they are being cancelled, since a cancellation may end its task, and others.
 class task_list {
 public:
-    struct task : cancellable {
+    class task : public cancellable {
+    public:
         explicit task(const std::source_location& where) noexcept : started(where) {}
+        task(const task&) = delete;
 
-        std::source_location started;
-        bool ended = false;
+        const std::source_location started;
+
+    private:
+        friend class task_list;
+        task* previous_ = nullptr;
+        task* next_ = nullptr;
     };
-    using tasks = std::list<task>;
-    using place = tasks::iterator;
 
-    place add(const std::source_location& where) { return all_.emplace(all_.end(), where); }
+    task_list() noexcept = default;
+    task_list(const task_list&) = delete;
 
-    // Destroys nothing: the caller does, where it holds no lock.
-    void take_out(place gone, tasks& to) noexcept
+    void add(task& last) noexcept
     {
-        if (gone == next_)
-            ++next_;
-        to.splice(to.end(), all_, gone);
+        last.previous_ = std::exchange(last_, &last);
+        (last.previous_ != nullptr ? last.previous_->next_ : first_) = &last;
+        ++size_;
+    }
+
+    void take_out(task& gone) noexcept
+    {
+        if (&gone == next_)
+            next_ = gone.next_;
+        (gone.previous_ != nullptr ? gone.previous_->next_ : first_) = gone.next_;
+        (gone.next_ != nullptr ? gone.next_->previous_ : last_) = gone.previous_;
+        --size_;
     }
 
     // Gives each of those that are still there: first() the first, next() another; null after the
-    // last.
+    // last. One that joins meanwhile may come, too.
     task* first() noexcept
     {
-        next_ = all_.begin();
+        next_ = first_;
         return next();
     }
-    task* next() noexcept { return next_ == all_.end() ? nullptr : &*next_++; }
+    task* next() noexcept
+    {
+        return next_ != nullptr ? std::exchange(next_, next_->next_) : nullptr;
+    }
 
     template <class F>
     void for_each(F f) const
     {
-        for (const auto& each : all_)
-            f(each);
+        for (const auto* each = first_; each != nullptr; each = each->next_)
+            f(*each);
     }
 
-    bool empty() const noexcept { return all_.empty(); }
-    std::size_t size() const noexcept { return all_.size(); }
+    bool empty() const noexcept { return size_ == 0; }
+    std::size_t size() const noexcept { return size_; }
 
 private:
-    tasks all_;
-    place next_ = all_.end();
+    task* first_ = nullptr;
+    task* last_ = nullptr;
+    task* next_ = nullptr;
+    std::size_t size_ = 0;
 };
 
 } // namespace loopsafe::detail

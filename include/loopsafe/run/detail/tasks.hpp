@@ -37,6 +37,8 @@ public:
     // Exception safety: strong.
     void begin_limits()
     {
+        if (options_.deadline.left() == std::chrono::nanoseconds::zero())
+            throw_timed_out();
         if (!options_.deadline.is_never())
             until_.begin(options_.deadline, get_executor());
     }
