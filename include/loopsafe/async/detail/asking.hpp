@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
 #define LOOPSAFE_ASYNC_DETAIL_ASKING_HPP
 
-#include <loopsafe/async/detail/inheriting_executor.hpp>
 #include <loopsafe/context/detail/find.hpp>
+#include <loopsafe/context/detail/inheriting_executor.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
