@@ -9,6 +9,7 @@
 #include <loopsafe/http.hpp>
 #include <loopsafe/lambda.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -166,7 +167,7 @@ void outside(unsigned short port)
 constexpr std::array subjects{by_hand,          invocations,   outside<acquires>,
                               inside<acquires>, outside<gets>, inside<gets>};
 
-double instructions(std::size_t which, unsigned short port)
+double instructions_once(std::size_t which, unsigned short port)
 {
     const auto command =
         "valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file=/dev/null /proc/" +
@@ -182,6 +183,15 @@ double instructions(std::size_t which, unsigned short port)
     }
     require(::pclose(out) == 0 && seen > 0);
     return seen / counted;
+}
+
+// The least of some: what has not come yet when it is read is waited for, which costs more.
+double instructions(std::size_t which, unsigned short port)
+{
+    double best = instructions_once(which, port);
+    for (int i = 1; i != 5; ++i)
+        best = std::min(best, instructions_once(which, port));
+    return best;
 }
 
 double milliseconds_to_next(std::string program, lambda_peer& api)
