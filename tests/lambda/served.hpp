@@ -74,11 +74,11 @@ private:
 
 /// A runtime on a thread of its own, which serves events of a service. SIGTERM is the process's, so
 /// only who says so waits for it.
-template <class Policy>
+template <class Policy, class Service = lambda_service>
 class served {
 public:
     template <class Handler>
-    served(lambda_service& from, Handler handler, lambda::runtime_options options = {},
+    served(const Service& from, Handler handler, lambda::runtime_options options = {},
            bool ends_on_sigterm = false)
         : runtime_(adapted(std::move(options), from, log_, ends_on_sigterm))
     {
@@ -103,9 +103,8 @@ public:
     lambda::basic_runtime<Policy>& runtime() noexcept { return runtime_; }
 
 private:
-    static lambda::runtime_options adapted(lambda::runtime_options options,
-                                           const lambda_service& from, log_lines& log,
-                                           bool ends_on_sigterm)
+    static lambda::runtime_options adapted(lambda::runtime_options options, const Service& from,
+                                           log_lines& log, bool ends_on_sigterm)
     {
         options.endpoint = from.endpoint();
         options.ends_on_sigterm = ends_on_sigterm;

@@ -53,8 +53,9 @@ public:
 
     std::chrono::milliseconds patience() const noexcept { return patience_; }
 
+    // It owns what it uses: who asked for it may be gone before it ends.
     // Errors: of the operating system, and of the resolver, as `system_error`.
-    static asio::awaitable<std::shared_ptr<api_channel>> connect(const endpoint& to,
+    static asio::awaitable<std::shared_ptr<api_channel>> connect(endpoint to,
                                                                  std::chrono::milliseconds patience)
     {
         const asio::any_io_executor executor =

@@ -93,6 +93,14 @@ public:
 
     // For whoever uses it meanwhile; null if there is none.
     std::shared_ptr<api_channel> take() noexcept { return std::exchange(channel_, nullptr); }
+    // The same, if it is still good.
+    std::shared_ptr<api_channel> take_usable() noexcept
+    {
+        auto channel = take();
+        if (channel != nullptr && !channel->is_usable())
+            channel.reset();
+        return channel;
+    }
     void give_back(std::shared_ptr<api_channel> channel) noexcept { channel_ = std::move(channel); }
 
     void close() noexcept { channel_.reset(); }

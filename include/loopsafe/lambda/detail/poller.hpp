@@ -99,15 +99,20 @@ public:
             options_.log("the lifespan, at its end: " + wrong);
     }
 
-    // A cancellation does not reach this: the response is there, and is sent.
-    asio::awaitable<void> answer(const invocation& in, const response_under_way& made)
+    // A cancellation does not reach this: the response is there, and is sent. True: there was one,
+    // before or meanwhile.
+    asio::awaitable<bool> answer(const invocation& in, const response_under_way& made)
     {
-        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
+        auto cancelled = caller.cancelled();
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation(),
+                                                           asio::disable_cancellation());
+        if (made.stream != nullptr)
+            made.stream->close();
         std::optional<error_report> failed;
         if (made.outcome.error != nullptr)
             failed = report_of(made.outcome.error);
-        if (made.stream != nullptr && made.outcome.abandoned)
-            made.stream->abandon();
         try {
             if (made.stream != nullptr)
                 co_await end_stream(in, *made.stream, made, failed);
@@ -118,15 +123,19 @@ public:
         } catch (const boost::system::system_error& e) {
             options_.log("invocation " + std::string(in.id()) + ": " + e.what());
         }
+        caller = co_await asio::this_coro::cancellation_state;
+        cancelled |= caller.cancelled();
         co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(true);
+        co_return cancelled != asio::cancellation_type::none;
     }
 
     // All of it, until `stops`, on one context.
     asio::awaitable<void> run(std::shared_ptr<any_handler> handler, asio::io_context& context,
                               const std::atomic<bool>& stops, bool is_frozen_between)
     {
-        while (!stops) {
-            co_await asio::this_coro::throw_if_cancelled(true);
+        bool cancelled = false;
+        while (!stops && !cancelled) {
             const auto in = co_await next(is_frozen_between);
             response_under_way made;
             if (options_.lifespan != nullptr &&
@@ -134,7 +143,7 @@ public:
                 made = co_await call_within(*options_.lifespan, handler, in, context);
             else
                 made = co_await call(handler, in, context);
-            co_await answer(in, made);
+            cancelled = co_await answer(in, made);
         }
     }
 
@@ -147,7 +156,6 @@ private:
             failed = report_of(std::make_exception_ptr(
                 boost::system::system_error(make_error_code(errc::stream_broken))));
         if (!stream.has_begun() && failed) {
-            co_await stream.end(nullptr);
             co_await api_.fail(in, *failed);
             co_return;
         }

@@ -67,33 +67,32 @@ public:
                                        std::string_view bytes)
     {
         self->check();
-        const using_it now(*self);
-        if (!self->begun_)
-            co_await self->begin();
-        if (!self->prelude_.empty()) {
-            const auto prelude = std::exchange(self->prelude_, {});
-            co_await self->write_chunk(prelude);
-        }
-        if (!bytes.empty()) // an empty chunk would be the last
-            co_await self->write_chunk(bytes);
-        now.succeeded();
+        return write_also_at_the_end(std::move(self), bytes);
+    }
+
+    // The handler has ended, or is left to itself: it writes no more, and what it still writes is
+    // cut off.
+    void close() noexcept
+    {
+        ended_ = true;
+        broken_ = broken_ || writing_;
     }
 
     // Begins a response that nothing was written of.
     static asio::awaitable<void> write_nothing(std::shared_ptr<response_stream> self)
     {
-        return write(std::move(self), {});
+        return write_also_at_the_end(std::move(self), {});
     }
 
-    // The handler has ended; no write is under way, or none that matters. Null: well.
+    // Null: well. Preconditions: it is closed.
     asio::awaitable<void> end(const error_report* failed)
     {
-        ended_ = true;
         const auto channel = std::exchange(channel_, nullptr);
+        if (begun_) // until the service has answered
+            api_->response_was_cut(true);
         if (channel == nullptr)
             co_return;
         if (broken_) { // which the service must know before it is asked for more
-            api_->response_was_cut();
             co_await channel->break_off();
             co_return;
         }
@@ -106,22 +105,16 @@ public:
         last += "\r\n";
         const bool whole = co_await channel->write(last, {});
         const auto answer = co_await channel->read(channel->patience(), whole);
+        api_->response_was_cut(false);
         api_->note(of_, answer);
         api_->client().give_back(channel);
-    }
-
-    // The handler is left to itself: it writes no more.
-    void abandon() noexcept
-    {
-        ended_ = true;
-        broken_ = broken_ || writing_;
     }
 
     // Its connection between two contexts. Preconditions: no write is under way.
     std::shared_ptr<api_channel>& channel() noexcept { return channel_; }
 
 private:
-    // A write that does not succeed leaves half a chunk behind.
+    // A write that does not succeed leaves half a chunk behind, or nothing at all.
     class using_it {
     public:
         explicit using_it(response_stream& s) noexcept : of_(s) { of_.writing_ = true; }
@@ -129,7 +122,13 @@ private:
         ~using_it()
         {
             of_.writing_ = false;
-            of_.broken_ = of_.broken_ || !succeeded_;
+            if (succeeded_)
+                return;
+            of_.broken_ = true;
+            if (of_.ended_ || of_.channel_ == nullptr || of_.channel_->has_sent())
+                return;
+            of_.begun_ = false;
+            of_.channel_.reset();
         }
         void succeeded() const noexcept { succeeded_ = true; }
 
@@ -151,25 +150,47 @@ private:
             throw boost::system::system_error(make_error_code(errc::stream_broken));
     }
 
+    static asio::awaitable<void> write_also_at_the_end(std::shared_ptr<response_stream> self,
+                                                       std::string_view bytes)
+    {
+        const using_it now(*self);
+        if (!self->begun_)
+            co_await self->begin();
+        const auto channel = self->channel_; // the response may end meanwhile
+        if (!self->prelude_.empty()) {
+            const auto prelude = std::exchange(self->prelude_, {});
+            co_await self->write_chunk(*channel, prelude);
+        }
+        if (!bytes.empty()) // an empty chunk would be the last
+            co_await self->write_chunk(*channel, bytes);
+        now.succeeded();
+    }
+
+    // The runtime may go on meanwhile, and be gone, so nothing of it is used after a wait.
     asio::awaitable<void> begin()
     {
-        channel_ = co_await api_->client().open();
-        api_->client().take();
-        begun_ = true;
+        const bool had_ended = ended_;
         const std::array<api_field, 4> fields{{{header::nonce, runtime_api::nonce_of(of_)},
                                                {header::response_mode, "streaming"},
                                                {"Content-Type", type_},
                                                {"Transfer-Encoding", "chunked"}}};
-        pending_ =
+        auto head =
             api_head(api_->client().to(), "POST", runtime_api::path_of(of_, "/response"), fields);
-        pending_.append("Trailer: ").append(header::error_type).append(", ");
-        pending_.append(header::error_body).append("\r\n\r\n");
+        head.append("Trailer: ").append(header::error_type).append(", ");
+        head.append(header::error_body).append("\r\n\r\n");
+        auto channel = api_->client().take_usable();
+        if (channel == nullptr)
+            channel = co_await api_channel::connect(api_->client().to(), api_->client().patience());
+        if (ended_ && !had_ended)
+            throw boost::system::system_error(make_error_code(errc::stream_ended));
+        pending_ = std::move(head);
+        channel_ = std::move(channel);
         channel_->begin();
+        begun_ = true;
     }
 
-    asio::awaitable<void> write_chunk(std::string_view bytes)
+    asio::awaitable<void> write_chunk(api_channel& channel, std::string_view bytes)
     {
-        const auto channel = channel_; // it may be abandoned meanwhile
         std::array<char, 20> size{};
         const auto end =
             std::to_chars(size.data(), size.data() + size.size(), bytes.size(), 16).ptr;
@@ -179,11 +200,11 @@ private:
         bool taken = false;
         if (bytes.size() <= small) {
             head.append(bytes).append("\r\n");
-            taken = co_await channel->write(head, {});
+            taken = co_await channel.write(head, {});
         } else {
-            taken = co_await channel->write(head, bytes);
+            taken = co_await channel.write(head, bytes);
             if (taken)
-                taken = co_await channel->write("\r\n", {});
+                taken = co_await channel.write("\r\n", {});
         }
         if (!taken)
             throw boost::system::system_error(make_error_code(errc::stream_broken),

@@ -126,7 +126,7 @@ public:
             throw boost::system::system_error(make_error_code(errc::refused), text_of(answer));
     }
 
-    void response_was_cut() noexcept { was_cut_ = true; }
+    void response_was_cut(bool was) noexcept { was_cut_ = was; }
 
     static std::string path_of(const invocation& of, std::string_view call)
     {

@@ -343,8 +343,8 @@ inline response_under_way runtime_core::call_on_fresh(poller& p,
             "Runtime.HandlerTimeout", make_error_code(errc::handler_timed_out).message()));
     if (made.outcome.error == nullptr)
         made.outcome.error = error;
-    if (made.stream != nullptr && (fresh.is_given_up() || made.outcome.abandoned))
-        made.stream->abandon();
+    if (made.stream != nullptr)
+        made.stream->close();
     connection.return_from(made.stream.get());
     return made;
 }
