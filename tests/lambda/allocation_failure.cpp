@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Not compiled for ThreadSanitizer: it has one thread.
+// Not compiled for ThreadSanitizer: what fails is on one thread.
 #include <loopsafe/lambda/detail/record_run.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -10,6 +10,7 @@
 
 #include <exception>
 #include <functional>
+#include <lambda/served.hpp>
 #include <new>
 #include <optional>
 #include <string>
@@ -101,6 +102,95 @@ TEST_CASE("each_record: an allocation that fails loses no failure, and the batch
             REQUIRE(which < 1'000);
         }
         CHECK(out_of_memory > 10);
+    }
+}
+
+asio::awaitable<std::string> answer(lambda::invocation& in)
+{
+    co_await asio::post(asio::deferred);
+    co_return std::string(in.event());
+}
+
+asio::awaitable<void> write(lambda::invocation& in, lambda::response_writer& out)
+{
+    co_await out.write(in.event());
+    co_await asio::post(asio::deferred);
+    co_await out.write("end");
+}
+
+// Serves one event, with one allocation that fails, until there is an answer or an exit code.
+template <class Policy, class Handler>
+bool serve_one(const Handler& handler, long which, loopsafe::lifespan& app)
+{
+    using namespace lambda_support;
+    lambda_service service({.invocation_ids = true});
+    lambda::basic_runtime<Policy> runtime({.endpoint = service.endpoint(),
+                                           .ends_on_sigterm = false,
+                                           .stop_within = std::chrono::seconds(20),
+                                           .lifespan = &app,
+                                           .log = nullptr});
+    auto call = service.begin("event", {.timeout = std::chrono::minutes(1), .deadline = "60000"});
+    std::optional<lambda_reply> reply;
+    std::atomic<bool> has_ended = false;
+    std::jthread caller([&] {
+        reply = block_on(call.reply());
+        if (!has_ended)
+            runtime.stop();
+    });
+    int code = 0;
+    bool failed = false;
+    {
+        const heap::watch on(which);
+        try {
+            code = runtime.serve(handler);
+        } catch (const std::bad_alloc&) { // it has not begun
+            code = 1;
+        }
+        failed = heap::allocations > which;
+    }
+    has_ended = true;
+    service.restart(); // what has no answer has crashed
+    caller.join();
+    CHECK((code == 0 || code == 1));
+    CHECK((code == 1 || reply->ok() || reply->how == lambda_reply::kind::error ||
+           reply->how == lambda_reply::kind::failed_init));
+    if (!failed)
+        CHECK(reply->ok());
+    return failed;
+}
+
+template <class Policy, class Handler>
+void serve_with_little_memory(const Handler& handler)
+{
+    loopsafe::lifespan app;
+    const auto nothing = []() -> asio::awaitable<void> { co_return; };
+    app.add("nothing", nothing, nothing);
+    long which = 0;
+    for (bool failed = true; failed; ++which) {
+        CAPTURE(which);
+        failed = serve_one<Policy>(handler, which, app);
+        REQUIRE(which < 2'000);
+    }
+    CHECK(which > 20);
+}
+
+TEST_CASE("an allocation that fails anywhere in an invocation: an answer, or an exit code")
+{
+    SUBCASE("kept")
+    {
+        serve_with_little_memory<lambda::context_kept>(answer);
+    }
+    SUBCASE("kept, streamed")
+    {
+        serve_with_little_memory<lambda::context_kept>(lambda::streamed(write));
+    }
+    SUBCASE("fresh")
+    {
+        serve_with_little_memory<lambda::context_per_invocation>(answer);
+    }
+    SUBCASE("fresh, streamed")
+    {
+        serve_with_little_memory<lambda::context_per_invocation>(lambda::streamed(write));
     }
 }
 

@@ -106,6 +106,7 @@ public:
     /// `Runtime.HandlerTimeout`; so it does if it ignores that.
     ///
     /// `concurrent` copies the handler for each of its contexts.
+    /// Errors: what moving the handler here throws; `bad_alloc` before it has begun.
     /// Preconditions: no `run()`, and no other `serve()`, is in progress on this thread.
     template <handler F>
     int serve(F&& handler)
