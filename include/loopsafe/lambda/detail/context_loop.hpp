@@ -5,6 +5,7 @@
 #include <loopsafe/async/detail/cancellable.hpp>
 #include <loopsafe/async/detail/existing_handler.hpp>
 #include <loopsafe/context/ref.hpp>
+#include <loopsafe/lambda/detail/error_report.hpp>
 #include <loopsafe/lambda/options.hpp>
 #include <loopsafe/run/runner.hpp>
 
@@ -39,11 +40,10 @@ public:
 
     asio::io_context& context() noexcept { return context_; }
 
-    // Preconditions: none of this thread runs. Errors: what `main` throws; the first error of a
-    // background task, if `main` throws nothing; `operation_aborted` (as `system_error`) if it was
-    // given up.
+    // Gives the first error of a background task. Preconditions: none of this thread runs. Errors:
+    // what `main` throws; `operation_aborted` (as `system_error`) if it was given up.
     template <class Main>
-    void run(const Main& main, bool ends_tasks = true)
+    std::exception_ptr run(const Main& main, bool ends_tasks = true)
     {
         const thread_runs mark;
         const auto state = std::make_shared<main_state>();
@@ -52,26 +52,26 @@ public:
             const std::lock_guard lock(mutex_);
             main_ = state;
         }
-        if (is_cancelled())
-            emit();
-        while (!state->done && state->exists && run_one()) {}
         {
-            const std::lock_guard lock(mutex_);
-            main_.reset();
+            const under_way until_done(*this, *state);
+            if (is_cancelled())
+                emit();
+            while (!state->done && state->exists && run_one()) {}
         }
-        if (!state->done) {
-            given_up_ = true;
+        if (!state->done)
             throw boost::system::system_error(asio::error::operation_aborted,
                                               "what was cancelled did not end");
-        }
-        auto error = state->error;
-        if (ends_tasks) {
-            auto of_tasks = end_tasks();
-            if (error == nullptr)
-                error = of_tasks;
-        }
+        const auto of_tasks = ends_tasks ? end_tasks() : nullptr;
+        if (state->error == nullptr)
+            return of_tasks;
+        log_failed_task(of_tasks);
+        std::rethrow_exception(state->error);
+    }
+
+    void log_failed_task(const std::exception_ptr& error)
+    {
         if (error != nullptr)
-            std::rethrow_exception(error);
+            log_("a background task has failed: " + message_of(error));
     }
 
     // What runs, or will be run, is cancelled; at `give_up` nobody waits for it any more.
@@ -111,6 +111,20 @@ private:
         std::exception_ptr error;
         bool done = false;
         bool exists = false;
+    };
+
+    // Whatever ends it: a main that has not ended is given up.
+    struct under_way {
+        under_way(context_loop& l, const main_state& m) noexcept : loop(l), main(m) {}
+        under_way(const under_way&) = delete;
+        ~under_way()
+        {
+            const std::lock_guard lock(loop.mutex_);
+            loop.main_.reset();
+            loop.given_up_ = loop.given_up_ || !main.done;
+        }
+        context_loop& loop;
+        const main_state& main;
     };
 
     class main_handler : public loopsafe::detail::existing_handler<main_state> {
@@ -181,7 +195,7 @@ private:
 
     void log_thrown() const
     {
-        log_("a handler of the context has thrown: " + text_of(std::current_exception()));
+        log_("a handler of the context has thrown: " + message_of(std::current_exception()));
     }
 
     bool work_left() const noexcept { return !context_.stopped(); }
@@ -196,17 +210,6 @@ private:
         }
         given_up_ = given_up_ || !tasks.empty();
         return tasks.take_error();
-    }
-
-    static std::string text_of(const std::exception_ptr& error)
-    {
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-            return e.what();
-        } catch (...) {
-            return "no std::exception";
-        }
     }
 
     const log_function& log_;

@@ -6,6 +6,7 @@
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/lambda/detail/handler.hpp>
+#include <loopsafe/lambda/detail/within_clock.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -48,6 +49,7 @@ public:
                                              std::chrono::milliseconds finish_before)
     {
         const auto due = in.due();
+        const auto nearly = due ? earlier(*due, finish_before) : clock::time_point::max();
         const asio::any_io_executor mine = co_await asio::this_coro::executor;
         const auto state = std::make_shared<guarded_call>(mine);
         auto begin = [h = std::move(handler), i = std::move(in), o = std::move(out)]() mutable {
@@ -59,16 +61,14 @@ public:
         bool cancelled = false;
         bool late = false;
         while (!state->ended_) {
-            if (due && !late && clock::now() >= *due - finish_before) {
+            if (due && !late && clock::now() >= nearly) {
                 late = cancelled = true;
                 state->cancel_.emit(asio::cancellation_type::terminal);
                 continue;
             }
             if (due && late && clock::now() >= *due)
                 break;
-            state->changed_.expires_at(!due   ? clock::time_point::max()
-                                       : late ? *due
-                                              : *due - finish_before);
+            state->changed_.expires_at(late ? *due : nearly);
             co_await state->changed_.async_wait(asio::as_tuple(asio::deferred));
             const asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
             if (caller.cancelled() != asio::cancellation_type::none && !cancelled) {

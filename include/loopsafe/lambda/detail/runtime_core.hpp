@@ -16,10 +16,10 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
-#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,7 +76,7 @@ private:
     template <class Serve>
     int guard(const Serve& serve);
     template <class Main>
-    void run_kept(std::initializer_list<poller*> pollers, const Main& main, bool ends_tasks);
+    void run_kept(std::span<poller* const> pollers, const Main& main, bool ends_tasks);
     response_under_way call_on_fresh(poller& p, const std::shared_ptr<any_handler>& handler,
                                      const invocation& in);
     asio::awaitable<void> begin(poller& p, bool starts_once);
@@ -85,7 +85,7 @@ private:
     asio::awaitable<void> stop_app_after(asio::awaitable<void> serving, poller& p);
     asio::awaitable<void> take_snapshot(poller& p);
     asio::awaitable<void> register_extension();
-    void say(const std::string& line) const { options_.log(line); }
+    void say(std::string_view line) const { options_.log(line); }
 
     const runtime_options options_;
     std::optional<endpoint> to_;

@@ -7,7 +7,6 @@
 #include <boost/asio/detached.hpp>
 
 #include <array>
-#include <initializer_list>
 #include <thread>
 
 namespace loopsafe::lambda::detail {
@@ -23,8 +22,22 @@ inline std::string variable(const char* name)
     return value != nullptr ? value : "";
 }
 
+// There is nobody to tell that a log fails.
+inline runtime_options with_quiet_log(runtime_options options)
+{
+    options.log = [log = std::move(options.log)](std::string_view line) {
+        try {
+            if (log)
+                log(line);
+        } catch (...) {
+        }
+    };
+    return options;
+}
+
 inline runtime_core::runtime_core(runtime_options options)
-    : options_(std::move(options)), loop_(std::make_unique<context_loop>(options_.log, "lambda"))
+    : options_(with_quiet_log(std::move(options))),
+      loop_(std::make_unique<context_loop>(options_.log, "lambda"))
 {
 }
 
@@ -72,7 +85,7 @@ inline void runtime_core::stop()
     const std::lock_guard lock(mutex_);
     stops_ = true;
     if (!give_up_)
-        give_up_ = clock::now() + options_.stop_within;
+        give_up_ = later(clock::now(), options_.stop_within);
     for (auto* each : loops_)
         each->cancel(*give_up_);
 }
@@ -104,8 +117,8 @@ int runtime_core::guard(const Serve& serve)
             return 0;
         say(e.what());
         return 1;
-    } catch (const std::exception& e) {
-        say(e.what());
+    } catch (...) {
+        say(message_of(std::current_exception()));
         return 1;
     }
     return 0;
@@ -235,8 +248,7 @@ inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
 // Runs on the context that is kept, where stop() and SIGTERM reach it. What does not end then is
 // destroyed with its context, before what it uses.
 template <class Main>
-void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& main,
-                            bool ends_tasks)
+void runtime_core::run_kept(std::span<poller* const> pollers, const Main& main, bool ends_tasks)
 {
     const auto end = [&] {
         if (!loop_->is_given_up())
@@ -251,8 +263,8 @@ void runtime_core::run_kept(std::initializer_list<poller*> pollers, const Main& 
         if (!stops_)
             by_stop.emplace(*this, *loop_);
         else // what is to be said before the end
-            loop_->give_up_at(clock::now() + options_.stop_within);
-        loop_->run(main, ends_tasks);
+            loop_->give_up_at(later(clock::now(), options_.stop_within));
+        loop_->log_failed_task(loop_->run(main, ends_tasks));
     } catch (...) {
         end();
         throw;
@@ -264,8 +276,9 @@ inline int runtime_core::serve_on_kept(std::shared_ptr<any_handler> handler)
 {
     return guard([&] {
         poller p(options_, *to_);
+        poller* const only[] = {&p};
         run_kept(
-            {&p},
+            only,
             [&]() -> asio::awaitable<void> {
                 co_await begin(p, true);
                 co_await stop_app_after(p.run(handler, loop_->context(), stops_, true), p);
@@ -329,13 +342,13 @@ inline response_under_way runtime_core::call_on_fresh(poller& p,
     try {
         const reached by_stop(*this, fresh);
         const sigterm ends(*this, fresh);
-        fresh.run([&]() -> asio::awaitable<void> {
+        error = fresh.run([&]() -> asio::awaitable<void> {
             if (options_.lifespan != nullptr)
                 made = co_await p.call_within(*options_.lifespan, handler, in, fresh.context());
             else
                 made = co_await p.call(handler, in, fresh.context());
         });
-    } catch (...) { // of a task that the handler has left behind
+    } catch (...) { // it was given up, or there is no memory
         error = std::current_exception();
     }
     if (fresh.is_given_up())
@@ -353,10 +366,11 @@ inline int runtime_core::serve_on_fresh(std::shared_ptr<any_handler> handler)
 {
     return guard([&] {
         poller p(options_, *to_);
+        poller* const only[] = {&p};
         std::optional<invocation> in;
         const auto take = [&]() -> asio::awaitable<void> { in = co_await p.next(true); };
         run_kept(
-            {&p},
+            only,
             [&]() -> asio::awaitable<void> {
                 co_await begin(p, false);
                 co_await take();
@@ -367,7 +381,7 @@ inline int runtime_core::serve_on_fresh(std::shared_ptr<any_handler> handler)
             loop_->run_ready(); // SIGTERM, if it has come
             const auto made = call_on_fresh(p, handler, answered);
             run_kept(
-                {&p},
+                only,
                 [&]() -> asio::awaitable<void> {
                     co_await p.answer(answered, made);
                     if (!stops_)
@@ -385,8 +399,12 @@ public:
         : core_(core), handler_(std::move(handler))
     {
         for (std::size_t i = 0; i < pollers; ++i)
-            pollers_.push_back(std::make_unique<poller>(core.options_, *core.to_));
+            own_.push_back(std::make_unique<poller>(core.options_, *core.to_));
+        for (const auto& each : own_)
+            pollers_.push_back(each.get());
     }
+
+    std::span<poller* const> pollers() const noexcept { return pollers_; }
 
     // On a context of its own, which ends before what is on it uses.
     void run()
@@ -398,7 +416,7 @@ public:
         };
         try {
             const reached by_stop(core_, *loop);
-            loop->run([&] { return poll(loop->context()); });
+            loop->log_failed_task(loop->run([&] { return poll(loop->context()); }));
         } catch (...) {
             end();
             throw;
@@ -415,10 +433,8 @@ public:
     asio::awaitable<void> poll_all(asio::io_context& on)
     {
         auto start = [this, &on](task_scope& tasks) -> asio::awaitable<void> {
-            for (const auto& each : pollers_)
-                tasks.start([this, &on, p = each.get()] {
-                    return p->run(handler_, on, core_.stops_, false);
-                });
+            for (auto* const p : pollers_)
+                tasks.start([this, &on, p] { return p->run(handler_, on, core_.stops_, false); });
             co_return;
         };
         co_await with_tasks(std::move(start));
@@ -426,14 +442,15 @@ public:
 
     void close() noexcept
     {
-        for (const auto& each : pollers_)
+        for (auto* const each : pollers_)
             each->api().client().close();
     }
 
 private:
     runtime_core& core_;
     const std::shared_ptr<any_handler> handler_;
-    std::vector<std::unique_ptr<poller>> pollers_;
+    std::vector<std::unique_ptr<poller>> own_;
+    std::vector<poller*> pollers_;
 };
 
 inline int runtime_core::serve_concurrently(std::shared_ptr<any_handler> handler)
@@ -446,22 +463,23 @@ inline int runtime_core::serve_concurrently(std::shared_ptr<any_handler> handler
         const auto contexts = std::clamp<std::size_t>(options_.contexts, 1, most);
         const auto share = [&](std::size_t i) { return most / contexts + (i < most % contexts); };
         poller first(options_, *to_);
-        run_kept({&first}, [&] { return begin(first, false); }, false);
+        poller* const only[] = {&first};
+        run_kept(only, [&] { return begin(first, false); }, false);
         first.api().client().close();
         std::vector<loopsafe::detail::first_error> errors(contexts);
         {
             std::vector<std::jthread> threads;
-            for (std::size_t i = 1; i < contexts; ++i) {
-                threads.emplace_back([&, i, copy = handler->copy()] {
-                    errors[i].try_to([&] { station(*this, copy, share(i)).run(); });
-                    stop(); // all end together
-                });
-            }
-            station here(*this, handler, share(0));
-            errors[0].try_to(
-                [&] { run_kept({}, [&] { return here.poll(loop_->context()); }, true); });
-            here.close();
-            stop();
+            errors[0].try_to([&] {
+                for (std::size_t i = 1; i < contexts; ++i) {
+                    threads.emplace_back([&, i, copy = handler->copy()] {
+                        errors[i].try_to([&] { station(*this, copy, share(i)).run(); });
+                        stop(); // all end together
+                    });
+                }
+                station here(*this, handler, share(0));
+                run_kept(here.pollers(), [&] { return here.poll(loop_->context()); }, true);
+            });
+            stop(); // also where not all have begun
         }
         for (const auto& each : errors)
             each.rethrow();
