@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <support/run_until.hpp>
@@ -256,6 +257,51 @@ TEST_CASE("hop_to: no context is an error, and a dead one, too")
     dies.reborn();
     CHECK(code_of([&] { return on_home(value, [] {}); }) == errc::context_closed);
     CHECK(code_of([&] { return std::move(early); }) == errc::context_closed);
+}
+
+TEST_CASE("hop_to: an error names what was called, and where")
+{
+    mortal_context dies;
+    asio::io_context context(1);
+    const loopsafe::context_bound<int> value(*dies, 1);
+    std::string place;
+    const auto called = [] {};
+    const auto at_next_line = [&](std::source_location here = std::source_location::current()) {
+        place = "on_home.cpp:" + std::to_string(here.line() + 1);
+    };
+    const auto text_of = [&](asio::awaitable<void> call) {
+        std::string text;
+        asio::co_spawn(context, std::move(call), [&](const std::exception_ptr& e) {
+            try {
+                std::rethrow_exception(e);
+            } catch (const loopsafe::context_error& error) {
+                text = error.what();
+            }
+        });
+        run_ready(context);
+        return text;
+    };
+    at_next_line();
+    auto hops = hop_to(*dies, called);
+    const auto place_of_hop = place;
+    at_next_line();
+    auto goes_home = on_home(*dies, called);
+    const auto place_of_home = place;
+    at_next_line();
+    auto without = hop_to(asio::any_io_executor(), called);
+    const auto place_without = place;
+    dies.reborn();
+    const auto has = [](const std::string& text, const std::string& what, const std::string& at) {
+        CAPTURE(text);
+        CHECK(text.find(what) != std::string::npos);
+        CHECK(text.find(at) != std::string::npos);
+    };
+    has(text_of(std::move(hops)), "hop_to", place_of_hop);
+    has(text_of(std::move(goes_home)), "on_home", place_of_home);
+    has(text_of(std::move(without)), "hop_to", place_without);
+    at_next_line();
+    auto of_value = on_home(value, called);
+    has(text_of(std::move(of_value)), "on_home", place);
 }
 
 // What a function captures; and what its coroutine has on its frame.

@@ -3,10 +3,12 @@
 #define LOOPSAFE_RUN_ON_HOME_HPP
 
 #include <loopsafe/async/detail/bare_executor.hpp>
+#include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/run/detail/hop.hpp>
 
 #include <concepts>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -37,6 +39,19 @@ concept has_home = requires(const T& x) {
 };
 
 namespace detail {
+
+// The home of a resource, and the place in the user's code that passed it.
+struct located_home {
+    template <has_home Resource>
+    located_home(const Resource& resource,
+                 std::source_location at = std::source_location::current())
+        : home(resource.home()), where(at)
+    {
+    }
+
+    context_ref home;
+    std::source_location where;
+};
 
 template <class F, class... Args>
 constexpr void check_hop()
@@ -69,9 +84,9 @@ auto bind_hop(F&& fn, Args&&... args)
 
 } // namespace detail
 
-/// Runs `fn(args...)` on the context of `executor`, on that executor, and comes back with what it
-/// gives. `fn` may be a coroutine, which is a task of that context, or a function that does not
-/// block.
+/// Runs `fn(args...)` on the context of `to`, an executor or an `io_context`, on that executor, and
+/// comes back with what it gives. `fn` may be a coroutine, which is a task of that context, or a
+/// function that does not block.
 ///
 /// Function and arguments are moved to the other context and destroyed there: they may outlive the
 /// caller. So arguments must be values, as those of `offload()`. A lambda's captures cannot be
@@ -79,27 +94,28 @@ auto bind_hop(F&& fn, Args&&... args)
 ///
 /// Where the caller is on that executor already, this is a direct call.
 ///
-/// Context: any that the coroutine may run on. Either may die. If that of `executor` does,
+/// Context: any that the coroutine may run on. Either may die. If that of `to` does,
 /// `context_closed` is thrown; if that of the caller does, a coroutine is cancelled (terminal), and
 /// what has not begun does not begin. Neither is kept from dying while `fn` runs. A context that
 /// nobody runs is waited for.
-/// Precondition: the context of `executor` is alive when this is called, and so is the executor.
+/// Precondition: the context of `to` is alive when this is called, and so is the executor.
 /// Errors: what `fn` throws; as `context_error`, `context_closed` if the other context is gone, or
 /// goes before `fn` has ended, and `no_context` if there is none; `task_lost` (as `system_error`);
 /// `bad_alloc`.
 /// Cancellation: what has not begun does not begin, and the caller goes on at once. A coroutine is
 /// cancelled (terminal) and awaited, a function is awaited. On a context that several threads run,
-/// `executor` must be a strand for that.
+/// `to` must be a strand for that.
 /// Complexity: a post to the other context and back; no allocation once warm, but for an executor
 /// other than the first one that its context was seen with.
 template <class F, class... Args>
     requires offloadable<F, Args...>
-auto hop_to(const boost::asio::any_io_executor& executor, F&& fn, Args&&... args)
+auto hop_to(const detail::located_executor& to, F&& fn, Args&&... args)
 {
-    const bool has_context = detail::named_context(executor) != nullptr;
-    return detail::hop(has_context ? detail::way_home(detail::bare(executor))
+    const bool has_context = detail::named_context(to.executor) != nullptr;
+    return detail::hop(has_context ? detail::way_home(detail::bare(to.executor))
                                    : detail::way_home(context_ref()),
-                       false, detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
+                       false, {"hop_to", to.where},
+                       detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
 /// The same on the home of a resource. One without a home, such as a pool with `null_pool`, is used
@@ -109,28 +125,26 @@ auto hop_to(const boost::asio::any_io_executor& executor, F&& fn, Args&&... args
 ///
 /// The resource must live as long as `fn` uses it, even if the caller is gone by then.
 /// Precondition: something of this library lives on the home, as the resource does, or did.
-template <has_home Resource, class F, class... Args>
+template <class F, class... Args>
     requires offloadable<F, Args...>
-auto on_home(const Resource& resource, F&& fn, Args&&... args)
+auto on_home(detail::located_home of, F&& fn, Args&&... args)
 {
-    context_ref home = resource.home();
-    const bool anywhere = !home;
-    return detail::hop(std::move(home), anywhere,
+    const bool anywhere = !of.home;
+    return detail::hop(std::move(of.home), anywhere, {"on_home", of.where},
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
 /// As `hop_to()`, but a direct call on every executor of that context.
-template <std::convertible_to<boost::asio::any_io_executor> Executor, class F, class... Args>
-    requires(!has_home<Executor> && offloadable<F, Args...>)
-auto on_home(const Executor& executor, F&& fn, Args&&... args)
+template <class F, class... Args>
+    requires offloadable<F, Args...>
+auto on_home(const detail::located_executor& to, F&& fn, Args&&... args)
 {
-    const boost::asio::any_io_executor to = executor;
     context_ref home;
-    if (detail::named_context(to) != nullptr) {
-        home = context_of(to);
-        residents::of(to);
+    if (detail::named_context(to.executor) != nullptr) {
+        home = context_of(to.executor);
+        residents::of(to.executor);
     }
-    return detail::hop(std::move(home), false,
+    return detail::hop(std::move(home), false, {"on_home", to.where},
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 

@@ -71,7 +71,8 @@ private:
             return alive != nullptr && alive->start(std::move(function), where);
         };
         try {
-            auto hop = detail::hop(to.way_->again(), false, std::move(begin));
+            auto hop = detail::hop(to.way_->again(), false, {"remote_task_scope", where},
+                                   std::move(begin));
             co_return co_await std::move(hop);
         } catch (const context_error& e) {
             if (e.code() != errc::context_closed)

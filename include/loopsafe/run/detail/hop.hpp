@@ -25,6 +25,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -41,6 +42,12 @@ struct value_of_call {
 template <class T>
 struct value_of_call<asio::awaitable<T>> {
     using type = T;
+};
+
+// Of whoever asks, for reports.
+struct hop_origin {
+    const char* operation;
+    std::source_location where;
 };
 
 // Where to go. An executor may be a strand, which must not outlive its context.
@@ -165,12 +172,12 @@ public:
 
     void drop_function() noexcept override { bound_.reset(); }
 
-    result_type take(const asio::any_io_executor& asking)
+    result_type take(const asio::any_io_executor& asking, const hop_origin& origin)
     {
         if (outcome_.index() == lost_index) {
             if (to_.home().alive())
                 throw boost::system::system_error(make_error_code(errc::task_lost));
-            throw context_error(refusal(to_.home(), asking, "on_home", "call", {},
+            throw context_error(refusal(to_.home(), asking, origin.operation, "call", origin.where,
                                         "make the call while the home is alive"));
         }
         if (auto* error = std::get_if<error_index>(&outcome_))
@@ -378,8 +385,8 @@ struct hop_ending {
 };
 
 template <class Call>
-asio::awaitable<typename Call::result_type> await_hop(counted_ref<Call> call,
-                                                      asio::any_io_executor executor)
+asio::awaitable<typename Call::result_type>
+await_hop(counted_ref<Call> call, asio::any_io_executor executor, hop_origin origin)
 {
     residents::of(executor);
     asio::steady_timer timer(executor, asio::steady_timer::time_point::max());
@@ -405,8 +412,8 @@ asio::awaitable<typename Call::result_type> await_hop(counted_ref<Call> call,
                                   void(error_code)>(begin, asio::as_tuple(asio::use_awaitable));
     slot.clear();
     if (!call->settled())
-        throw boost::system::system_error(asio::error::operation_aborted, "on_home");
-    co_return call->take(executor);
+        throw boost::system::system_error(asio::error::operation_aborted, origin.operation);
+    co_return call->take(executor, origin);
 }
 
 inline bool is_here(const context_ref& home, const asio::any_io_executor& executor) noexcept
@@ -422,21 +429,23 @@ inline bool is_here(const way_home& to, const asio::any_io_executor& executor)
 // No coroutine, so that the frame of hop() stays small: Asio does not recycle a large one.
 template <class Bound>
 asio::awaitable<typename hop_call<Bound>::result_type>
-begin_hop(way_home to, Bound& bound, const asio::any_io_executor& executor)
+begin_hop(way_home to, Bound& bound, const asio::any_io_executor& executor,
+          const hop_origin& origin)
 {
     if (!to.home() || named_context(executor) == nullptr) {
-        auto report = refusal({}, executor, "on_home", "call", {},
+        auto report = refusal({}, executor, origin.operation, "call", origin.where,
                               "make the call on an io_context or a thread_pool, to another");
         report.code = errc::no_context;
         throw context_error(std::move(report));
     }
-    return await_hop(hop_call<Bound>::make(std::move(to), std::move(bound)), executor);
+    return await_hop(hop_call<Bound>::make(std::move(to), std::move(bound)), executor, origin);
 }
 
 // Directly where the caller is at home, or where there is none. To: a way_home, or a context_ref,
 // of which every executor will do.
 template <class To, class Bound>
-asio::awaitable<typename hop_call<Bound>::result_type> hop(To to, bool anywhere, Bound bound)
+asio::awaitable<typename hop_call<Bound>::result_type> hop(To to, bool anywhere, hop_origin origin,
+                                                           Bound bound)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     if (anywhere || is_here(to, executor)) {
@@ -445,7 +454,7 @@ asio::awaitable<typename hop_call<Bound>::result_type> hop(To to, bool anywhere,
         else
             co_return bound();
     }
-    auto away = begin_hop<Bound>(way_home(std::move(to)), bound, executor);
+    auto away = begin_hop<Bound>(way_home(std::move(to)), bound, executor, origin);
     co_return co_await std::move(away);
 }
 
