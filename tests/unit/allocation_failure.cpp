@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Not compiled for ThreadSanitizer: it has one thread.
+#include <loopsafe/lifespan.hpp>
 #include <loopsafe/scopes.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -181,6 +182,76 @@ TEST_CASE("with, with_deadline, hop_to: an allocation that fails is an error, an
         out_of_memory += error != nullptr ? 1 : 0;
         if (error != nullptr)
             CHECK(is_want_of_memory(error));
+        CHECK(alive == 0);
+        REQUIRE(which < 1'000);
+    }
+    CHECK(out_of_memory > 10);
+}
+
+TEST_CASE("lifespan: an allocation that fails is an error, and what has started is stopped")
+{
+    bool failed = true;
+    int out_of_memory = 0;
+    for (long which = 0; failed; ++which) {
+        CAPTURE(which);
+        int alive = 0;
+        int started[3] = {};
+        loopsafe::lifespan app;
+        for (int& each : started) {
+            app.add(
+                "one",
+                [&]() -> asio::awaitable<void> {
+                    co_await work(alive, 1);
+                    ++each;
+                },
+                [&]() -> asio::awaitable<void> {
+                    --each;
+                    co_await work(alive, 1);
+                });
+        }
+        enum { starting, stopping, over } at = starting;
+        std::exception_ptr error;
+        bool ended = false;
+        bool hears = false;
+        int thrown = 0;
+        {
+            asio::io_context context(1);
+            const auto main = [&]() -> asio::awaitable<void> {
+                try {
+                    co_await app.start();
+                    at = stopping;
+                    co_await app.stop(std::chrono::hours(1));
+                    at = over;
+                } catch (...) {
+                    error = std::current_exception();
+                }
+                hears = co_await asio::this_coro::throw_if_cancelled();
+            };
+            const heap::watch on(which);
+            const auto attempt = [&](auto step) {
+                try {
+                    step();
+                } catch (const std::bad_alloc&) { // of Asio: its coroutine is destroyed
+                    ++thrown;
+                }
+            };
+            attempt([&] {
+                asio::co_spawn(context, main(), [&](const std::exception_ptr&) { ended = true; });
+            });
+            attempt([&] { context.run(); });
+            failed = heap::allocations > which;
+        }
+        CHECK((ended || thrown == 1));
+        if (ended) {
+            CHECK(hears);
+            CHECK((error != nullptr) == (at != over));
+        }
+        if (error != nullptr) {
+            ++out_of_memory;
+            CHECK(is_want_of_memory(error));
+            if (at == starting)
+                CHECK(started[0] + started[1] + started[2] == 0);
+        }
         CHECK(alive == 0);
         REQUIRE(which < 1'000);
     }

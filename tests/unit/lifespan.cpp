@@ -189,6 +189,43 @@ TEST_CASE("lifespan: cancelled at every point, what has started is stopped")
     }
 }
 
+TEST_CASE(
+    "lifespan: a context that dies in a start or a stop leaves nothing, and the next one starts")
+{
+    bool was_over = false;
+    three it;
+    for (int steps = 0; !was_over; ++steps) {
+        REQUIRE(steps < 60);
+        CAPTURE(steps);
+        int frames = 0;
+        {
+            asio::io_context dies(1);
+            const auto main = [&]() -> asio::awaitable<void> {
+                struct counted {
+                    explicit counted(int& of) : n(of) { ++n; }
+                    ~counted() { --n; }
+                    int& n;
+                };
+                const counted here(frames);
+                co_await it.app.start();
+                co_await it.app.stop(1h);
+            };
+            asio::co_spawn(dies, main(), [&](const std::exception_ptr&) { was_over = true; });
+            for (int i = 0; i != steps && dies.poll_one() != 0; ++i) {}
+        }
+        CHECK(frames == 0);
+        it.log.clear();
+        loopsafe::run([&]() -> asio::awaitable<void> {
+            const auto executor = co_await asio::this_coro::executor;
+            CHECK_FALSE(it.app.has_started(executor));
+            co_await it.app.start();
+            CHECK(it.log == all_started);
+            co_await it.app.stop(1s);
+            CHECK_FALSE(it.app.has_started(executor));
+        });
+    }
+}
+
 } // namespace
 
 } // namespace lifespan_tests

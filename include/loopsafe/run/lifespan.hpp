@@ -87,7 +87,12 @@ public:
         const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
         co_await boost::asio::this_coro::throw_if_cancelled(false);
         end_stop(executor);
-        const auto further = co_await stop_uncancelled(executor, started, budget);
+        std::exception_ptr further;
+        try {
+            further = co_await stop_uncancelled(executor, started, budget);
+        } catch (...) { // no memory to begin
+            further = std::current_exception();
+        }
         co_await boost::asio::this_coro::throw_if_cancelled(throws);
         if (further != nullptr)
             detail::report_quietly(executor, further);
@@ -99,7 +104,8 @@ public:
     /// `timed_out` says which it is.
     ///
     /// Errors: the first, which may be `timed_out`; others are rethrown at the end of `run()` or of
-    /// the `runner`. One that fails does not keep the others from running.
+    /// the `runner`. One that fails does not keep the others from running. `bad_alloc`; before the
+    /// first hook, none runs.
     /// Cancellation: none; one that comes meanwhile is thrown at the caller's next step.
     boost::asio::awaitable<void> stop(deadline budget)
     {
@@ -108,7 +114,12 @@ public:
             co_return;
         const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
         co_await boost::asio::this_coro::throw_if_cancelled(false);
-        const auto error = co_await stop_uncancelled(executor, steps_.size(), budget);
+        std::exception_ptr error;
+        try {
+            error = co_await stop_uncancelled(executor, steps_.size(), budget);
+        } catch (...) { // no memory to begin
+            error = std::current_exception();
+        }
         co_await boost::asio::this_coro::throw_if_cancelled(throws);
         if (error != nullptr)
             std::rethrow_exception(error);
