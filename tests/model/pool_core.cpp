@@ -50,7 +50,8 @@ void check_seen(const model::census& seen, const settings& s)
         const bool timed = what == act::tick || what == act::freeze || what == act::step_back;
         const bool old = what == act::end_old;
         const bool can = (s.ticks > 0 || !timed) && (s.drains || what != act::drain) &&
-                         (s.resets || what != act::end_reset) && (s.process || what != act::thaw_process) &&
+                         (s.resets || what != act::end_reset) &&
+                         (s.process || what != act::thaw_process) &&
                          (!old || (s.rules.keeps_idle && s.rules.max_size > 1));
         CAPTURE(i);
         CHECK((seen.acts[i] > 0) == can);

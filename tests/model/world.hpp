@@ -30,11 +30,11 @@ struct settings {
     limits rules{};
     bool has_home = false;
     int callers = most_callers;
-    bool resets = false; // the connector has a reset
-    bool drains = false; // somebody calls async_close()
-    bool whole = true;   // invalidate(), thaw(), fork(), close(), and the pool's end
+    bool resets = false;  // the connector has a reset
+    bool drains = false;  // somebody calls async_close()
+    bool whole = true;    // invalidate(), thaw(), fork(), close(), and the pool's end
     bool process = false; // process_thawed(), too
-    int ticks = 0;       // how often the clocks may move
+    int ticks = 0;        // how often the clocks may move
 };
 
 // The events of a history come first. What follows is how the pool carries them out: one locked

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Copies of a process that are made so that nothing can tell them from it, as a snapshot makes them:
-// by a bare system call, which no handler of pthread_atfork() sees, and with the same process id.
+// Copies of a process that are made so that nothing can tell them from it, as a snapshot makes
+// them: by a bare system call, which no handler of pthread_atfork() sees, and with the same process
+// id.
 
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/tls.hpp>

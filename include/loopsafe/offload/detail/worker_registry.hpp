@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_OFFLOAD_DETAIL_WORKER_REGISTRY_HPP
 #define LOOPSAFE_OFFLOAD_DETAIL_WORKER_REGISTRY_HPP
 
-#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
+#include <loopsafe/detail/process_generation.hpp>
 #include <loopsafe/offload/detail/worker_core.hpp>
 
 #include <mutex>
