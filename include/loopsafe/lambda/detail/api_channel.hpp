@@ -26,6 +26,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace loopsafe::lambda::detail {
 
@@ -61,7 +62,7 @@ public:
         const asio::any_io_executor executor =
             loopsafe::detail::bare(co_await asio::this_coro::executor);
         error_code ec;
-        auto address = asio::ip::make_address(to.host, ec);
+        std::vector<asio::ip::address> addresses{asio::ip::make_address(to.host, ec)};
         const auto port = static_cast<std::uint16_t>(std::min(std::atoi(to.port.c_str()), 65535));
         if (ec) {
             asio::ip::tcp::resolver resolver(executor);
@@ -69,18 +70,25 @@ public:
                 co_await resolver.async_resolve(to.host, to.port, asio::as_tuple(asio::deferred));
             if (failed)
                 throw boost::system::system_error(failed, "resolve " + to.host);
-            address = found.begin()->endpoint().address();
+            addresses.clear();
+            for (const auto& each : found)
+                addresses.push_back(each.endpoint().address());
         }
-        const asio::ip::tcp::endpoint reached(address, port);
-        transport::socket socket(executor);
-        socket.open(reached.protocol());
-        auto channel =
-            std::make_shared<api_channel>(transport(std::move(socket)), executor, patience);
-        channel->deadline_.set({}, patience, std::nullopt);
-        const auto [failed] = co_await channel->transport_.next_layer().async_connect(
-            reached, asio::as_tuple(asio::deferred));
-        if (failed)
-            channel->fail(failed, "connect to " + to.authority());
+        std::shared_ptr<api_channel> channel;
+        for (std::size_t i = 0; i != addresses.size(); ++i) {
+            const asio::ip::tcp::endpoint reached(addresses[i], port);
+            transport::socket socket(executor);
+            socket.open(reached.protocol());
+            channel =
+                std::make_shared<api_channel>(transport(std::move(socket)), executor, patience);
+            channel->deadline_.set({}, patience, std::nullopt);
+            const auto [failed] = co_await channel->transport_.next_layer().async_connect(
+                reached, asio::as_tuple(asio::deferred));
+            if (!failed)
+                break;
+            if (failed == asio::error::operation_aborted || i + 1 == addresses.size())
+                channel->fail(failed, "connect to " + to.authority());
+        }
         channel->deadline_.clear();
         error_code ignored;
         channel->transport_.next_layer().set_option(asio::ip::tcp::no_delay(true), ignored);

@@ -39,8 +39,9 @@ struct endpoint {
         const bool literal = host.starts_with('[') && host.ends_with(']');
         if (literal)
             host = host.substr(1, host.size() - 2);
-        if (host.empty() || port.empty() || !all_are(digit_char, port) ||
-            !all_are(literal ? target_char : host_char, host) || !all_are(target_char, prefix))
+        if (host.empty() || port.empty() || !all_are(digit_char, port) || port.size() > 5 ||
+            std::stoi(port) > 65535 || !all_are(literal ? target_char : host_char, host) ||
+            !all_are(target_char, prefix))
             throw boost::system::system_error(
                 make_error_code(errc::no_runtime_api),
                 given.empty()
