@@ -121,11 +121,12 @@ ask_together(std::shared_ptr<session> s, const requests& all, std::source_locati
         errno = 0;
         require_sent(PQenterPipelineMode(handle) == 1, handle, stage::query, where);
         s->unanswered = {};
-        sender();
     }
     std::vector<answer> answers;
     answers.reserve(all.size());
     for (const auto& one : all) {
+        if (!sent)
+            sender(); // libpq may have written the rest by itself, and has nothing to wait for then
         answers.push_back(
             co_await read_answer(s, stage::query, one.sql.where(), sent ? nullptr : &sender));
         if (answers.back().failure)
@@ -172,8 +173,8 @@ ask_apart(std::shared_ptr<session> s, const requests& all, std::source_location 
     std::size_t settled = 0; // and committed
     try {
         pipeline_sender sender(*s, all, true);
-        sender();
         for (const auto& one : all) {
+            sender(); // see above
             answers.push_back(co_await read_answer(s, stage::query, one.sql.where(), &sender));
             auto late = co_await read_to_sync(s, stage::query, one.sql.where(), &sender);
             if (late && !answers.back().failure)
