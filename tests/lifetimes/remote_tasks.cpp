@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace remote_tasks_tests {
 
@@ -55,37 +56,49 @@ constexpr int rounds = 400, senders = 2;
 
 enum class ending { scope, context };
 
-// Two threads send tasks to a scope that a third runs, until it, or its context, is gone.
-void send(const remote_task_scope& to, books& all, int number)
+// Whether it was taken.
+bool send_one(const remote_task_scope& to, books& all, bool waits_for_answer)
 {
-    asio::io_context here(1);
-    for (bool there = true; there;) {
-        const task one{mark(all)};
-        if (number % 2 == 0) {
-            there = to.post(one);
-            ++(there ? all.posted : all.refused);
-            continue;
-        }
-        there = false;
-        asio::co_spawn(here, to.start(one), [&](const std::exception_ptr& error, bool started) {
-            there = started;
-            ++(error != nullptr ? all.other : started ? all.started : all.refused);
-        });
-        here.restart();
-        here.run();
+    const task one{mark(all)};
+    if (!waits_for_answer) {
+        const bool there = to.post(one);
+        ++(there ? all.posted : all.refused);
+        return there;
     }
+    bool there = false;
+    asio::io_context here(1);
+    asio::co_spawn(here, to.start(one), [&](const std::exception_ptr& error, bool started) {
+        there = started;
+        ++(error != nullptr ? all.other : started ? all.started : all.refused);
+    });
+    here.run();
+    return there;
+}
+
+// Two threads send tasks to a scope that a third runs, until it, or its context, is gone; not more
+// than it gets through with.
+void send(const remote_task_scope& to, books& all, bool waits_for_answer,
+          const std::atomic<bool>& gone)
+{
+    int left = 20;
+    while (left != 0 && send_one(to, all, waits_for_answer))
+        --left;
+    while (!gone)
+        std::this_thread::yield();
+    CHECK_FALSE(send_one(to, all, waits_for_answer));
 }
 
 void race(ending how, books& all)
 {
     std::barrier meet(1 + senders);
     std::optional<remote_task_scope> remote;
+    std::atomic<bool> gone{false};
     std::vector<std::thread> threads;
     for (int number = 0; number != senders; ++number) {
         threads.emplace_back([&, number] {
             for (int round = 0; round != rounds; ++round) {
                 meet.arrive_and_wait(); // the scope is there
-                send(*remote, all, number);
+                send(*remote, all, number % 2 != 0, gone);
                 meet.arrive_and_wait(); // it is gone for all
             }
         });
@@ -124,7 +137,9 @@ void race(ending how, books& all)
             home->poll_one();
         }
         home.reset();
+        gone = true;
         meet.arrive_and_wait();
+        gone = false;
         remote.reset();
     }
     for (auto& each : threads)
