@@ -181,7 +181,8 @@ constexpr body_end all_bodies[] = {body_end::returns, body_end::throws, body_end
 constexpr close_end all_closings[] = {close_end::quick, close_end::throws, close_end::hangs,
                                       close_end::is_cancelled};
 
-TEST_CASE("with: the error of its body, then that of closing, then the cancellation, and closed once")
+TEST_CASE(
+    "with: the error of its body, then that of closing, then the cancellation, and closed once")
 {
     for (const auto body : all_bodies) {
         for (const auto closing : all_closings) {
