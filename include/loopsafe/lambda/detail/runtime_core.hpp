@@ -27,6 +27,17 @@
 
 namespace loopsafe::lambda::detail {
 
+// Ends `serve()` with this code; the service was told why, if there is one.
+struct start_failed {
+    int exit_code;
+};
+
+inline std::string variable(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
 // A runtime, without the type of its handler.
 class runtime_core {
 public:
@@ -69,7 +80,6 @@ private:
         std::optional<asio::signal_set> signals_;
     };
 
-    class lent_connection;
     class station;
 
     void end_kept() noexcept;
@@ -101,5 +111,8 @@ private:
 } // namespace loopsafe::lambda::detail
 
 #include <loopsafe/lambda/impl/runtime_core.hpp>
+#include <loopsafe/lambda/impl/runtime_start.hpp>
+#include <loopsafe/lambda/impl/serve_concurrently.hpp>
+#include <loopsafe/lambda/impl/serve_on_fresh.hpp>
 
 #endif
