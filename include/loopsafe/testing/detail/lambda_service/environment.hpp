@@ -2,10 +2,13 @@
 #ifndef LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
 #define LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
 
+#include <loopsafe/pool/clock.hpp>
 #include <loopsafe/testing/detail/lambda_service/call.hpp>
 #include <loopsafe/testing/detail/lambda_service/checks.hpp>
 #include <loopsafe/testing/detail/lambda_service/event.hpp>
 #include <loopsafe/testing/detail/lambda_service/extensions.hpp>
+#include <loopsafe/testing/detail/lambda_service/given_invocations.hpp>
+#include <loopsafe/testing/detail/lambda_service/refusals.hpp>
 #include <loopsafe/testing/detail/lambda_service/replies.hpp>
 #include <loopsafe/testing/detail/lambda_service/runtime_state.hpp>
 #include <loopsafe/testing/detail/lambda_service/session.hpp>
@@ -14,17 +17,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace loopsafe::testing::detail {
 
@@ -32,7 +31,7 @@ namespace loopsafe::testing::detail {
 // concurrency of more than 1 only the ids of the invocations have a state.
 class environment {
     using kind = lambda_violation::kind;
-    using call_ptr = std::shared_ptr<invocation_call>;
+    using call_ptr = given_invocations::call_ptr;
 
 public:
     environment(const lambda_service_options& options, request_checks checks,
@@ -40,6 +39,7 @@ public:
         : extensions(options.external_extensions, checks),
           options_(options),
           checks_(checks),
+          given_(checks, options.concurrency <= 1),
           before_event_(std::move(before_event))
     {
     }
@@ -51,7 +51,10 @@ public:
 
     bool single() const noexcept { return options_.concurrency <= 1; }
     bool past_init() const noexcept { return state_ != runtime_state::started; }
-    bool idle() const { return running_.empty() && !waiting_.empty() && extensions.ready(); }
+    bool idle() const
+    {
+        return given_.running().empty() && !waiting_.empty() && extensions.ready();
+    }
     runtime_state state() const noexcept { return state_; }
 
     // Invocations.
@@ -64,22 +67,12 @@ public:
         dispatch();
     }
 
-    std::optional<std::chrono::nanoseconds> earliest_due() const
-    {
-        std::optional<std::chrono::nanoseconds> earliest;
-        for (const auto& [id, call] : running_)
-            earliest = std::min(earliest.value_or(call->due.monotonic), call->due.monotonic);
-        return earliest;
-    }
+    std::optional<std::chrono::nanoseconds> earliest_due() const { return given_.earliest_due(); }
 
     void expire(const clock_reading& now)
     {
-        for (auto each = running_.begin(); each != running_.end();) {
-            const auto call = (each++)->second;
-            if (now.monotonic < call->due.monotonic)
-                continue;
-            timed_out_.insert(call->id);
-            finish(call);
+        for (const auto& call : given_.take_overdue(now)) {
+            has_ended();
             call->end(timed_out(call->options.timeout));
         }
     }
@@ -88,7 +81,7 @@ public:
     void forget(const std::string& why)
     {
         const bool has_begun = past_init() && state_ != runtime_state::init_error;
-        for (const auto& [id, call] : std::exchange(running_, {}))
+        for (const auto& [id, call] : given_.forget())
             call->end(exited(lambda_reply::kind::crashed, id, why));
         if (!has_begun)
             fail_queued(exited(lambda_reply::kind::failed_init, "", why));
@@ -99,7 +92,6 @@ public:
             std::exchange(restoring_, {}).from->reset();
         extensions.forget();
         abandoned_ = false;
-        current_.clear();
         state_ = runtime_state::started;
     }
 
@@ -109,7 +101,8 @@ public:
     {
         if (!single())
             return next_of_many(from, wrong);
-        const auto running = running_.empty() ? nullptr : running_.begin()->second;
+        const auto& all = given_.running();
+        const auto running = all.empty() ? nullptr : all.begin()->second;
         if (running && running->not_taken)
             lose(running);
         switch (state_) {
@@ -126,7 +119,7 @@ public:
             else
                 checks_.add(kind::second_next,
                             "/next in the state " + std::string(to_string(state_)));
-            return refuse_transition(from, "Ready");
+            return from.answer(refuse_transition(state_, "Ready"));
         }
         waiting_.push_back({from.shared_from_this(), wrong});
         dispatch();
@@ -143,8 +136,7 @@ public:
             checks_.add(kind::bad_response_mode, std::string(mode_field) + ": " + mode);
             finish(call);
             call->end(reply_of(lambda_reply::kind::error, "", "Runtime.InvalidResponseModeHeader"));
-            from.answer(
-                refusal(400, "InvalidFunctionResponseMode", "Invalid function response mode"));
+            from.answer(refuse_mode());
             return nullptr;
         }
         call->answering = true;
@@ -156,23 +148,21 @@ public:
     bool small_enough(session& from, const call_ptr& call)
     {
         const auto& request = from.request();
-        if (!is_current(call)) {
-            from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
+        if (!given_.is_running(call)) {
+            from.answer(refuse_late());
             return false;
         }
         if (request.body.size() <= most_bytes || !request.field_text(mode_field).empty())
             return true;
         finish(call);
         call->end(too_large());
-        from.answer(refusal(413, "RequestEntityTooLarge",
-                            "Exceeded maximum allowed payload size (" + std::to_string(most_bytes) +
-                                " bytes)."));
+        from.answer(refuse_size(most_bytes));
         return false;
     }
 
     void end_response(session& from, const call_ptr& call, const std::optional<fault>& wrong)
     {
-        forgive(call, wrong);
+        given_.answered(call, wrong.has_value());
         finish(call);
         call->end(responded(from.request()));
         from.answer(accepted(), wrong);
@@ -180,7 +170,7 @@ public:
 
     void cut_response(const call_ptr& call)
     {
-        if (!is_current(call))
+        if (!given_.is_running(call))
             return;
         checks_.add(kind::truncated_response,
                     "the connection ended within the response to " + call->id);
@@ -193,7 +183,7 @@ public:
         const auto call = admit(from, id, "InvocationErrorResponse");
         if (call == nullptr)
             return;
-        forgive(call, wrong);
+        given_.answered(call, wrong.has_value());
         finish(call);
         call->end(reported(from.request(), lambda_reply::kind::error));
         from.answer(accepted(), wrong);
@@ -206,7 +196,7 @@ public:
         if (past_init()) {
             checks_.add(kind::wrong_state,
                         "/init/error in the state " + std::string(to_string(state_)));
-            return refuse_transition(from, "InitError");
+            return from.answer(refuse_transition(state_, "InitError"));
         }
         fail_start(runtime_state::init_error, from, wrong);
     }
@@ -216,7 +206,7 @@ public:
         if (state_ != runtime_state::started) {
             checks_.add(kind::wrong_state,
                         "/restore/next in the state " + std::string(to_string(state_)));
-            return refuse_transition(from, "Ready");
+            return from.answer(refuse_transition(state_, "Ready"));
         }
         state_ = runtime_state::restore_ready;
         restoring_ = {from.shared_from_this(), wrong};
@@ -227,7 +217,7 @@ public:
         if (state_ != runtime_state::restoring) {
             checks_.add(kind::wrong_state,
                         "/restore/error in the state " + std::string(to_string(state_)));
-            return refuse_transition(from, "RuntimeRestoreErrorState");
+            return from.answer(refuse_transition(state_, "RuntimeRestoreErrorState"));
         }
         fail_start(runtime_state::restore_error, from, wrong);
     }
@@ -247,11 +237,11 @@ public:
     // again.
     void not_taken(const std::string& id, bool for_good)
     {
-        const auto found = running_.find(id);
-        if (found == running_.end())
+        const auto call = given_.find(id);
+        if (call == nullptr)
             return;
-        found->second->not_taken = true;
-        if (const auto call = found->second; for_good)
+        call->not_taken = true;
+        if (for_good)
             lose(call);
     }
 
@@ -274,7 +264,7 @@ public:
             queue_.pop_front();
             if (call->unwanted())
                 continue;
-            if (running_.count(call->options.id) != 0) {
+            if (given_.find(call->options.id) != nullptr) {
                 call->end(reply_of(lambda_reply::kind::error,
                                    "an invocation with this id runs already",
                                    "Client.DuplicatedInvokeId"));
@@ -289,7 +279,7 @@ public:
 
     clock_reading now() const
     {
-        return options_.clock != nullptr ? options_.clock() : system_now();
+        return options_.clock != nullptr ? options_.clock() : pool_clock::read();
     }
 
 private:
@@ -298,22 +288,15 @@ private:
         std::optional<fault> wrong;
     };
 
-    static clock_reading system_now()
-    {
-        return {std::chrono::steady_clock::now().time_since_epoch(),
-                {},
-                std::chrono::system_clock::now().time_since_epoch()};
-    }
-
     void next_of_many(session& from, const std::optional<fault>& wrong)
     {
         if (waiting_.size() >= options_.concurrency) {
             checks_.add(kind::second_next, "more than " + std::to_string(options_.concurrency) +
                                                " times /next at once");
-            return from.answer(refusal(500, "InternalServerError", "Internal Server Error"));
+            return from.answer(refuse_concurrency());
         }
         state_ = runtime_state::ready;
-        for (const auto& [id, call] : running_) {
+        for (const auto& [id, call] : given_.running()) {
             if (call->not_delivered)
                 return deliver(std::shared_ptr(call), {from.shared_from_this(), wrong});
         }
@@ -326,19 +309,16 @@ private:
         const bool again = !call->id.empty();
         if (!again)
             enter(*call);
-        running_[call->id] = call;
-        const auto previous = std::exchange(current_, call->id);
+        const auto previous = given_.give(call);
         if (single())
             state_ = runtime_state::running;
         using what = fault::kind;
-        const bool harmless = !to.wrong || to.wrong->what() == what::lower_case ||
-                              to.wrong->what() == what::upper_case;
-        call->not_delivered = !harmless;
-
+        const auto wrong = to.wrong ? to.wrong->what() : what::lower_case; // which spoils nothing
+        call->not_delivered = wrong != what::lower_case && wrong != what::upper_case;
         auto id = call->id;
-        if (to.wrong && to.wrong->what() == what::repeated_id && !previous.empty())
+        if (wrong == what::repeated_id && !previous.empty())
             id = previous;
-        if (to.wrong && to.wrong->what() == what::no_id)
+        if (wrong == what::no_id)
             id.clear();
         to.from->answer(event_of(*call, id, options_.arn), to.wrong);
         if (single() && !again)
@@ -353,88 +333,38 @@ private:
         call.due = now();
         call.due.monotonic += call.options.timeout;
         call.due.wall += call.options.timeout;
-        // An id may come again, as that of an event that is retried does.
-        timed_out_.erase(call.id);
-        answered_.erase(call.id);
-    }
-
-    bool is_current(const call_ptr& call) const
-    {
-        const auto found = running_.find(call->id);
-        return found != running_.end() && found->second == call;
+        given_.enter(call.id);
     }
 
     // The invocation that may be answered now, or nothing once that was refused.
     call_ptr admit(session& from, const std::string& id, std::string_view to)
     {
-        const auto found = running_.find(id);
-        if (found == running_.end()) {
-            refuse_id(from, id, to);
-            return nullptr;
+        using standing = given_invocations::standing;
+        const auto found = given_.admit(from, id);
+        switch (found.is) {
+        case standing::open: break;
+        case standing::gone: from.answer(refuse_late()); break;
+        case standing::wrong_state: from.answer(refuse_transition(state_, to)); break;
+        case standing::bad_id: from.answer(refuse_id()); break;
         }
-        const auto call = found->second;
-        const auto* const echoed = find_field(from.request().fields, nonce_field);
-        if (call->nonce.empty() && echoed != nullptr)
-            checks_.add(kind::invented_nonce,
-                        std::string(nonce_field) + " for " + id + ", whose event had none");
-        if (!call->nonce.empty() && echoed == nullptr)
-            checks_.add(kind::missing_nonce, std::string(nonce_field) + " is missing for " + id);
-        if (!call->nonce.empty() && echoed != nullptr && *echoed != call->nonce) {
-            checks_.add(kind::wrong_nonce,
-                        std::string(nonce_field) + " of another event for " + id);
-            from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
-            return nullptr;
-        }
-        if (call->answering) {
-            checks_.add(kind::answered_id, "a second answer to " + id);
-            if (single())
-                refuse_transition(from, to);
-            else
-                from.answer(refusal(400, "InvalidRequestID", "Invalid request ID"));
-            return nullptr;
-        }
-        return call;
-    }
-
-    void refuse_id(session& from, const std::string& id, std::string_view to)
-    {
-        if (timed_out_.count(id) != 0)
-            return from.answer(refusal(410, "InvokeTimeout", "Invoke timeout"));
-        const auto answered = answered_.find(id);
-        if (answered == answered_.end())
-            checks_.add(kind::unknown_id, "an answer to " + id + ", which was never given");
-        else if (!answered->second)
-            checks_.add(kind::answered_id, "a second answer to " + id);
-        if (single() && id == current_ && answered != answered_.end())
-            return refuse_transition(from, to);
-        from.answer(refusal(400, "InvalidRequestID", "Invalid request ID"));
-    }
-
-    void refuse_transition(session& from, std::string_view to)
-    {
-        from.answer(refusal(403, "InvalidStateTransition",
-                            "State transition from " + std::string(to_string(state_)) + " to " +
-                                std::string(to) +
-                                " failed for runtime. Error: State transition is not allowed"));
-    }
-
-    // A runtime that cannot know that its answer has arrived may repeat it.
-    void forgive(const call_ptr& call, const std::optional<fault>& wrong)
-    {
-        answered_[call->id] = wrong.has_value();
+        return found.call;
     }
 
     void finish(const call_ptr& call)
     {
-        running_.erase(call->id);
-        answered_.try_emplace(call->id, false);
+        given_.finish(call);
+        has_ended();
+    }
+
+    void has_ended() noexcept
+    {
         if (single())
             state_ = runtime_state::response_sent;
     }
 
     void lose(const call_ptr& call)
     {
-        answered_[call->id] = true;
+        given_.answered(call, true);
         finish(call);
         call->end(reply_of(lambda_reply::kind::lost, "a fault kept the answer from the service"));
     }
@@ -455,15 +385,12 @@ private:
 
     const lambda_service_options& options_;
     request_checks checks_;
+    given_invocations given_;
     const std::function<void()> before_event_;
     runtime_state state_ = runtime_state::started;
     std::deque<call_ptr> queue_;
     std::deque<pending> waiting_;
     pending restoring_;
-    std::map<std::string, call_ptr> running_;
-    std::map<std::string, bool> answered_; // and whether it may be answered again
-    std::set<std::string> timed_out_;
-    std::string current_; // the id of the event that was given last
     bool abandoned_ = false;
     lambda_reply failure_;
 };
