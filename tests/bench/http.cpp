@@ -3,6 +3,7 @@
 // and TLS, beside the loops that one would write by hand on Beast.
 #include "../support/certificates.hpp"
 #include "../support/heap.hpp"
+#include "callgrind.hpp"
 #include "http_peers.hpp"
 #include "measure.hpp"
 #include "stepping.hpp"
@@ -230,21 +231,9 @@ constexpr std::array subjects{
 // In user space, as callgrind counts them, of the calling thread.
 double instructions(std::size_t which, bool secure, const ports& s)
 {
-    const auto command =
-        "valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file=/dev/null "
-        "/proc/" +
-        std::to_string(::getpid()) + "/exe " + std::to_string(which) + ' ' +
-        (secure ? "1 " : "0 ") + std::to_string(s.plain) + ' ' + std::to_string(s.secure) + " 2>&1";
-    std::FILE* const out = ::popen(command.c_str(), "r");
-    double seen = -1;
-    for (std::array<char, 512> line{}; std::fgets(line.data(), line.size(), out) != nullptr;) {
-        constexpr std::string_view label = "Collected :";
-        const std::string text(line.data());
-        if (const auto at = text.find(label); at != std::string::npos)
-            seen = std::stod(text.substr(at + label.size()));
-    }
-    require(::pclose(out) == 0 && seen > 0);
-    return seen / counted;
+    return collected_by_callgrind(std::to_string(which) + (secure ? " 1 " : " 0 ") +
+                                  std::to_string(s.plain) + ' ' + std::to_string(s.secure)) /
+           counted;
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A warm invocation, beside two exchanges by hand on Beast; what an acquire and a GET cost inside
 // of one; how long a function needs from its start to its first /next, and how large it is.
+#include "callgrind.hpp"
 #include "http_peers.hpp"
 #include "lambda_peer.hpp"
 #include "measure.hpp"
@@ -169,20 +170,7 @@ constexpr std::array subjects{by_hand,          invocations,   outside<acquires>
 
 double instructions_once(std::size_t which, unsigned short port)
 {
-    const auto command =
-        "valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file=/dev/null /proc/" +
-        std::to_string(::getpid()) + "/exe " + std::to_string(which) + ' ' + std::to_string(port) +
-        " 2>&1";
-    std::FILE* const out = ::popen(command.c_str(), "r");
-    double seen = -1;
-    for (std::array<char, 512> line{}; std::fgets(line.data(), line.size(), out) != nullptr;) {
-        constexpr std::string_view label = "Collected :";
-        const std::string text(line.data());
-        if (const auto at = text.find(label); at != std::string::npos)
-            seen = std::stod(text.substr(at + label.size()));
-    }
-    require(::pclose(out) == 0 && seen > 0);
-    return seen / counted;
+    return collected_by_callgrind(std::to_string(which) + ' ' + std::to_string(port)) / counted;
 }
 
 // The least of some: what has not come yet when it is read is waited for, which costs more.

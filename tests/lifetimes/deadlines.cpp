@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <support/spies.hpp>
 #include <thread>
 #include <vector>
 
@@ -24,24 +25,8 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using loopsafe::errc;
 using loopsafe::with_deadline;
-
-// What operations refer to in the frames of their callers.
-struct local {
-    explicit local(int& count) : alive(count) { ++alive; }
-    local(const local&) = delete;
-    ~local()
-    {
-        --alive;
-        value = 0;
-    }
-    int& alive;
-    int value = 7;
-};
-
-struct looks {
-    const local& at;
-    ~looks() { CHECK(at.value == 7); }
-};
+using support::frame_local;
+using support::looker;
 
 struct resource {
     asio::awaitable<void> async_close() { co_await asio::post(asio::use_awaitable); }
@@ -51,8 +36,8 @@ struct resource {
 // Deadlines in deadlines, one of which passes, beside a resource and a scope.
 asio::awaitable<int> tree(int depth, int& alive)
 {
-    const local mine(alive);
-    const looks at_the_end{mine};
+    const frame_local mine(alive);
+    const looker at_the_end{mine};
     if (depth == 0) {
         co_await asio::post(asio::use_awaitable);
         asio::steady_timer timer(co_await asio::this_coro::executor,
@@ -63,7 +48,7 @@ asio::awaitable<int> tree(int depth, int& alive)
     if (depth % 2 == 0) {
         resource own;
         const auto body = [&](resource&) -> asio::awaitable<int> {
-            const looks at_its_end{mine};
+            const looker at_its_end{mine};
             co_return co_await with_deadline(1h, tree(depth - 1, alive));
         };
         co_return co_await loopsafe::with(own, body);

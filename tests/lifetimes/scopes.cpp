@@ -22,27 +22,9 @@ using namespace support;
 using boost::system::system_error;
 using loopsafe::task_scope;
 
-// What tasks refer to in the frames of their callers. The last one to look must find it alive.
-struct local {
-    explicit local(int& count) : alive(count) { ++alive; }
-    local(const local&) = delete;
-    ~local()
-    {
-        --alive;
-        value = 0;
-    }
-    int& alive;
-    int value = 7;
-};
-
-struct looks {
-    const local& at;
-    ~looks() { CHECK(at.value == 7); }
-};
-
-asio::awaitable<void> leaf(const local& seen, int turns)
+asio::awaitable<void> leaf(const frame_local& seen, int turns)
 {
-    const looks at_the_end{seen};
+    const looker at_the_end{seen};
     for (int i = 0; i != turns; ++i)
         co_await asio::post(asio::use_awaitable);
     asio::steady_timer timer(co_await asio::this_coro::executor,
@@ -54,17 +36,17 @@ asio::awaitable<void> leaf(const local& seen, int turns)
 // Scopes in scopes, of every kind.
 asio::awaitable<void> tree(int depth, int& alive, int seed)
 {
-    const local mine(alive);
-    const looks at_the_end{mine};
+    const frame_local mine(alive);
+    const looker at_the_end{mine};
     if (depth == 0)
         co_return co_await leaf(mine, seed % 4);
     switch (seed % 4) {
     case 0: {
         const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
-            const local inner(alive);
+            const frame_local inner(alive);
             for (int i = 0; i != 3; ++i) {
                 const auto one = [&, i]() -> asio::awaitable<void> {
-                    const looks at_its_end{mine};
+                    const looker at_its_end{mine};
                     co_await tree(depth - 1, alive, seed * 3 + i);
                 };
                 co_await tasks.start_when_free(one);

@@ -6,6 +6,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <doctest/doctest.h>
+
 #include <memory>
 #include <string>
 #include <support/run_until.hpp>
@@ -52,6 +54,25 @@ public:
 private:
     names* list_;
     std::string name_;
+};
+
+/// What operations refer to in the frame of their caller. The last one to look must find it alive.
+struct frame_local {
+    explicit frame_local(int& count) : alive(count) { ++alive; }
+    frame_local(const frame_local&) = delete;
+    ~frame_local()
+    {
+        --alive;
+        value = 0;
+    }
+    int& alive;
+    int value = 7;
+};
+
+/// Looks when it is destroyed.
+struct looker {
+    const frame_local& at;
+    ~looker() { CHECK(at.value == 7); }
 };
 
 } // namespace support

@@ -6,7 +6,6 @@
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 
@@ -19,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <support/run_until.hpp>
+#include <support/running_coroutine.hpp>
 #include <support/spies.hpp>
 #include <utility>
 #include <vector>
@@ -54,32 +54,6 @@ void run_both(two_contexts& two)
     }
 }
 
-// A caller on a context, and what it comes to: "" while it has not ended.
-struct caller {
-    caller(asio::io_context& context, asio::awaitable<int> operation)
-    {
-        asio::co_spawn(context, std::move(operation),
-                       asio::bind_cancellation_slot(
-                           cancel.slot(), [this](const std::exception_ptr& error, int value) {
-                               try {
-                                   if (error != nullptr)
-                                       std::rethrow_exception(error);
-                                   text = std::to_string(value);
-                               } catch (const system_error& e) {
-                                   text = e.code() == errc::context_closed ? "closed"
-                                          : e.code() == asio::error::operation_aborted
-                                              ? "aborted"
-                                              : e.code().message();
-                               } catch (const std::exception& e) {
-                                   text = e.what();
-                               }
-                           }));
-    }
-
-    asio::cancellation_signal cancel;
-    std::string text;
-};
-
 asio::awaitable<int> wait_there(int turns, bool for_ever = false)
 {
     const auto executor = co_await asio::this_coro::executor;
@@ -107,7 +81,7 @@ TEST_CASE("on_home: a pool is used on its home, and the result comes back")
         CHECK((co_await loopsafe::this_context()) == context_of(two.b));
         co_return n;
     };
-    caller away(two.b, main());
+    running_coroutine away(two.b, main());
     run_both(two);
     CHECK(away.text == "5");
     CHECK(script->opened == 1);
@@ -145,7 +119,7 @@ TEST_CASE("hop_to: functions, coroutines, values of every kind, and errors")
         CHECK(text == "plainly");
         co_return 1;
     };
-    caller away(two.b, main());
+    running_coroutine away(two.b, main());
     run_both(two);
     CHECK(away.text == "1");
 }
@@ -168,7 +142,7 @@ TEST_CASE("on_home: at home, and where there is none, it is a direct call")
         ended = true;
         co_return 0;
     };
-    caller here(context, main());
+    running_coroutine here(context, main());
     context.poll_one();
     CHECK(ended);
     context.run();
@@ -189,7 +163,7 @@ TEST_CASE("hop_to: a strand of the same context is another place")
         CHECK_FALSE(direct);
         co_return 1;
     };
-    caller one(context, main());
+    running_coroutine one(context, main());
     context.run();
     CHECK(one.text == "1");
 }
@@ -199,7 +173,7 @@ TEST_CASE("hop_to: a caller that is cancelled before the function begins goes on
     two_contexts two;
     auto witness = std::make_shared<int>(1); // const, it could not be moved on
     bool begun = false;
-    std::optional<caller> away;
+    std::optional<running_coroutine> away;
     {
         const auto function = [&begun, witness] {
             begun = true;
@@ -221,7 +195,7 @@ TEST_CASE("hop_to: a caller that is cancelled before the function begins goes on
 TEST_CASE("hop_to: a coroutine is cancelled with its caller, who waits for it")
 {
     two_contexts two;
-    caller away(two.b, hop_to(two.a.get_executor(), [] { return wait_there(0, true); }));
+    running_coroutine away(two.b, hop_to(two.a.get_executor(), [] { return wait_there(0, true); }));
     run_both(two);
     away.cancel.emit(asio::cancellation_type::terminal);
     two.b.restart();
@@ -244,7 +218,7 @@ TEST_CASE("hop_to: no context is an error, and a dead one, too")
             }
             co_return 0;
         };
-        caller here(context, main());
+        running_coroutine here(context, main());
         run_ready(context);
         CHECK(here.text == "0");
         return ec;
@@ -339,7 +313,7 @@ TEST_CASE("hop_to: whichever context dies, after each step, nothing is left and 
                     CAPTURE(steps);
                     books all;
                     mortal_context home, away;
-                    std::optional<caller> one;
+                    std::optional<running_coroutine> one;
                     {
                         const loopsafe::context_bound<int> first_seen(*home, 1);
                         const asio::any_io_executor to =
@@ -383,7 +357,7 @@ TEST_CASE("hop_to: cancelled after each step, the caller hears of it, and nothin
             books all;
             two_contexts two;
             const job function{.all = &all, .for_ever = for_ever};
-            std::optional<caller> one;
+            std::optional<running_coroutine> one;
             one.emplace(two.a, [](auto to, job f) -> asio::awaitable<int> {
                 co_return co_await hop_to(to, f);
             }(two.b.get_executor(), function));
@@ -405,10 +379,10 @@ TEST_CASE("hop_to: a coroutine that is destroyed unfinished on a living home is 
 {
     two_contexts two;
     keeper kept;
-    caller away(two.b, hop_to(two.a.get_executor(), [&]() -> asio::awaitable<int> {
-                    co_await kept.wait();
-                    co_return 1;
-                }));
+    running_coroutine away(two.b, hop_to(two.a.get_executor(), [&]() -> asio::awaitable<int> {
+                               co_await kept.wait();
+                               co_return 1;
+                           }));
     run_both(two);
     kept.let_go();
     run_both(two);

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <support/run_until.hpp>
+#include <support/running_coroutine.hpp>
 #include <utility>
 #include <vector>
 
@@ -50,32 +51,6 @@ asio::awaitable<int> give(int value)
     co_await asio::post(asio::use_awaitable);
     co_return value;
 }
-
-// A coroutine that is being run, and what it comes to: "" while it has not ended.
-struct running {
-    running(asio::io_context& context, asio::awaitable<int> operation)
-    {
-        asio::co_spawn(context, std::move(operation),
-                       asio::bind_cancellation_slot(
-                           cancel.slot(), [this](const std::exception_ptr& error, int value) {
-                               try {
-                                   if (error != nullptr)
-                                       std::rethrow_exception(error);
-                                   text = std::to_string(value);
-                               } catch (const system_error& e) {
-                                   text = e.code() == errc::timed_out ? "timed out"
-                                          : e.code() == asio::error::operation_aborted
-                                              ? "aborted"
-                                              : e.code().message();
-                               } catch (const std::exception& e) {
-                                   text = e.what();
-                               }
-                           }));
-    }
-
-    asio::cancellation_signal cancel;
-    std::string text;
-};
 
 struct on_a_context {
     on_a_context() { manual_clock::reset(); }
@@ -125,13 +100,14 @@ TEST_CASE("with_deadline: what is late before it begins does not begin")
     on_a_context on;
     bool begun = false;
     const auto now = manual_clock::now();
-    running zero(on.context, limited(0s, wait_for_ever(&begun)));
-    running negative(on.context, limited(-1s, wait_for_ever(&begun)));
-    running past(on.context,
-                 loopsafe::with_deadline<manual_clock>(now - 1s, wait_for_ever(&begun)));
+    running_coroutine zero(on.context, limited(0s, wait_for_ever(&begun)));
+    running_coroutine negative(on.context, limited(-1s, wait_for_ever(&begun)));
+    running_coroutine past(on.context,
+                           loopsafe::with_deadline<manual_clock>(now - 1s, wait_for_ever(&begun)));
     const loopsafe::basic_deadline<manual_clock> soon(1s);
     manual_clock::move(0s, 0s, 2s);
-    running frozen(on.context, loopsafe::with_deadline<manual_clock>(soon, wait_for_ever(&begun)));
+    running_coroutine frozen(on.context,
+                             loopsafe::with_deadline<manual_clock>(soon, wait_for_ever(&begun)));
     run_ready(on.context);
     for (const auto* each : {&zero, &negative, &past, &frozen})
         CHECK(each->text == "timed out");
@@ -142,7 +118,7 @@ TEST_CASE("with_deadline: what is late before it begins does not begin")
 TEST_CASE("with_deadline: timed_out when the time has passed, never operation_aborted")
 {
     on_a_context on;
-    running one(on.context, limited(2s, wait_for_ever()));
+    running_coroutine one(on.context, limited(2s, wait_for_ever()));
     run_ready(on.context);
     on.advance(1999ms);
     CHECK(one.text.empty());
@@ -162,8 +138,8 @@ TEST_CASE("with_deadline: what comes late all the same is what it gives")
             throw std::runtime_error("another error");
         co_return value;
     };
-    running value(on.context, limited(1s, stubborn(7)));
-    running error(on.context, limited(1s, stubborn(0)));
+    running_coroutine value(on.context, limited(1s, stubborn(7)));
+    running_coroutine error(on.context, limited(1s, stubborn(0)));
     run_ready(on.context);
     on.advance(1s);
     CHECK(value.text == "7");
@@ -173,8 +149,8 @@ TEST_CASE("with_deadline: what comes late all the same is what it gives")
 TEST_CASE("with_deadline: the caller's cancellation, before and after the deadline")
 {
     on_a_context on;
-    running before(on.context, limited(1s, wait_for_ever()));
-    running after(on.context, limited(1s, wait_for_ever()));
+    running_coroutine before(on.context, limited(1s, wait_for_ever()));
+    running_coroutine after(on.context, limited(1s, wait_for_ever()));
     run_ready(on.context);
     before.cancel.emit(asio::cancellation_type::terminal);
     run_ready(on.context);
@@ -195,7 +171,7 @@ TEST_CASE("with_deadline: the caller's cancellation, before and after the deadli
         co_await asio::post(asio::use_awaitable);
         co_return 0;
     };
-    running cancelled(on.context, limited(1s, twice()));
+    running_coroutine cancelled(on.context, limited(1s, twice()));
     run_ready(on.context);
     cancelled.cancel.emit(asio::cancellation_type::terminal);
     run_ready(on.context);
@@ -215,7 +191,7 @@ TEST_CASE("with_deadline: deadlines in deadlines, and the earliest is the one th
                 throw;
             }
         };
-        running outer(on.context, limited(2s, middle()));
+        running_coroutine outer(on.context, limited(2s, middle()));
         run_ready(on.context);
         on.advance(1s);
         CHECK(outer.text.empty() == (inner == 3s));
@@ -231,10 +207,10 @@ TEST_CASE("with_deadline: many of them, in any order, some of which end before")
     for (int round = 0; round != 20; ++round) {
         on_a_context on;
         std::vector<int> limits;
-        std::vector<std::unique_ptr<running>> all;
+        std::vector<std::unique_ptr<running_coroutine>> all;
         for (int i = 0; i != 60; ++i) {
             limits.push_back(1 + static_cast<int>(random() % 40));
-            all.push_back(std::make_unique<running>(
+            all.push_back(std::make_unique<running_coroutine>(
                 on.context, limited(std::chrono::seconds(limits.back()), wait_for_ever())));
         }
         run_ready(on.context);
@@ -263,14 +239,14 @@ TEST_CASE("with_deadline: a freeze counts, whichever clock tells of it (row 8)")
     const std::pair<seconds, seconds> boot_and_wall[] = {{10s, 0s}, {0s, 10s}, {10s, 10s}};
     for (const auto& [boot, wall] : boot_and_wall) {
         on_a_context on;
-        running late(on.context, limited(10s, wait_for_ever()));
-        running in_time(on.context, limited(30s, wait_for_ever()));
-        running soon(on.context, limited(9s, wait_for_ever()));
+        running_coroutine late(on.context, limited(10s, wait_for_ever()));
+        running_coroutine in_time(on.context, limited(30s, wait_for_ever()));
+        running_coroutine soon(on.context, limited(9s, wait_for_ever()));
         run_ready(on.context);
         manual_clock::move(0s, boot, wall);
         run_ready(on.context);
         CHECK(late.text.empty());
-        std::optional<running> next;
+        std::optional<running_coroutine> next;
         SUBCASE("thaw")
         {
             loopsafe::thaw<manual_clock>(on.context.get_executor());
@@ -295,7 +271,7 @@ TEST_CASE("with_deadline: a freeze counts, whichever clock tells of it (row 8)")
 TEST_CASE("with_deadline: clocks that are adjusted a little are no freeze")
 {
     on_a_context on;
-    running one(on.context, limited(10s, wait_for_ever()));
+    running_coroutine one(on.context, limited(10s, wait_for_ever()));
     run_ready(on.context);
     manual_clock::move(0s, 0s, 90ms);
     on.advance(9950ms);
@@ -316,7 +292,7 @@ TEST_CASE("with_deadline: what is over holds no context at work (row 23)")
             sum += co_await loopsafe::with_deadline(1h, give(i));
         co_return sum;
     };
-    running all(context, several());
+    running_coroutine all(context, several());
     context.run_for(10s); // it takes none of it
     CHECK(all.text == "45");
     CHECK(context.stopped());

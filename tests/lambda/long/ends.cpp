@@ -37,7 +37,10 @@ void end_with(const std::string& policy, const programs& what, tally& all)
         std::vector<lambda_invocation> more;
         for (int k = 0; k < 40; ++k)
             more.push_back(service.begin("{}", {.timeout = 60s}));
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % 30'000));
+        // The moment is that of one of its requests: when it gets an event, or has answered one.
+        const auto moment = 2 + random() % (2 * more.size());
+        while (service.requests(at::next) + service.requests(at::response) < moment)
+            std::this_thread::yield();
         at_work += service.requests(at::next) > service.requests(at::response);
         const auto ended = block_on(service.terminate(function.pid(), 10s));
         const auto exit = block_on(function.exit());
