@@ -176,6 +176,28 @@ TEST_CASE("a pipeline is read while it is sent, however much there is of both")
     }
 }
 
+// libpq writes by itself what the socket did not take, whenever it reads. Whether it then has
+// nothing left to wait for is a matter of time, so this is tried often; on a new connection, which
+// takes less.
+TEST_CASE("a pipeline goes on where libpq has written the rest by itself")
+{
+    pg::batch all;
+    for (int i = 0; i != 200; ++i)
+        all.add("select $1::text", std::string(100'000, static_cast<char>('a' + i % 26)));
+    for (int times = 0; times != 12; ++times) {
+        run([&]() -> asio::awaitable<void> {
+            auto conn = co_await connect(server("sslmode=disable"));
+            const auto results = co_await conn.pipeline(pg::atomic, all);
+            const auto outcomes = co_await conn.pipeline(pg::independent, all);
+            for (std::size_t i = 0; i != 200; ++i) {
+                REQUIRE(results[i].size() == 1);
+                REQUIRE(!outcomes[i].failed());
+                REQUIRE(outcomes[i].rows().size() == 1);
+            }
+        });
+    }
+}
+
 TEST_CASE("a failure in the middle of what is still to be sent ends the rest of an atomic pipeline")
 {
     with_connection([](pg::connection& conn) -> asio::awaitable<void> {
