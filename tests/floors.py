@@ -25,7 +25,7 @@ ROOMS = ["detail", ".", "context", "async", "pool", "offload", "tcp", "tls", "ht
 # Folders of one room, from the ground up.
 WITHIN = {
     "pool": ["core", "detail"],
-    "http": ["detail/wire", "detail/connection", "detail/client"],
+    "http": ["detail/wire", "detail/connection", "detail/client", "layers"],
 }
 GROUND = {"config.hpp", "fwd.hpp", "never.hpp", "error.hpp", "impl/error.hpp"}
 UMBRELLA = {"context", "pool", "offload", "run"}  # what <loopsafe.hpp> gathers

@@ -120,8 +120,11 @@ public:
     /// If none is known yet: the first one is nearest to the failure.
     void add_place(const std::source_location& where);
 
+protected:
+    void add_line(const std::string& line);
+
 private:
-    std::shared_ptr<const std::string> text_; // with the place
+    std::shared_ptr<const std::string> text_; // with the lines
     std::source_location where_;
 };
 

@@ -34,6 +34,10 @@ using keep_alive_offloaded = of<combination::keep_alive_offloaded, false>;
 using keep_alive_offloaded_tls = of<combination::keep_alive_offloaded, true>;
 using null_offloaded = of<combination::null_offloaded, false>;
 using null_offloaded_tls = of<combination::null_offloaded, true>;
+using layered = of<combination::layered_on_context, false>;
+using layered_tls = of<combination::layered_on_context, true>;
+using layered_offloaded = of<combination::layered_offloaded, false>;
+using layered_offloaded_tls = of<combination::layered_offloaded, true>;
 
 template <class T>
 class linked_as : public linked {
@@ -67,11 +71,15 @@ TYPE_TO_STRING(keep_alive_offloaded);
 TYPE_TO_STRING(keep_alive_offloaded_tls);
 TYPE_TO_STRING(null_offloaded);
 TYPE_TO_STRING(null_offloaded_tls);
+TYPE_TO_STRING(layered);
+TYPE_TO_STRING(layered_tls);
+TYPE_TO_STRING(layered_offloaded);
+TYPE_TO_STRING(layered_offloaded_tls);
 
 #define CLIENTS                                                                                    \
     keep_alive, keep_alive_tls, null, null_tls, per_context, per_context_tls, carry_over,          \
         carry_over_tls, keep_alive_offloaded, keep_alive_offloaded_tls, null_offloaded,            \
-        null_offloaded_tls
+        null_offloaded_tls, layered, layered_tls, layered_offloaded, layered_offloaded_tls
 
 TEST_CASE_TEMPLATE("http contract: a request is answered, whole", T, CLIENTS)
 {
@@ -640,15 +648,13 @@ TEST_CASE_TEMPLATE("http contract: a context that dies takes its request along, 
         });
         {
             asio::io_context dies;
-            auto client = is_offloaded(T::what) || T::what != combination::keep_alive_on_context
-                              ? nullptr
-                              : make_client(T::what, dies, [&] {
-                                    http::single_use_client_options with;
-                                    with.base_url = l.peer.url("");
-                                    if (T::secure)
-                                        with.tls.trusted_file = l.peer.root_file();
-                                    return with;
-                                }());
+            auto client = !has_home(T::what) ? nullptr : make_client(T::what, dies, [&] {
+                http::single_use_client_options with;
+                with.base_url = l.peer.url("");
+                if (T::secure)
+                    with.tls.trusted_file = l.peer.root_file();
+                return with;
+            }());
             auto& used = client ? *client : *l.client;
             asio::co_spawn(dies, used.get("/"), [](const std::exception_ptr&, response) {
                 FAIL("the handler belongs to a dead context");

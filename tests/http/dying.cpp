@@ -26,7 +26,7 @@ void check_successor(const situation& s, stepped& w)
 {
     CHECK(w.client->stats().waiting == 0);
     w.context.emplace(1);
-    if (s.what != combination::keep_alive_on_context) {
+    if (!has_home(s.what)) {
         CHECK(w.ask("/after") == "/after");
         return;
     }

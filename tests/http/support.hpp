@@ -41,13 +41,16 @@ enum class combination {
     per_context_on_context,
     carry_over_on_context,
     keep_alive_offloaded,
-    null_offloaded
+    null_offloaded,
+    layered_on_context,
+    layered_offloaded
 };
 
 inline constexpr combination all_combinations[] = {
     combination::keep_alive_on_context,  combination::null_on_context,
     combination::per_context_on_context, combination::carry_over_on_context,
-    combination::keep_alive_offloaded,   combination::null_offloaded};
+    combination::keep_alive_offloaded,   combination::null_offloaded,
+    combination::layered_on_context,     combination::layered_offloaded};
 
 inline const char* name_of(combination c)
 {
@@ -58,6 +61,8 @@ inline const char* name_of(combination c)
     case combination::carry_over_on_context: return "carry_over_pool, on_context";
     case combination::keep_alive_offloaded: return "keep_alive_pool, thread_offload";
     case combination::null_offloaded: return "null_pool, thread_offload";
+    case combination::layered_on_context: return "keep_alive_pool, on_context, layers around it";
+    case combination::layered_offloaded: return "keep_alive_pool, thread_offload, layers around it";
     }
     return "";
 }
@@ -68,7 +73,23 @@ inline bool keeps(combination c)
 }
 inline bool is_offloaded(combination c)
 {
-    return c == combination::keep_alive_offloaded || c == combination::null_offloaded;
+    return c == combination::keep_alive_offloaded || c == combination::null_offloaded ||
+           c == combination::layered_offloaded;
+}
+
+inline bool has_home(combination c)
+{
+    return c == combination::keep_alive_on_context || c == combination::layered_on_context;
+}
+inline bool has_layers(combination c)
+{
+    return c == combination::layered_on_context || c == combination::layered_offloaded;
+}
+
+// One of its layers lends each response, and that begins when the request is sent.
+inline bool hears_while_sending(combination c)
+{
+    return c != combination::layered_offloaded;
 }
 
 class any_client {

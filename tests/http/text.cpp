@@ -223,7 +223,7 @@ struct written {
         own.options = options;
         own.own_fields = "User-Agent: loopsafe\r\nAccept: */*\r\n";
         detail::check_request(r);
-        detail::write_head(text, r, own, "Host: h\r\n", "/base", target, "");
+        detail::write_head(text, r, own, "Host: h\r\n", "/base", target, "", false);
     }
     std::string text;
 };

@@ -125,6 +125,8 @@ TEST_CASE("http uploads: a success that begins before the end of the request doe
 TEST_CASE("http uploads: a server may answer with what it is being sent")
 {
     with_each_client([](combination what, bool secure) {
+        if (!hears_while_sending(what))
+            return;
         const auto allow = [](http::single_use_client_options& o) { o.limits.body_bytes = large; };
         const auto echo = [&](http_peer::caller& c) {
             while (!c.read_until("\r\n\r\n").empty()) {
@@ -150,6 +152,8 @@ TEST_CASE("http uploads: a server may answer with what it is being sent")
 TEST_CASE("http uploads: a whole success does not end the request, unless it ends the connection")
 {
     with_each_client([](combination what, bool secure) {
+        if (!hears_while_sending(what))
+            return;
         std::size_t got = 0;
         linked l(what, secure, [&](http_peer::caller& c) {
             while (!c.read_until("\r\n\r\n").empty()) {

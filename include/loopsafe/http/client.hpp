@@ -5,6 +5,7 @@
 #include <loopsafe/context/detail/located_executor.hpp>
 #include <loopsafe/detail/safe_as_temporary.hpp>
 #include <loopsafe/http/detail/client/open_response.hpp>
+#include <loopsafe/http/detail/hop.hpp>
 #include <loopsafe/http/incoming.hpp>
 #include <loopsafe/http/options.hpp>
 #include <loopsafe/http/request.hpp>
@@ -37,6 +38,8 @@ namespace detail {
 
 template <class PoolPolicy, class ExecutionPolicy>
 class client_state;
+template <class PoolPolicy, class ExecutionPolicy>
+class client_hop;
 
 #if defined(LOOPSAFE_SEPARATE_COMPILATION)
 // Instantiated by <loopsafe/http/src.hpp>, or here by <loopsafe/http/definitions.hpp>.
@@ -204,7 +207,7 @@ public:
         static_assert(loopsafe::detail::safe_as_temporary<F>,
                       "GCC 12 would destroy the captures of this function twice: give the lambda a "
                       "name first and pass that, or capture by reference");
-        return detail::lend<std::decay_t<F>>(open(std::move(what), where), std::forward<F>(fn));
+        return detail::lend<std::decay_t<F>>(open(std::move(what), {}, where), std::forward<F>(fn));
     }
 
     /// `fn` returns an `awaitable`.
@@ -286,12 +289,22 @@ public:
     context_ref home() const noexcept;
 
 private:
+    template <class, class>
+    friend class detail::client_hop;
+
     using state = detail::client_state<PoolPolicy, ExecutionPolicy>;
 
     boost::asio::awaitable<response> send(const char* method, std::string&& url,
                                           request_body&& body, std::source_location where);
-    boost::asio::awaitable<std::unique_ptr<detail::open_response>> open(request what,
-                                                                        std::source_location where);
+    // For the layers around it.
+    explicit basic_client(std::shared_ptr<state> shared) noexcept : state_(std::move(shared)) {}
+    void enter(request& asked, detail::hop& of, const boost::asio::any_io_executor& executor,
+               const std::source_location& where) const;
+    const http::limits& most() const noexcept;
+    boost::asio::awaitable<response> send(request what, const detail::hop& of,
+                                          std::source_location where);
+    boost::asio::awaitable<std::unique_ptr<detail::open_response>>
+    open(request what, const detail::hop& of, std::source_location where);
 
     std::shared_ptr<state> state_;
 };

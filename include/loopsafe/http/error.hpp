@@ -63,7 +63,13 @@ enum class errc {
     // Later additions, so that the numbers above stay.
     broken_write, ///< nothing can follow a write of the body that failed or was cancelled, nor
                   ///< the end of the function that writes it
-    tls_answer    ///< the server of an http URL answers in TLS
+    tls_answer,   ///< the server of an http URL answers in TLS
+
+    // Of the layers.
+    error_status,       ///< `check_status`: the server answered with a status of 400 or more
+    too_many_redirects, ///< more than `redirect_options::most`
+    bad_location,       ///< a redirect to what is no http or https URL
+    redirect_refused    ///< a redirect that `redirect_options` do not allow
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.
@@ -72,7 +78,8 @@ enum class condition {
     protocol,        ///< the server's mistake
     limit,           ///< more than `limits` allows
     connection_lost, ///< closed or reset by the server, at any stage
-    timeout          ///< `timed_out`, and the time-outs of the pool
+    timeout,         ///< `timed_out`, and the time-outs of the pool
+    status           ///< `error_status`
 };
 
 /// The category of `errc`. Thread safety: safe.
@@ -90,6 +97,8 @@ struct evidence {
     std::uint64_t bytes_received = 0; ///< of its responses
     bool reused = false;              ///< the connection had served another request before
     bool replayed = false;            ///< this was the second attempt, on a new connection
+    int attempts = 1;                 ///< how often layers have sent it; see `http::retries`
+    int hops = 0;                     ///< redirects followed before it; see `http::redirects`
     std::string_view timeout = {};    ///< of a `timed_out`: the member of `timeouts` that fired
     std::chrono::milliseconds allowed = {}; ///< its value
 };
@@ -108,6 +117,9 @@ public:
 
     const evidence& seen() const noexcept { return seen_; }
     http::stage stage() const noexcept { return seen_.stage; }
+
+    /// Called once, by the chain of layers that the request has gone through.
+    void add_attempts(int attempts, int hops);
 
 private:
     static std::string describe(const evidence& seen, const std::string& about);

@@ -11,6 +11,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -101,14 +102,22 @@ public:
     /// None if it is sent in chunks.
     std::optional<std::uint64_t> length() const noexcept
     {
-        return is_streamed() ? length_ : std::optional<std::uint64_t>(bytes_.size());
+        return is_streamed() ? length_ : std::optional<std::uint64_t>(bytes().size());
     }
 
-    const std::string& bytes() const noexcept { return bytes_; }
+    const std::string& bytes() const noexcept { return shared_ != nullptr ? *shared_ : bytes_; }
     const maker& make() const noexcept { return make_; }
+
+    /// From now on copies of this body share its bytes.
+    void share()
+    {
+        if (shared_ == nullptr && !bytes_.empty())
+            shared_ = std::make_shared<const std::string>(std::move(bytes_));
+    }
 
 private:
     std::string bytes_;
+    std::shared_ptr<const std::string> shared_;
     maker make_;
     std::optional<std::uint64_t> length_;
     bool again_ = false;

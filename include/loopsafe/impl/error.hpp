@@ -178,9 +178,13 @@ inline void located_error::add_place(const std::source_location& where)
 {
     if (where.line() == 0 || where_.line() != 0)
         return;
-    text_ = detail::share_new<const std::string>(std::string(system_error::what()) +
-                                                 "\n  used:  " + detail::to_string(where));
+    add_line("used:  " + detail::to_string(where));
     where_ = where;
+}
+
+inline void located_error::add_line(const std::string& line)
+{
+    text_ = detail::share_new<const std::string>(std::string(what()) + "\n  " + line);
 }
 
 } // namespace loopsafe

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_CALL_HPP
 #define LOOPSAFE_HTTP_DETAIL_CALL_HPP
 
+#include <loopsafe/http/detail/hop.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/response.hpp>
@@ -19,6 +20,11 @@ namespace loopsafe::http::detail {
 // One request in progress, and its result so far.
 struct call {
     explicit call(request&& what) : asked(std::move(what)) {}
+    call(request&& what, const hop& h) : asked(std::move(what)), due(h.due), foreign(h.foreign)
+    {
+        answer.seen.attempts = h.attempts;
+        answer.seen.hops = h.hops;
+    }
     call(const char* method, std::string&& url, request_body&& body)
     {
         asked.method = method;
@@ -75,6 +81,7 @@ struct call {
     const timeouts* times = nullptr;             // a part of `settings` or of `asked`
     std::optional<std::chrono::nanoseconds> due; // of the whole request, on the steady clock
     bool streamed = false;                       // the caller reads the body
+    bool foreign = false;                        // no secret of the client's is sent
     std::source_location used;                   // where it was asked for
 
     // Only where it is watched.

@@ -19,9 +19,19 @@ struct client_settings {
     std::shared_ptr<const single_use_client_options> options;
     std::optional<url> base;
     std::string target_prefix; // of the base, without its last "/"
+    fields foreign_headers;    // those of the options that every origin may see
     std::string own_fields;    // the headers of the options, as lines
-    bool closes = false;       // one request for each connection
+    std::string foreign_fields;
+    bool closes = false; // one request for each connection
 };
+
+// Of the client's own fields, those that can hold no secret.
+inline bool is_for_every_origin(std::string_view name) noexcept
+{
+    constexpr std::string_view accept = "accept";
+    return equal_ignoring_case(name, "user-agent") ||
+           equal_ignoring_case(name.substr(0, accept.size()), accept);
+}
 
 inline void check_timeouts(const timeouts& t)
 {

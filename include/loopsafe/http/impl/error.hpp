@@ -51,6 +51,11 @@ struct errc_table {
             return "the body is larger than limits::body_bytes; with_response() reads it in parts";
         case errc::extensions_too_large:
             return "chunk extensions are larger than limits::chunk_extension_bytes";
+        case errc::error_status: return "the server answered with an error status";
+        case errc::too_many_redirects:
+            return "there are more redirects than redirect_options::most";
+        case errc::bad_location: return "a redirect to what is no http or https URL";
+        case errc::redirect_refused: return "a redirect that redirect_options do not allow";
         case errc::trailers_too_large: return "trailers are larger than limits::trailer_bytes";
         }
         return "unknown";
@@ -70,6 +75,8 @@ inline condition group_of(errc e) noexcept
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;
+    case errc::error_status: return condition::status;
+    case errc::too_many_redirects:
     case errc::head_too_large:
     case errc::too_many_fields:
     case errc::too_many_interim:
@@ -93,6 +100,7 @@ struct condition_table {
         case condition::limit: return "a response that exceeds a limit";
         case condition::connection_lost: return "a connection that the server closed";
         case condition::timeout: return "a deadline that has passed";
+        case condition::status: return "an error status, which a layer does not let pass";
         }
         return "unknown";
     }
@@ -171,6 +179,18 @@ inline std::string error::describe(const evidence& seen, const std::string& abou
         text += ", timeouts." + std::string(seen.timeout) + " of " +
                 std::to_string(seen.allowed.count()) + " ms";
     return text;
+}
+
+inline void error::add_attempts(int attempts, int hops)
+{
+    seen_.attempts = attempts;
+    seen_.hops = hops;
+    if (attempts == 1 && hops == 0)
+        return;
+    std::string line = "tried: " + std::to_string(attempts) + (attempts == 1 ? " time" : " times");
+    if (hops != 0)
+        line += ", after " + std::to_string(hops) + (hops == 1 ? " redirect" : " redirects");
+    add_line(line);
 }
 
 } // namespace loopsafe::http

@@ -49,11 +49,40 @@ basic_client<PoolPolicy, ExecutionPolicy>::send(const char* method, std::string&
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
+void basic_client<PoolPolicy, ExecutionPolicy>::enter(request& asked, detail::hop& of,
+                                                      const boost::asio::any_io_executor& executor,
+                                                      const std::source_location& where) const
+{
+    if (state_ == nullptr)
+        state::refuse_closed(where);
+    state_->require_home(executor, "send", where);
+    state_->make_absolute(asked);
+    of.due = state_->due(asked);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+const http::limits& basic_client<PoolPolicy, ExecutionPolicy>::most() const noexcept
+{
+    return state_->most();
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
+boost::asio::awaitable<response>
+basic_client<PoolPolicy, ExecutionPolicy>::send(request what, const detail::hop& of,
+                                                std::source_location where)
+{
+    return detail::perform<response>(state_, detail::outcome<state, response>(std::move(what), of),
+                                     where);
+}
+
+template <class PoolPolicy, class ExecutionPolicy>
 boost::asio::awaitable<std::unique_ptr<detail::open_response>>
-basic_client<PoolPolicy, ExecutionPolicy>::open(request what, std::source_location where)
+basic_client<PoolPolicy, ExecutionPolicy>::open(request what, const detail::hop& of,
+                                                std::source_location where)
 {
     using opened = std::unique_ptr<detail::open_response>;
-    return detail::perform<opened>(state_, detail::outcome<state, opened>(std::move(what)), where);
+    return detail::perform<opened>(state_, detail::outcome<state, opened>(std::move(what), of),
+                                   where);
 }
 
 template <class PoolPolicy, class ExecutionPolicy>

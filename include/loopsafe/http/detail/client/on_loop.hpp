@@ -88,7 +88,7 @@ public:
 template <class State>
 class on_loop<State>::incoming final : public open_response {
 public:
-    explicit incoming(request&& what) : x_(std::move(what)) { x_.call_.streamed = true; }
+    incoming(request&& what, const hop& of) : x_(std::move(what), of) { x_.call_.streamed = true; }
 
     on_loop& way() noexcept { return x_; }
     void settle(const asio::any_io_executor& executor) { home_ = context_of(executor); }

@@ -68,7 +68,7 @@ public:
 template <class State>
 class on_worker<State>::incoming final : public open_response {
 public:
-    explicit incoming(request&& what) : x_(std::move(what)) { x_.call_->streamed = true; }
+    incoming(request&& what, const hop& of) : x_(std::move(what), of) { x_.call_->streamed = true; }
 
     on_worker& way() noexcept { return x_; }
     void settle(const asio::any_io_executor&) noexcept {}

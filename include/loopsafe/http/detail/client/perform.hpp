@@ -75,6 +75,10 @@ template <class State>
 class outcome<State, response> {
 public:
     explicit outcome(request&& what) : x_(std::make_unique<way_of<State>>(std::move(what))) {}
+    outcome(request&& what, const hop& of)
+        : x_(std::make_unique<way_of<State>>(std::move(what), of))
+    {
+    }
     outcome(const char* method, std::string&& url, request_body&& body)
         : x_(std::make_unique<way_of<State>>(method, std::move(url), std::move(body)))
     {
@@ -94,7 +98,10 @@ class outcome<State, std::unique_ptr<open_response>> {
     using incoming = typename way_of<State>::incoming;
 
 public:
-    explicit outcome(request&& what) : incoming_(std::make_unique<incoming>(std::move(what))) {}
+    outcome(request&& what, const hop& of)
+        : incoming_(std::make_unique<incoming>(std::move(what), of))
+    {
+    }
 
     way_of<State>& way() noexcept { return incoming_->way(); }
     std::unique_ptr<open_response> take(const asio::any_io_executor& executor)

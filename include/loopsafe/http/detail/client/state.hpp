@@ -82,8 +82,13 @@ public:
         check_fields(options_->headers);
         if (options_->headers.contains("host"))
             refuse(errc::framing_field, "field Host in the headers for every server");
-        for (const auto& each : options_->headers)
+        for (const auto& each : options_->headers) {
             write_field(made->own_fields, each.name, each.value);
+            if (!is_for_every_origin(each.name))
+                continue;
+            write_field(made->foreign_fields, each.name, each.value);
+            made->foreign_headers.add(each.name, each.value);
+        }
         settings_ = std::move(made);
         // So that at exit OpenSSL ends after a client in static storage, which closes its
         // connections. Of all options this one has the least done before a secure connection needs
@@ -151,13 +156,8 @@ public:
             check_timeouts(*c.asked.timeouts);
             c.times = &*c.asked.timeouts;
         }
-        if (c.times->total != never) {
-            const auto now = timer::clock_type::now().time_since_epoch();
-            const auto most =
-                std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now);
-            if (c.times->total < most)
-                c.due = now + c.times->total;
-        }
+        if (!c.due)
+            c.due = after(c.times->total);
         auto at = find_server(c, executor, where);
         c.host_field = at->host_field;
         c.origin = &at->origin;
@@ -166,13 +166,33 @@ public:
         return found;
     }
 
+    // What layers compare and resolve has an origin of its own.
+    void make_absolute(request& asked) const
+    {
+        const std::string_view text = asked.url;
+        if (settings_->base && !split_url(text).wrong.empty() && is_relative(text))
+            asked.url = settings_->base->origin.to_string() + settings_->target_prefix +
+                        (text.starts_with('/') ? "" : "/") + asked.url;
+    }
+
+    // When all that is done for a request must have ended.
+    std::optional<std::chrono::nanoseconds> due(const request& asked) const
+    {
+        if (asked.timeouts)
+            check_timeouts(*asked.timeouts);
+        return after(asked.timeouts ? asked.timeouts->total : options_->timeouts.total);
+    }
+
+    const http::limits& most() const noexcept { return options_->limits; }
+
     asio::awaitable<permit> permission(const call& c, std::source_location where)
     {
         return permits_->acquire({.timeout = c.times->wait}, where);
     }
     bool asks_for_authorization(const call& c) const
     {
-        return options_->authorization && !c.asked.headers.contains("authorization") &&
+        return options_->authorization && !c.foreign &&
+               !c.asked.headers.contains("authorization") &&
                !options_->headers.contains("authorization");
     }
     bool needs_permission() const noexcept { return permits_.has_value(); }
@@ -235,6 +255,16 @@ public:
     const server_list<server, mutex>& servers() const noexcept { return servers_; }
 
 private:
+    static std::optional<std::chrono::nanoseconds> after(std::chrono::milliseconds total) noexcept
+    {
+        if (total == never)
+            return {};
+        const auto now = timer::clock_type::now().time_since_epoch();
+        const auto most =
+            std::chrono::duration_cast<std::chrono::milliseconds>(timer::duration::max() - now);
+        return total < most ? std::optional<std::chrono::nanoseconds>(now + total) : std::nullopt;
+    }
+
     // It has no scheme: a "://" in it is in its path or query.
     static bool is_relative(std::string_view text) noexcept
     {

@@ -91,20 +91,20 @@ inline void write_field(std::string& out, std::string_view name, std::string_vie
 // Everything up to the body. Preconditions: the request was checked; so was the target.
 inline void write_head(std::string& out, const request& r, const client_settings& own,
                        std::string_view host_field, std::string_view prefix,
-                       std::string_view target, std::string_view authorization)
+                       std::string_view target, std::string_view authorization, bool foreign)
 {
     using namespace std::string_view_literals;
     const std::string_view method = r.method;
     const auto slash = target.starts_with('/') ? ""sv : "/"sv;
     append_all(out, method, " "sv, prefix, slash, target, " HTTP/1.1\r\n"sv);
     if (r.headers.empty()) {
-        append_all(out, host_field, own.own_fields);
+        append_all(out, host_field, foreign ? own.foreign_fields : own.own_fields);
     } else {
         if (!r.headers.contains("host"))
             out.append(host_field);
         for (const auto& each : r.headers)
             write_field(out, each.name, each.value);
-        for (const auto& each : own.options->headers) {
+        for (const auto& each : foreign ? own.foreign_headers : own.options->headers) {
             if (!r.headers.contains(each.name))
                 write_field(out, each.name, each.value);
         }
