@@ -341,6 +341,26 @@ TEST_CASE("scopes: nothing begins in a scope that was cancelled, or has ended")
     CHECK(kept != nullptr);
 }
 
+TEST_CASE("scopes: a function whose copy throws begins no task, and the scope goes on without it")
+{
+    struct no_copy {
+        no_copy() = default;
+        no_copy(const no_copy&) { throw std::runtime_error("copy"); }
+        asio::awaitable<void> operator()() const { co_return; }
+    };
+    loopsafe::run([]() -> asio::awaitable<void> {
+        const auto body = [](task_scope& tasks) -> asio::awaitable<int> {
+            const no_copy function;
+            CHECK_THROWS_WITH_AS(tasks.start(function), "copy", std::runtime_error);
+            CHECK(tasks.running() == 0);
+            CHECK_FALSE(tasks.is_cancelled());
+            co_await asio::post(asio::use_awaitable);
+            co_return 5;
+        };
+        CHECK(co_await with_tasks(body) == 5);
+    });
+}
+
 TEST_CASE("scopes: tasks may start others, and those are awaited, too")
 {
     int ended = 0;

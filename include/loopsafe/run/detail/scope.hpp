@@ -66,8 +66,9 @@ public:
     {
         if (cancelled_ || joined_)
             return false;
-        handler ends(*this, where);
-        const starting now(*this, ends.self());
+        const starting now(*this);
+        handler ends(*this, where); // gone before that, whatever throws
+        being_started_ = ends.self();
         auto task = make(*ends.self());
         asio::co_spawn(executor_, std::move(task), std::move(ends));
         return true;
@@ -218,12 +219,9 @@ private:
         task_list::task* self_;
     };
 
-    // The child that co_spawn() is being called for: if that throws, its caller hears of it.
+    // While a child is being started: if that throws, its caller hears of it.
     struct starting {
-        starting(scope& s, task_list::task* which) noexcept
-            : of(s.shared_from_this()), outer(std::exchange(s.being_started_, which))
-        {
-        }
+        explicit starting(scope& s) noexcept : of(s.shared_from_this()), outer(s.being_started_) {}
         ~starting() { of->being_started_ = outer; }
 
         std::shared_ptr<scope> of;
@@ -308,9 +306,9 @@ private:
     const context_ref home_ = context_of(executor_);
     task_memory memory_;
     task_list running_;
-    std::shared_ptr<scope> self_; // while any run
-    task_list::task* being_started_ = nullptr;
-    awaiting* awaits_ = nullptr; // in `room_`
+    std::shared_ptr<scope> self_;              // while any run
+    task_list::task* being_started_ = nullptr; // by start_by()
+    awaiting* awaits_ = nullptr;               // in `room_`
     alignas(void*) std::byte room_[8 * sizeof(void*)];
     std::exception_ptr error_;
     bool cancelled_ = false;
