@@ -70,6 +70,11 @@ std::string run_text(Make make)
     return {};
 }
 
+asio::awaitable<void> nothing()
+{
+    co_return;
+}
+
 const names all_started{"start 0", "start 0ed", "start 1", "start 1ed", "start 2", "start 2ed"};
 
 TEST_CASE("lifespan: starts in order, and stops in reverse, once for each context")
@@ -161,6 +166,24 @@ TEST_CASE("lifespan: one budget for all stops, and a failure keeps none from run
     };
     CHECK(run_text(fails) == "stop 2");
     CHECK(bad.log == names{"stop 2", "stop 1", "stop 0", "stop 0ed"});
+}
+
+TEST_CASE("lifespan: a stop hook is not so much as called when the budget is spent")
+{
+    int called = 0;
+    lifespan app;
+    app.add(
+        "one", [] { return nothing(); },
+        [&] {
+            ++called;
+            return nothing();
+        });
+    const auto main = [&]() -> asio::awaitable<void> {
+        co_await app.start();
+        co_await app.stop(0ms);
+    };
+    CHECK(run_text(main).find("stopping \"one\"") != std::string::npos);
+    CHECK(called == 0);
 }
 
 TEST_CASE("lifespan: cancelled at every point, what has started is stopped")

@@ -186,6 +186,8 @@ private:
                 continue;
             std::exception_ptr error;
             try {
+                if (budget.left() == std::chrono::nanoseconds::zero())
+                    detail::throw_timed_out(); // the hook may do something before it is a coroutine
                 co_await with_deadline(budget, each.stop());
             } catch (const boost::system::system_error& e) {
                 error = std::current_exception();
