@@ -442,6 +442,78 @@ TEST_CASE("scopes: whoever waits for room is let go when the scope is cancelled"
     });
 }
 
+TEST_CASE("scopes: room that a waiter was woken for, and gives up, is the next one's")
+{
+    asio::io_context context(1);
+    asio::cancellation_signal cancels;
+    asio::steady_timer over(context, asio::steady_timer::time_point::max());
+    bool begun = false;
+    std::string first;
+    const auto blocks = [&]() -> asio::awaitable<void> {
+        co_await asio::post(asio::use_awaitable);
+        // Runs when the end of this has woken the first, before that goes on.
+        asio::post(context, [&] { cancels.emit(asio::cancellation_type::terminal); });
+    };
+    const auto never_begins = []() -> asio::awaitable<void> {
+        FAIL_CHECK("begun");
+        co_return;
+    };
+    const auto begins = [&]() -> asio::awaitable<void> {
+        begun = true;
+        over.cancel();
+        co_return;
+    };
+    const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+        tasks.start(blocks);
+        asio::co_spawn(
+            context, tasks.start_when_free(never_begins),
+            asio::bind_cancellation_slot(cancels.slot(), [&](const std::exception_ptr& e, bool) {
+                first = outcome::of(e);
+            }));
+        asio::co_spawn(context, tasks.start_when_free(begins), asio::detached);
+        co_await over.async_wait(asio::as_tuple(asio::use_awaitable));
+    };
+    asio::co_spawn(context, with_tasks(body, {.max_running = 1}), asio::detached);
+    context.poll();
+    CHECK(first == "aborted");
+    CHECK(begun);
+    CHECK(context.stopped());
+}
+
+TEST_CASE("scopes: without a limit there is always room")
+{
+    int ended = 0;
+    loopsafe::run(
+        [&]() -> asio::awaitable<void> {
+            const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+                const auto waits = [&]() -> asio::awaitable<void> {
+                    co_await asio::post(asio::use_awaitable);
+                    ++ended;
+                };
+                CHECK(co_await tasks.start_when_free(waits));
+                CHECK(co_await tasks.start_when_free(waits));
+                CHECK(ended == 0);
+            };
+            co_await with_tasks(body);
+        },
+        {.quiet_limit = 1s});
+    CHECK(ended == 2);
+}
+
+TEST_CASE("scopes: a max_running of 0 is refused, and nothing begins")
+{
+    bool begun = false;
+    const auto body = [&](task_scope&) -> asio::awaitable<void> {
+        begun = true;
+        co_return;
+    };
+    const auto main = [&] { return with_tasks(body, {.max_running = 0}); };
+    const auto refused = thrown_by<system_error>([&] { loopsafe::run(main); });
+    CHECK(refused.code() == errc::bad_option);
+    CHECK(std::string(refused.what()).find("max_running is 0") != std::string::npos);
+    CHECK_FALSE(begun);
+}
+
 TEST_CASE("scopes: errors after the first come at the end of run, unless they are asked for")
 {
     const auto fails = [](std::string what) -> asio::awaitable<void> {

@@ -94,14 +94,19 @@ private:
     static boost::asio::awaitable<bool> start_later(detail::tasks& in, F task,
                                                     std::source_location where)
     {
-        while (!in.is_cancelled() && !in.has_room()) {
-            const auto [ec] = co_await in.wait_for_room();
-            const boost::asio::cancellation_state caller =
-                co_await boost::asio::this_coro::cancellation_state;
-            if (caller.cancelled() != boost::asio::cancellation_type::none)
-                throw boost::system::system_error(ec);
+        try {
+            while (!in.is_cancelled() && !in.has_room()) {
+                const auto [ec] = co_await in.wait_for_room();
+                const boost::asio::cancellation_state caller =
+                    co_await boost::asio::this_coro::cancellation_state;
+                if (caller.cancelled() != boost::asio::cancellation_type::none)
+                    throw boost::system::system_error(ec);
+            }
+            co_return in.start(std::move(task), where);
+        } catch (...) {
+            in.pass_on_room();
+            throw;
         }
-        co_return in.start(std::move(task), where);
     }
 
     detail::tasks& tasks_;
@@ -197,7 +202,8 @@ concept task_body = requires { typename detail::body_result<Body>; };
 /// thread, or a strand.
 /// Errors: the first error of a task, `task_lost` (as `system_error`) if one was destroyed before
 /// it had ended; else `timed_out`, where there is a deadline; else `operation_aborted` if the
-/// caller was cancelled, or if the scope was before `body` had a result to give; `bad_alloc`.
+/// caller was cancelled, or if the scope was before `body` had a result to give; `bad_option` (as
+/// `system_error`) before `body` begins; `bad_alloc`.
 /// Cancellation: terminal, whatever the caller's filter lets through; the tasks are awaited.
 /// Complexity: linear in the number of tasks.
 template <task_body Body>

@@ -31,7 +31,7 @@ struct task_error {
 struct task_scope_options {
     on_error errors = on_error::cancel_siblings;
 
-    /// How many tasks `start_when_free()` lets run at once.
+    /// How many tasks `start_when_free()` lets run at once: at least 1, else `bad_option`.
     std::size_t max_running = std::numeric_limits<std::size_t>::max();
 
     /// Gets the errors after the first. Without it the first of them is rethrown at the end of

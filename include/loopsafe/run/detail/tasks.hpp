@@ -26,9 +26,15 @@ public:
     {
     }
 
-    bool has_room() const noexcept { return running() < options_.max_running + has_body; }
+    bool has_room() const noexcept { return running() - has_body < options_.max_running; }
     // Completes when a task has ended, or the caller is cancelled.
     auto wait_for_room() { return free_.async_wait(asio::as_tuple(asio::deferred)); }
+    // By one who waited, and starts nothing: it may have been woken for room.
+    void pass_on_room() noexcept
+    {
+        if (has_room())
+            left();
+    }
 
     std::size_t has_body = 0; // among the children
 
@@ -37,6 +43,10 @@ public:
     // Exception safety: strong.
     void begin_limits()
     {
+        if (options_.max_running == 0)
+            throw boost::system::system_error(
+                make_error_code(errc::bad_option),
+                "with_tasks: max_running is 0: start_when_free() would wait for ever");
         if (options_.deadline.left() == std::chrono::nanoseconds::zero())
             throw_timed_out();
         if (!options_.deadline.is_never())
