@@ -115,6 +115,37 @@ TEST_CASE("with_deadline: what is late before it begins does not begin")
     CHECK(on.context.stopped());
 }
 
+TEST_CASE("with_deadline: at the ends of its range a limit is what it says")
+{
+    using deadline = loopsafe::basic_deadline<manual_clock>;
+    using std::chrono::hours, std::chrono::milliseconds, std::chrono::nanoseconds;
+    on_a_context on;
+    const auto first = manual_clock::time_point::min(), last = manual_clock::time_point::max();
+    for (const auto past : {deadline(hours::min() + 1h), deadline(milliseconds::min() + 1ms),
+                            deadline(nanoseconds::min()), deadline(-1e300s), deadline(first)}) {
+        CHECK_FALSE(past.is_never());
+        CHECK(past.left() == 0ns);
+        running_coroutine one(on.context,
+                              loopsafe::with_deadline<manual_clock>(past, wait_for_ever()));
+        run_ready(on.context);
+        CHECK(one.text == "timed out");
+    }
+    for (const auto far : {deadline(nanoseconds::max() - 1s), deadline(last - 1ns)}) {
+        CHECK_FALSE(far.is_never());
+        running_coroutine one(on.context,
+                              loopsafe::with_deadline<manual_clock>(far, wait_for_ever()));
+        on.advance(24h * 365);
+        loopsafe::thaw<manual_clock>(on.context.get_executor());
+        run_ready(on.context);
+        CHECK(one.text.empty());
+        one.cancel.emit(asio::cancellation_type::terminal);
+        run_ready(on.context);
+    }
+    for (const auto never : {deadline(hours::max()), deadline(loopsafe::never), deadline(1e300s),
+                             deadline(nanoseconds::max()), deadline(last), deadline()})
+        CHECK(never.is_never());
+}
+
 TEST_CASE("with_deadline: timed_out when the time has passed, never operation_aborted")
 {
     on_a_context on;

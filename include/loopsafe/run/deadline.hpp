@@ -34,14 +34,15 @@ public:
     /// Never.
     constexpr basic_deadline() noexcept = default;
 
-    /// So long from now. More than 292 years are never.
+    /// So long from now: 0 or less has passed, and more than 292 years are never.
     template <class Rep, class Period>
     basic_deadline(std::chrono::duration<Rep, Period> from_now) noexcept
     {
         using seconds = std::chrono::duration<double>;
         if (seconds(from_now) < seconds(nanoseconds::max())) {
             made_ = Clock::read();
-            limit_ = std::chrono::duration_cast<nanoseconds>(from_now);
+            limit_ = from_now > from_now.zero() ? std::chrono::duration_cast<nanoseconds>(from_now)
+                                                : nanoseconds::zero();
         }
     }
 
@@ -50,8 +51,8 @@ public:
     {
         if (at != time_point::max()) {
             made_ = Clock::read();
-            limit_ =
-                std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()) - made_.monotonic;
+            const auto then = std::chrono::duration_cast<nanoseconds>(at.time_since_epoch());
+            limit_ = then > made_.monotonic ? then - made_.monotonic : nanoseconds::zero();
         }
     }
 

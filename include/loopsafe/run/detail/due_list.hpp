@@ -51,6 +51,12 @@ private:
     // Perhaps more than once, and perhaps when what has a limit has ended. May have no memory.
     virtual void passed() = 0;
 
+    std::chrono::nanoseconds by_timer(const clock_reading& now) const noexcept
+    {
+        const auto left = due_.left(now);
+        return now.monotonic + std::min(left, std::chrono::nanoseconds::max() - now.monotonic);
+    }
+
     static constexpr auto nowhere = static_cast<std::size_t>(-1);
 
     const basic_deadline<Clock> due_;
@@ -97,7 +103,7 @@ public:
     {
         const std::lock_guard lock(mutex_);
         look_at(now);
-        e.at_ = now.monotonic + e.due_.left(now);
+        e.at_ = e.by_timer(now);
         heap_.push_back(&e);
         e.place_ = heap_.size() - 1;
         rise(e.place_);
@@ -145,7 +151,7 @@ private:
     {
         seen_ = now;
         for (auto* each : heap_)
-            each->at_ = now.monotonic + each->due_.left(now);
+            each->at_ = each->by_timer(now);
         std::sort(heap_.begin(), heap_.end(), [](auto* a, auto* b) { return a->at_ < b->at_; });
         for (std::size_t i = 0; i != heap_.size(); ++i)
             heap_[i]->place_ = i;
