@@ -3,16 +3,19 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <support/spies.hpp>
 #include <thread>
 #include <vector>
@@ -137,6 +140,47 @@ TEST_CASE("with_deadline: strands of a context that several threads run share it
     threads.clear();
     CHECK(values + late == callers * 10);
     CHECK(other == 0);
+}
+
+template <class Context>
+void check_beside_a_busy_strand()
+{
+    Context context(2);
+    const auto busy = asio::make_strand(context.get_executor());
+    const auto other = asio::make_strand(context.get_executor());
+    std::promise<void> met, passed;
+    std::future<void> has_passed = passed.get_future();
+    bool in_time = false;
+    const auto first = [&]() -> asio::awaitable<void> {
+        co_await with_deadline(1h, asio::post(asio::use_awaitable));
+        met.set_value();
+        in_time = has_passed.wait_for(20s) == std::future_status::ready;
+    };
+    const auto second = [&]() -> asio::awaitable<void> {
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        co_await timer.async_wait(asio::use_awaitable);
+    };
+    asio::co_spawn(busy, first(), asio::detached);
+    std::vector<std::jthread> threads;
+    if constexpr (requires { context.run(); }) {
+        for (int i = 0; i != 2; ++i)
+            threads.emplace_back([&] { context.run(); });
+    }
+    met.get_future().wait();
+    asio::co_spawn(other, with_deadline(1ms, second()),
+                   [&](const std::exception_ptr&) { passed.set_value(); });
+    if constexpr (requires { context.run(); })
+        threads.clear();
+    else
+        context.join();
+    CHECK(in_time);
+}
+
+TEST_CASE("with_deadline: a busy strand, the first to ask, delays no deadline of another")
+{
+    check_beside_a_busy_strand<asio::io_context>();
+    check_beside_a_busy_strand<asio::thread_pool>();
 }
 
 } // namespace

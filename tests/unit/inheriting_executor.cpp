@@ -2,15 +2,19 @@
 #include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/connection_pool.hpp>
 #include <loopsafe/context_local.hpp>
+#include <loopsafe/scopes.hpp>
 #include <loopsafe/testing/scripted_connector.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -120,6 +124,22 @@ TEST_CASE("a connection does not keep what the coroutine inherited that made it"
         loopsafe::connection_pool<keeping_connector> pool(w.executor, keeping_connector());
         check_that_it_keeps_nothing(pool, w);
     }
+}
+
+TEST_CASE("what serves the whole context keeps nothing inherited, also of a coroutine in a strand")
+{
+    world w;
+    {
+        const asio::any_io_executor strand = asio::make_strand(w.executor);
+        const loopsafe::context_bound<int> lives_there(strand, 1);
+        asio::co_spawn(
+            strand, loopsafe::with_deadline(std::chrono::hours(1), asio::post(asio::use_awaitable)),
+            [](const std::exception_ptr& error) { CHECK(error == nullptr); });
+        w.context.run();
+    }
+    w.executor = asio::any_io_executor();
+    w.what = inherited_ref();
+    CHECK(w.alive == 0);
 }
 
 } // namespace

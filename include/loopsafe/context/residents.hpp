@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_CONTEXT_RESIDENTS_HPP
 #define LOOPSAFE_CONTEXT_RESIDENTS_HPP
 
-#include <loopsafe/context/detail/inheriting_executor.hpp>
+#include <loopsafe/context/detail/without_strand.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/detail/intrusive_list.hpp>
 
@@ -57,7 +57,8 @@ public:
     explicit residents(boost::asio::execution_context& context);
     inline ~residents() override;
 
-    /// One of the context's executors: its own if `of()` has been given that, else the first.
+    /// One of the context's executors: its own if that is known from those that `of()` was given,
+    /// else the first of them.
     /// Preconditions: the caller runs on the context, or has it pinned.
     inline boost::asio::any_io_executor get_executor() const;
 
@@ -67,7 +68,7 @@ public:
 private:
     class last_service;
 
-    inline void remember(boost::asio::any_io_executor executor);
+    inline void remember(const boost::asio::any_io_executor& seen);
     inline void shutdown() noexcept override;
     bool begin_dying() noexcept;
     void tell() noexcept;
@@ -133,16 +134,24 @@ residents& residents::of(const Executor& executor)
     return found;
 }
 
-inline void residents::remember(boost::asio::any_io_executor executor)
+inline void residents::remember(const boost::asio::any_io_executor& seen)
 {
-    executor = boost::asio::prefer(detail::without_inheritance(executor),
-                                   boost::asio::execution::outstanding_work.untracked);
-    const bool is_plain = executor.target<boost::asio::io_context::executor_type>() != nullptr;
+    const auto knows_better = [this](bool plain) {
+        return dying_ || has_plain_ || (executor_ && !plain);
+    };
+    {
+        const std::lock_guard lock(mutex_);
+        if (knows_better(true))
+            return;
+    }
+    auto executor = boost::asio::prefer(detail::without_strand(seen),
+                                        boost::asio::execution::outstanding_work.untracked);
+    const bool plain = detail::is_plain(executor);
     const std::lock_guard lock(mutex_);
-    if (dying_ || (executor_ && (has_plain_ || !is_plain)))
+    if (knows_better(plain))
         return;
     executor_.swap(executor);
-    has_plain_ = is_plain;
+    has_plain_ = plain;
 }
 
 inline boost::asio::any_io_executor residents::get_executor() const

@@ -6,6 +6,7 @@
 #include <loopsafe/async/detail/bare_executor.hpp>
 #include <loopsafe/async/detail/timer.hpp>
 #include <loopsafe/context/detail/located_executor.hpp>
+#include <loopsafe/context/detail/without_strand.hpp>
 #include <loopsafe/context/local.hpp>
 #include <loopsafe/error.hpp>
 #include <loopsafe/pool/mutex.hpp>
@@ -77,7 +78,7 @@ class due_list {
 
 public:
     explicit due_list(const asio::any_io_executor& executor)
-        : executor_(bare(executor)), timer_(executor_)
+        : executor_(without_strand(bare(executor))), timer_(executor_)
     {
     }
     due_list(const due_list&) = delete;
