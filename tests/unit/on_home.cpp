@@ -168,6 +168,36 @@ TEST_CASE("hop_to: a strand of the same context is another place")
     CHECK(one.text == "1");
 }
 
+TEST_CASE(
+    "on_home: from another context, on the strand that is given, also of a context seen before")
+{
+    two_contexts two;
+    const auto strand = asio::make_strand(two.b);
+    const auto is_there = [=] { return strand.running_in_this_thread(); };
+    for (const bool seen : {false, true}) {
+        CAPTURE(seen);
+        const loopsafe::context_bound<int> first_seen(seen ? two.b : two.a, 1);
+        bool function = false, coroutine = false;
+        const auto main = [&]() -> asio::awaitable<int> {
+            function = co_await on_home(strand, is_there);
+            const auto later = [&]() -> asio::awaitable<bool> {
+                co_await asio::post(asio::use_awaitable);
+                co_return is_there();
+            };
+            coroutine = co_await on_home(strand, later);
+            co_return 1;
+        };
+        running_coroutine one(two.a, main());
+        for (int i = 0; i != 8; ++i) {
+            run_ready(two.a);
+            run_ready(two.b);
+        }
+        CHECK(one.text == "1");
+        CHECK(function);
+        CHECK(coroutine);
+    }
+}
+
 TEST_CASE("hop_to: a caller that is cancelled before the function begins goes on at once")
 {
     two_contexts two;

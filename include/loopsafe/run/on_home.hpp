@@ -82,6 +82,13 @@ auto bind_hop(F&& fn, Args&&... args)
                                                                   {std::forward<Args>(args)...}};
 }
 
+// Leads nowhere where the executor has no context.
+inline way_home way_to(const asio::any_io_executor& executor, bool is_any)
+{
+    return named_context(executor) != nullptr ? way_home(bare(executor), is_any)
+                                              : way_home(context_ref());
+}
+
 } // namespace detail
 
 /// Runs `fn(args...)` on the context of `to`, an executor or an `io_context`, on that executor, and
@@ -105,16 +112,12 @@ auto bind_hop(F&& fn, Args&&... args)
 /// Cancellation: what has not begun does not begin, and the caller goes on at once. A coroutine is
 /// cancelled (terminal) and awaited, a function is awaited. On a context that several threads run,
 /// `to` must be a strand for that.
-/// Complexity: a post to the other context and back; no allocation once warm, but for an executor
-/// other than the first one that its context was seen with.
+/// Complexity: a post to the other context and back; no allocation once warm, but for a strand.
 template <class F, class... Args>
     requires offloadable<F, Args...>
 auto hop_to(const detail::located_executor& to, F&& fn, Args&&... args)
 {
-    const bool has_context = detail::named_context(to.executor) != nullptr;
-    return detail::hop(has_context ? detail::way_home(detail::bare(to.executor))
-                                   : detail::way_home(context_ref()),
-                       false, {"hop_to", to.where},
+    return detail::hop(detail::way_to(to.executor, false), false, {"hop_to", to.where},
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
@@ -134,17 +137,13 @@ auto on_home(detail::located_home of, F&& fn, Args&&... args)
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 
-/// As `hop_to()`, but a direct call on every executor of that context.
+/// As `hop_to()`, from another context to that executor; but a direct call on every executor of the
+/// same context.
 template <class F, class... Args>
     requires offloadable<F, Args...>
 auto on_home(const detail::located_executor& to, F&& fn, Args&&... args)
 {
-    context_ref home;
-    if (detail::named_context(to.executor) != nullptr) {
-        home = context_of(to.executor);
-        residents::of(to.executor);
-    }
-    return detail::hop(std::move(home), false, {"on_home", to.where},
+    return detail::hop(detail::way_to(to.executor, true), false, {"on_home", to.where},
                        detail::bind_hop(std::forward<F>(fn), std::forward<Args>(args)...));
 }
 

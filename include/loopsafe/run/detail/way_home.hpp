@@ -5,10 +5,10 @@
 #include <loopsafe/async/detail/asking.hpp>
 #include <loopsafe/async/detail/completion.hpp>
 #include <loopsafe/context/bound.hpp>
+#include <loopsafe/context/detail/without_strand.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution/bad_executor.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include <utility>
 
@@ -22,10 +22,12 @@ public:
     explicit way_home(context_ref home) noexcept : home_(std::move(home)), is_any_(true) {}
 
     // Precondition: the executor has a context, which is alive.
-    explicit way_home(const asio::any_io_executor& executor) : home_(context_of(executor))
+    // is_any: somebody who runs on another of its executors is there as well.
+    explicit way_home(const asio::any_io_executor& executor, bool is_any = false)
+        : home_(context_of(executor)), is_any_(is_any)
     {
-        residents::of(executor); // which knows that of an io_context itself
-        if (untracked(executor).target<asio::io_context::executor_type>() == nullptr)
+        residents::of(executor); // which knows that of the context itself
+        if (!is_plain(untracked(executor)))
             own_ = context_bound<asio::any_io_executor>(executor, untracked(executor));
     }
 
