@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <string>
+#include <support/ends_others.hpp>
 #include <support/heap.hpp>
 #include <support/texts.hpp>
 #include <vector>
@@ -136,6 +137,45 @@ TEST_CASE("scopes: an allocation that fails loses no task, and none is left alon
         REQUIRE(which < 1'000);
     }
     CHECK(out_of_memory > 20);
+}
+
+TEST_CASE("scopes: tasks that end while they are cancelled for want of memory are awaited once")
+{
+    bool failed = true;
+    int out_of_memory = 0;
+    for (long which = 0; failed; ++which) {
+        CAPTURE(which);
+        asio::io_context context(1);
+        asio::cancellation_signal signal;
+        support::ends_others all(3);
+        int ended = 0;
+        std::exception_ptr error;
+        {
+            const heap::watch on(which);
+            try {
+                asio::co_spawn(context, loopsafe::all(all.wait(0), all.wait(1), all.wait(2)),
+                               asio::bind_cancellation_slot(
+                                   signal.slot(), [&](const std::exception_ptr& e, const auto&) {
+                                       error = e;
+                                       ++ended;
+                                   }));
+                context.poll();
+            } catch (const std::bad_alloc&) { // of Asio
+                ++ended;
+            }
+            failed = heap::allocations > which;
+        }
+        if (ended == 0) {
+            signal.emit(asio::cancellation_type::terminal);
+            context.restart();
+            context.poll();
+        } else {
+            ++out_of_memory;
+        }
+        CHECK(ended == 1);
+        REQUIRE(which < 1'000);
+    }
+    CHECK(out_of_memory > 5);
 }
 
 TEST_CASE("with, with_deadline, hop_to: an allocation that fails is an error, and nothing is left")

@@ -133,7 +133,7 @@ public:
             fail(std::current_exception());
             cancel();
         }
-        if (running_.empty())
+        if (running_.empty() && !joined_) // the last may have ended while it was cancelled here
             complete();
     }
 
