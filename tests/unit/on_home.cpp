@@ -263,6 +263,39 @@ TEST_CASE("hop_to: no context is an error, and a dead one, too")
     CHECK(code_of([&] { return std::move(early); }) == errc::context_closed);
 }
 
+TEST_CASE("hop_to: what has no context, or no executor, is told apart, and what to do")
+{
+    struct stranger { // of a context where nothing lives
+        loopsafe::context_ref home() const { return where; }
+        loopsafe::context_ref where;
+    };
+    const auto text_of = [](asio::io_context& context, asio::any_io_executor from, auto make) {
+        std::string text;
+        const auto main = [&]() -> asio::awaitable<void> { co_await make(); };
+        asio::co_spawn(from, main(), [&](const std::exception_ptr& e) {
+            try {
+                std::rethrow_exception(e);
+            } catch (const loopsafe::context_error& error) {
+                text = error.what();
+            }
+        });
+        run_ready(context);
+        return text;
+    };
+    const auto has = [](const std::string& text, const std::string& what) {
+        CAPTURE(text);
+        CHECK(text.find(what) != std::string::npos);
+    };
+    const auto called = [] {};
+    asio::io_context context(1), empty(1);
+    const auto here = context.get_executor();
+    has(text_of(context, here, [&] { return hop_to(asio::system_executor(), called); }),
+        "cure:  pass an io_context, a thread_pool, or an executor of one");
+    const stranger unknown{context_of(empty)};
+    has(text_of(context, here, [&] { return on_home(unknown, called); }),
+        "so none of its executors is known: pass one of them instead");
+}
+
 TEST_CASE("hop_to: an error names what was called, and where")
 {
     mortal_context dies;

@@ -627,7 +627,9 @@ TEST_CASE("scopes: a task that is destroyed unfinished is an error, and nobody w
 {
     // An executor that drops what it is given.
     loopsafe::run([]() -> asio::awaitable<void> {
-        const auto body = [](task_scope& tasks) -> asio::awaitable<void> {
+        std::string place;
+        const auto body = [&](task_scope& tasks) -> asio::awaitable<void> {
+            place = next_line();
             tasks.start([]() -> asio::awaitable<void> {
                 const auto forget = [](auto handler) { (void)handler; };
                 co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
@@ -636,12 +638,15 @@ TEST_CASE("scopes: a task that is destroyed unfinished is an error, and nobody w
             co_return;
         };
         loopsafe::error_code ec;
+        std::string text;
         try {
             co_await with_tasks(body);
         } catch (const system_error& e) {
             ec = e.code();
+            text = e.what();
         }
         CHECK(ec == errc::task_lost);
+        CHECK(text.starts_with("started at " + place));
     });
 }
 

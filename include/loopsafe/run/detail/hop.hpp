@@ -89,9 +89,12 @@ asio::awaitable<typename hop_call<Bound>::result_type>
 begin_hop(way_home to, Bound& bound, const asio::any_io_executor& executor,
           const hop_origin& origin)
 {
-    if (!to.home() || named_context(executor) == nullptr) {
-        auto report = refusal({}, executor, origin.operation, "call", origin.where,
-                              "make the call on an io_context or a thread_pool, to another");
+    const bool may_ask = named_context(executor) != nullptr;
+    if (!to.home() || !may_ask) {
+        auto report = refusal(to.home(), executor, origin.operation, "call", origin.where,
+                              may_ask ? "pass an io_context, a thread_pool, or an executor of one"
+                                      : "make the call in a coroutine of an io_context or of a "
+                                        "thread_pool, which can be come back to");
         report.code = errc::no_context;
         throw context_error(std::move(report));
     }

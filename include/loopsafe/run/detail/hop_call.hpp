@@ -99,7 +99,8 @@ public:
     {
         if (outcome_.index() == lost_index) {
             if (to_.home().alive())
-                throw boost::system::system_error(make_error_code(errc::task_lost));
+                throw boost::system::system_error(make_error_code(errc::task_lost),
+                                                  origin.operation + place(origin.where));
             throw context_error(refusal(to_.home(), asking, origin.operation, "call", origin.where,
                                         "make the call while the home is alive"));
         }

@@ -31,6 +31,19 @@ namespace loopsafe::detail {
 
 namespace asio = boost::asio;
 
+// What is said of one that is destroyed unfinished.
+inline std::exception_ptr lost_task(const char* what, const std::source_location& where) noexcept
+{
+    using boost::system::system_error;
+    const auto code = make_error_code(errc::task_lost);
+    try {
+        return std::make_exception_ptr(where.line() == 0 ? system_error(code)
+                                                         : system_error(code, what + place(where)));
+    } catch (...) { // no memory
+        return std::current_exception();
+    }
+}
+
 // Coroutines that begin and end together, and the one that awaits them.
 //
 // A context that dies destroys the frame that awaits before those that it awaits, unless these own
@@ -277,9 +290,7 @@ private:
         if (!was_refused && !home_.alive())
             return; // the context is being destroyed, and what awaits this with it
         if (!was_refused)
-            judge(std::make_exception_ptr(
-                      boost::system::system_error(make_error_code(errc::task_lost))),
-                  started);
+            judge(lost_task("started", started), started);
         left();
         if (last != nullptr && awaits_ != nullptr && !joined_)
             complete();

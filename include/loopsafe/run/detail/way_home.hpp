@@ -8,7 +8,6 @@
 #include <loopsafe/context/detail/without_strand.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/execution/bad_executor.hpp>
 
 #include <utility>
 
@@ -72,8 +71,15 @@ public:
         if (!pin.may_touch() || !home_.alive())
             return false;
         const auto executor = executor_at_home();
-        if (!executor) // nothing of this library has lived there
-            throw asio::execution::bad_executor();
+        if (!executor)
+            throw context_error({.code = errc::no_context,
+                                 .resource = "on_home",
+                                 .home = home_.info(),
+                                 .asked = {},
+                                 .operation = "going home",
+                                 .used = {},
+                                 .advice = "nothing of loopsafe has lived on that context, so none "
+                                           "of its executors is known: pass one of them instead"});
         post_to(executor, std::forward<Handler>(handler));
         return true;
     }
