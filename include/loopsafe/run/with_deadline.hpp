@@ -25,8 +25,9 @@ namespace loopsafe {
 /// Errors: `timed_out` (as `system_error`); those of the operation; `operation_aborted` if the
 /// caller was cancelled first; `no_context` (as `context_error`); `bad_alloc`.
 /// Cancellation: terminal, whatever the caller's filter lets through; the operation is awaited.
-/// Complexity: logarithmic in the number of deadlines of the context, which share one timer. No
-/// allocation once warm.
+/// Complexity: logarithmic in the number of deadlines of the context, which share one timer. It
+/// allocates as `co_spawn()` does, for the coroutine, and for the deadline; Asio recycles some of
+/// that memory.
 template <class Clock = pool_clock, class T>
 boost::asio::awaitable<T> with_deadline(std::type_identity_t<basic_deadline<Clock>> due,
                                         boost::asio::awaitable<T> operation)
