@@ -29,8 +29,7 @@ public:
 
     void content_type(std::string_view type)
     {
-        if (begun_ || ended_ || type.empty() ||
-            !http::detail::all_are(http::detail::field_char, type))
+        if (!is_open() || type.empty() || !http::detail::all_are(http::detail::field_char, type))
             throw boost::system::system_error(make_error_code(errc::bad_response),
                                               "content_type()");
         type_ = type;
@@ -39,7 +38,7 @@ public:
     void http_response(int status, const http::fields& headers,
                        const std::vector<std::string>& cookies)
     {
-        if (begun_ || ended_ || status < 100 || status > 599)
+        if (!is_open() || status < 100 || status > 599)
             throw boost::system::system_error(make_error_code(errc::bad_response),
                                               "http_response()");
         std::string head = R"({"statusCode":)" + std::to_string(status) + R"(,"headers":{)";
@@ -62,12 +61,24 @@ public:
         type_ = "application/vnd.awslambda.http-integration-response";
     }
 
-    // Keeps the stream, since the writer may be gone before it ends.
+    // Keeps the stream, since the writer may be gone before it ends. It looks only when it begins
+    // whether it may: others may be made, and begin, before it.
     static asio::awaitable<void> write(std::shared_ptr<response_stream> self,
-                                       std::string_view bytes)
+                                       std::string_view bytes, bool at_the_end = false)
     {
-        self->check();
-        return write_also_at_the_end(std::move(self), bytes);
+        if (!at_the_end)
+            self->check();
+        const using_it now(*self);
+        if (!self->begun_)
+            co_await self->begin();
+        const auto channel = self->channel_; // the response may end meanwhile
+        if (!self->prelude_.empty()) {
+            const auto prelude = std::exchange(self->prelude_, {});
+            co_await self->write_chunk(*channel, prelude);
+        }
+        if (!bytes.empty()) // an empty chunk would be the last
+            co_await self->write_chunk(*channel, bytes);
+        now.succeeded();
     }
 
     // The handler has ended, or is left to itself: it writes no more, and what it still writes is
@@ -81,7 +92,7 @@ public:
     // Begins a response that nothing was written of.
     static asio::awaitable<void> write_nothing(std::shared_ptr<response_stream> self)
     {
-        return write_also_at_the_end(std::move(self), {});
+        return write(std::move(self), {}, true);
     }
 
     // Null: well. Preconditions: it is closed.
@@ -114,6 +125,9 @@ public:
     std::shared_ptr<api_channel>& channel() noexcept { return channel_; }
 
 private:
+    // What goes before the response can still be said.
+    bool is_open() const noexcept { return !begun_ && !writing_ && !ended_; }
+
     // A write that does not succeed leaves half a chunk behind, or nothing at all.
     class using_it {
     public:
@@ -148,22 +162,6 @@ private:
             throw boost::system::system_error(make_error_code(errc::stream_ended));
         if (broken_ || writing_)
             throw boost::system::system_error(make_error_code(errc::stream_broken));
-    }
-
-    static asio::awaitable<void> write_also_at_the_end(std::shared_ptr<response_stream> self,
-                                                       std::string_view bytes)
-    {
-        const using_it now(*self);
-        if (!self->begun_)
-            co_await self->begin();
-        const auto channel = self->channel_; // the response may end meanwhile
-        if (!self->prelude_.empty()) {
-            const auto prelude = std::exchange(self->prelude_, {});
-            co_await self->write_chunk(*channel, prelude);
-        }
-        if (!bytes.empty()) // an empty chunk would be the last
-            co_await self->write_chunk(*channel, bytes);
-        now.succeeded();
     }
 
     // The runtime may go on meanwhile, and be gone, so nothing of it is used after a wait.
