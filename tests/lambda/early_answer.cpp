@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <lambda/raw_service.hpp>
 #include <lambda/served.hpp>
 #include <string>
 #include <string_view>
@@ -33,6 +34,11 @@ asio::awaitable<void> write_large(lambda::invocation&, lambda::response_writer& 
 {
     const std::string text(large, 'x');
     co_await out.write(text);
+}
+
+asio::awaitable<void> write_small(lambda::invocation&, lambda::response_writer& out)
+{
+    co_await out.write("x");
 }
 
 // One connection of a runtime, up to the second /next, which stays pending.
@@ -89,12 +95,12 @@ private:
     std::string again_;
 };
 
-template <class Handler>
+template <class Policy = lambda::context_kept, class Handler>
 void check_whole(Handler handler, std::string_view early, bool is_whole)
 {
     early_service service;
     log_lines log;
-    lambda::runtime runtime(
+    lambda::basic_runtime<Policy> runtime(
         {.endpoint = service.endpoint(), .ends_on_sigterm = false, .log = log.writer()});
     std::size_t came = 0;
     {
@@ -106,19 +112,33 @@ void check_whole(Handler handler, std::string_view early, bool is_whole)
     CHECK(service.again().starts_with("GET /2018-06-01/runtime/invocation/next") == is_whole);
 }
 
-constexpr std::string_view accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
 constexpr std::string_view refused = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
 
 TEST_CASE("a response that the service accepts before it has all of it is sent to its end")
 {
     check_whole(answer_large, accepted, true);
     check_whole(lambda::streamed(write_large), accepted, true);
+    check_whole<lambda::context_per_invocation>(lambda::streamed(write_large), accepted, true);
 }
 
 TEST_CASE("a response that the service refuses before it has all of it ends there")
 {
     check_whole(answer_large, refused, false);
     check_whole(lambda::streamed(write_large), refused, false);
+    check_whole<lambda::context_per_invocation>(lambda::streamed(write_large), refused, false);
+}
+
+TEST_CASE("a connection that the service closes after an event is not lent to who streams")
+{
+    raw_service service;
+    service.says(next_of("1", "{}", "Connection: close\r\n"));
+    service.says(accepted);
+    served<lambda::context_per_invocation, raw_service> function(service,
+                                                                 lambda::streamed(write_small));
+    service.wait(3);
+    CHECK(function.stop() == 0);
+    CHECK(function.log().all().empty());
+    CHECK(service.connections() == 2);
 }
 
 } // namespace

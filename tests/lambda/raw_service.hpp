@@ -74,6 +74,12 @@ public:
         const std::lock_guard lock(mutex_);
         return requests_;
     }
+    /// How many have been opened.
+    std::size_t connections() const
+    {
+        const std::lock_guard lock(mutex_);
+        return connections_;
+    }
 
 private:
     struct answer {
@@ -92,6 +98,7 @@ private:
             if (ends_ || ec)
                 return;
             open_.push_back(socket->native_handle());
+            ++connections_;
             all.emplace_back([this, socket] {
                 while (serve_one(*socket)) {}
                 const std::lock_guard at_the_end(mutex_);
@@ -149,6 +156,7 @@ private:
     std::deque<answer> answers_;
     std::vector<std::string> requests_;
     std::vector<int> open_;
+    std::size_t connections_ = 0;
     bool ends_ = false;
     std::jthread thread_;
 };

@@ -105,7 +105,6 @@ public:
         sent_ = received_ = 0;
     }
     bool has_sent() const noexcept { return sent_ != 0; }
-    bool has_received() const noexcept { return received_ != 0; }
 
     // Writes all of it. False: the service has refused, or closed, before it had everything.
     // Errors: as `system_error`.
@@ -196,14 +195,23 @@ public:
         co_return answer;
     }
 
-    // Takes it from its context. Preconditions: no operation is pending.
-    std::optional<transport::parked> detach() noexcept { return transport_.detach(); }
-
-    static std::shared_ptr<api_channel> attach(transport::parked from,
-                                               const asio::any_io_executor& executor,
-                                               std::chrono::milliseconds patience)
+    // The same on another context, with what has been read, and whatever the exchange has come to.
+    // Null if it cannot be. Preconditions: no operation is pending. Errors: `bad_alloc`; it is
+    // closed then.
+    static std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> from,
+                                              const asio::any_io_executor& executor)
     {
-        return std::make_shared<api_channel>(transport::attach(from, executor), executor, patience);
+        auto parked = from != nullptr ? from->transport_.detach() : std::nullopt;
+        if (!parked)
+            return nullptr;
+        auto there = std::make_shared<api_channel>(transport::attach(*parked, executor), executor,
+                                                   from->patience_);
+        there->in_ = std::move(from->in_);
+        there->sent_ = from->sent_;
+        there->received_ = from->received_;
+        there->clean_ = from->clean_;
+        there->accepted_early_ = from->accepted_early_;
+        return there;
     }
 
 private:

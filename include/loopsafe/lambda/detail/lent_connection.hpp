@@ -36,18 +36,14 @@ public:
 
 private:
     // Null if it cannot be.
-    std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> channel,
-                                       context_loop& to) const noexcept
+    static std::shared_ptr<api_channel> moved(std::shared_ptr<api_channel> channel,
+                                              context_loop& to) noexcept
     {
         try {
-            auto parked = channel != nullptr ? channel->detach() : std::nullopt;
-            channel.reset();
-            if (parked)
-                return api_channel::attach(std::move(*parked), to.context().get_executor(),
-                                           client_.patience());
+            return api_channel::moved(std::move(channel), to.context().get_executor());
         } catch (...) { // the next request gets a new one
+            return nullptr;
         }
-        return nullptr;
     }
 
     api_client& client_;
