@@ -74,6 +74,12 @@ public:
         const std::lock_guard lock(mutex_);
         return requests_;
     }
+    /// Until so many answers have been written.
+    void wait_said(std::size_t count)
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return said_ >= count; });
+    }
     /// How many have been opened.
     std::size_t connections() const
     {
@@ -146,6 +152,11 @@ private:
             answers_.pop_front();
         }
         asio::write(socket, asio::buffer(with.bytes), ec);
+        {
+            const std::lock_guard lock(mutex_);
+            ++said_;
+        }
+        changed_.notify_all();
         return !ec && !with.closes;
     }
 
@@ -157,6 +168,7 @@ private:
     std::vector<std::string> requests_;
     std::vector<int> open_;
     std::size_t connections_ = 0;
+    std::size_t said_ = 0;
     bool ends_ = false;
     std::jthread thread_;
 };

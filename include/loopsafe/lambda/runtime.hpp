@@ -125,7 +125,7 @@ public:
 
     /// Ends `serve()`, as SIGTERM does: what runs is cancelled. Once is for good.
     /// Thread safety: safe.
-    void stop() { core_.stop(); }
+    void stop() noexcept { core_.stop(); }
 
 private:
     detail::runtime_core core_;

@@ -12,8 +12,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -27,8 +27,9 @@ namespace loopsafe::lambda::detail {
 namespace asio = boost::asio;
 
 // A context, which runs one coroutine at a time to its end, as run() does. Unlike that, it can be
-// cancelled from elsewhere, and gives up one that does not end then: its frames are destroyed with
-// the context. And an exception of another handler is reported, and ends nothing.
+// cancelled from elsewhere, once it has begun, and gives up one that does not end then: its frames
+// are destroyed with the context. And an exception of another handler is reported, and ends
+// nothing.
 class context_loop {
 public:
     using clock = std::chrono::steady_clock;
@@ -54,8 +55,6 @@ public:
         }
         {
             const under_way until_done(*this, *state);
-            if (is_cancelled())
-                emit();
             while (!state->done && state->exists && run_one()) {}
         }
         if (!state->done)
@@ -74,20 +73,22 @@ public:
             log_("a background task has failed: " + message_of(error));
     }
 
-    // What runs, or will be run, is cancelled; at `give_up` nobody waits for it any more.
+    // What runs, or will be run, is cancelled; at `give_up` nobody waits for it any more. It needs
+    // no memory.
     // Thread safety: safe, until this is destroyed.
-    void cancel(clock::time_point give_up)
+    void cancel(clock::time_point give_up) noexcept
     {
-        give_up_at(give_up);
-        asio::post(context_, [this] { emit(); });
+        const std::lock_guard lock(mutex_);
+        give_up_ = std::min(give_up_.value_or(give_up), give_up);
+        cancelled_ = stirred_ = true;
+        context_.stop(); // so that whoever runs it looks
     }
 
     // Nobody waits for what runs longer than until then.
-    void give_up_at(clock::time_point at)
+    void give_up_at(clock::time_point at) noexcept
     {
         const std::lock_guard lock(mutex_);
-        if (!give_up_ || at < *give_up_)
-            give_up_ = at;
+        give_up_ = std::min(give_up_.value_or(at), at);
     }
 
     bool is_given_up() const noexcept { return given_up_; }
@@ -111,6 +112,8 @@ private:
         std::exception_ptr error;
         bool done = false;
         bool exists = false;
+        bool begun = false;
+        bool cancelled = false;
     };
 
     // Whatever ends it: a main that has not ended is given up.
@@ -137,8 +140,12 @@ private:
     static asio::awaitable<void> run_to_end(const Main& main, std::shared_ptr<main_state> state)
     {
         try {
-            co_await loopsafe::detail::run_cancellable([&main] { return main(); },
-                                                       state->cancellation);
+            co_await loopsafe::detail::run_cancellable(
+                [&main, &state] {
+                    state->begun = true;
+                    return main();
+                },
+                state->cancellation);
         } catch (...) {
             state->error = std::current_exception();
         }
@@ -153,40 +160,43 @@ private:
         const bool before;
     };
 
-    bool is_cancelled()
+    // When it is given up. What has been cancelled since the last look is told so: but not before
+    // it has begun, since it may be an answer to what has been taken already.
+    std::optional<clock::time_point> look()
     {
-        const std::lock_guard lock(mutex_);
-        return cancelled_;
-    }
-
-    void emit()
-    {
-        std::shared_ptr<main_state> main;
+        std::shared_ptr<main_state> cancelled;
+        std::optional<clock::time_point> until;
         {
             const std::lock_guard lock(mutex_);
-            cancelled_ = true;
-            main = main_;
+            if (context_.stopped())
+                context_.restart();
+            stirred_ = false;
+            until = give_up_;
+            if (cancelled_ && main_ != nullptr && main_->begun && main_->exists &&
+                !std::exchange(main_->cancelled, true))
+                cancelled = main_;
         }
-        if (main != nullptr && main->exists)
-            main->cancellation.emit(asio::cancellation_type::terminal);
+        if (cancelled != nullptr)
+            cancelled->cancellation.emit(asio::cancellation_type::terminal);
+        return until;
     }
 
-    std::optional<clock::time_point> give_up()
+    // Whether it was cancelled since the last look, and so has stopped with work to do.
+    bool is_stirred()
     {
         const std::lock_guard lock(mutex_);
-        return give_up_;
+        return stirred_;
     }
 
     // False if it is given up, or nothing is left to do.
     bool run_one()
     {
-        if (context_.stopped())
-            context_.restart();
-        const auto until = give_up();
         try {
+            const auto until = look();
             if (!until)
-                return context_.run_one() != 0;
-            return clock::now() < *until && (context_.run_one_until(*until) != 0 || work_left());
+                return context_.run_one() != 0 || is_stirred();
+            return clock::now() < *until &&
+                   (context_.run_one_until(*until) != 0 || work_left() || is_stirred());
         } catch (...) {
             log_thrown();
             return true;
@@ -217,6 +227,7 @@ private:
     std::optional<clock::time_point> give_up_;
     std::shared_ptr<main_state> main_;
     bool cancelled_ = false;
+    bool stirred_ = false;
     bool given_up_ = false;
     asio::io_context context_{1};
 };

@@ -29,7 +29,6 @@ namespace loopsafe::lambda::detail {
 struct call_outcome {
     std::string response;
     std::exception_ptr error;
-    bool abandoned = false; // it goes on, and nobody waits for it
 };
 
 // One call of a handler, by a coroutine of its own on the executor of its invocation. It is
@@ -56,27 +55,25 @@ public:
             return h->call(i, o ? &*o : nullptr);
         };
         co_await asio::this_coro::throw_if_cancelled(false);
+        asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
+        state->follow(caller); // what is cancelled before it begins does not begin
         auto task = loopsafe::detail::run_cancellable(std::move(begin), state->cancel_);
         asio::co_spawn(executor, std::move(task), ended(state));
-        bool cancelled = false;
         bool late = false;
         while (!state->ended_) {
             if (due && !late && clock::now() >= nearly) {
-                late = cancelled = true;
-                state->cancel_.emit(asio::cancellation_type::terminal);
+                late = true;
+                state->cancel();
                 continue;
             }
             if (due && late && clock::now() >= *due)
                 break;
             state->changed_.expires_at(late ? *due : nearly);
             co_await state->changed_.async_wait(asio::as_tuple(asio::deferred));
-            const asio::cancellation_state caller = co_await asio::this_coro::cancellation_state;
-            if (caller.cancelled() != asio::cancellation_type::none && !cancelled) {
-                cancelled = true;
-                state->cancel_.emit(asio::cancellation_type::terminal);
-            }
+            caller = co_await asio::this_coro::cancellation_state;
+            state->follow(caller);
         }
-        call_outcome outcome{std::move(state->response_), std::move(state->error_), !state->ended_};
+        call_outcome outcome{std::move(state->response_), std::move(state->error_)};
         const bool was_stopped =
             !state->ended_ ||
             (outcome.error != nullptr && loopsafe::detail::is_cancellation(outcome.error));
@@ -87,6 +84,18 @@ public:
     }
 
 private:
+    void follow(const asio::cancellation_state& caller)
+    {
+        if (caller.cancelled() != asio::cancellation_type::none && !cancelled_)
+            cancel();
+    }
+
+    void cancel()
+    {
+        cancelled_ = true;
+        cancel_.emit(asio::cancellation_type::terminal);
+    }
+
     // It has a slot rather than a binder for one: through that, Boost 1.81 emits later, when the
     // signal may be gone.
     class ended {
@@ -138,6 +147,7 @@ private:
     asio::steady_timer changed_; // waited for until the handler ends, or its time is up
     std::string response_;
     std::exception_ptr error_;
+    bool cancelled_ = false;
     bool ended_ = false;
 };
 

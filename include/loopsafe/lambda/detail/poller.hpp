@@ -137,6 +137,7 @@ public:
         bool cancelled = false;
         while (!stops && !cancelled) {
             const auto in = co_await next(is_frozen_between);
+            co_await asio::this_coro::throw_if_cancelled(false); // it is taken, so it is answered
             response_under_way made;
             if (options_.lifespan != nullptr &&
                 options_.lifespan->mode() == lifespan_mode::per_invocation)

@@ -54,7 +54,7 @@ public:
     int serve_concurrently(std::shared_ptr<any_handler> handler);
 
     // Thread safety: safe.
-    void stop();
+    void stop() noexcept; // it needs no memory
 
 private:
     using clock = context_loop::clock;

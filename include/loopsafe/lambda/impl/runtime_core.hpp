@@ -62,7 +62,7 @@ inline void runtime_core::end_kept() noexcept
     loop_.reset();
 }
 
-inline void runtime_core::stop()
+inline void runtime_core::stop() noexcept
 {
     const std::lock_guard lock(mutex_);
     stops_ = true;

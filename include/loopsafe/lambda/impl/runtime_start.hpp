@@ -27,7 +27,7 @@ inline bool runtime_core::has_app() const noexcept
 
 inline asio::awaitable<void> runtime_core::start_app(poller& p)
 {
-    if (!has_app())
+    if (!has_app() || stops_)
         co_return;
     std::optional<error_report> failed;
     try {

@@ -11,6 +11,11 @@ inline response_under_way runtime_core::call_on_fresh(poller& p,
                                                       const invocation& in)
 {
     response_under_way made;
+    if (stops_) {
+        made.outcome.error = std::make_exception_ptr(boost::system::system_error(
+            asio::error::operation_aborted, "the runtime was stopped before the handler began"));
+        return made;
+    }
     context_loop fresh(options_.log, "invocation");
     if (in.due())
         fresh.give_up_at(*in.due());

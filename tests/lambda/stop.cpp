@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSL-1.0
+// stop() at moments that are hard to hit.
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <lambda/raw_service.hpp>
+#include <lambda/served.hpp>
+#include <string>
+#include <utility>
+
+namespace stop_tests {
+
+namespace {
+
+using namespace lambda_support;
+using namespace std::chrono_literals;
+
+TEST_CASE("an event that comes in the same turn of the loop as stop() is answered")
+{
+    raw_service service;
+    std::promise<void> is_there;
+    std::atomic<bool> called = false;
+    const auto handler = [&](lambda::invocation&) -> asio::awaitable<std::string> {
+        called = true;
+        co_return "done";
+    };
+    served<lambda::context_kept, raw_service> function(service, handler);
+    service.wait(1); // /next is pending
+    const auto executor = function.runtime().get_executor();
+    // It needs two reads: the first when the loop has found it, the second at once, so that its end
+    // is queued behind stop().
+    const auto stop = [&] { function.runtime().stop(); };
+    const auto stop_behind_it = [&] { asio::post(executor, stop); };
+    asio::post(executor, [&] {
+        is_there.get_future().wait();
+        asio::post(executor, stop_behind_it);
+    });
+    service.says(next_of("1", std::string(20'000, 'e')));
+    service.says(accepted);
+    service.wait_said(1);
+    is_there.set_value();
+    CHECK(function.end() == 0);
+    const auto asked = service.requests();
+    REQUIRE(asked.size() == 2);
+    CHECK(asked[1].find("invocation/1/error") != std::string::npos);
+    CHECK(!called);
+}
+
+TEST_CASE("what answers an event that was taken begins, though its loop was cancelled before")
+{
+    const lambda::log_function log = lambda::log_to_stderr;
+    lambda::detail::context_loop loop(log, "lambda");
+    bool begun = false;
+    bool cancelled = false;
+    const auto answer = [&]() -> asio::awaitable<void> {
+        co_await asio::this_coro::throw_if_cancelled(false);
+        begun = true;
+        co_await asio::post(asio::use_awaitable);
+        co_await asio::post(asio::use_awaitable);
+        const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+        cancelled = state.cancelled() != asio::cancellation_type::none;
+    };
+    for (int i = 0; i < 2; ++i) {
+        begun = cancelled = false;
+        loop.cancel(std::chrono::steady_clock::now() + 1h);
+        CHECK(loop.run(answer) == nullptr);
+        CHECK(begun);
+        CHECK(cancelled);
+    }
+}
+
+} // namespace
+
+} // namespace stop_tests
