@@ -48,6 +48,23 @@ TEST_CASE("a task that was left behind may throw anything, and the log says so")
     });
 }
 
+TEST_CASE("where a handler fails, and a task that it left behind, one is answered, and one logged")
+{
+    lambda_service service;
+    const auto handler = [](lambda::invocation&) -> asio::awaitable<std::string> {
+        auto throws = []() -> asio::awaitable<void> {
+            throw std::runtime_error("of the task");
+            co_return;
+        };
+        loopsafe::spawn(co_await asio::this_coro::executor, throws());
+        throw std::runtime_error("of the handler");
+    };
+    served<lambda::context_per_invocation> function(service, handler);
+    CHECK(block_on(service.invoke("")).body.find("of the handler") != std::string::npos);
+    CHECK(function.stop() == 0);
+    CHECK(function.log().has("background task has failed: of the task"));
+}
+
 TEST_CASE("a runtime without a log says nothing, and one whose log throws goes on")
 {
     lambda_service service;

@@ -253,6 +253,32 @@ TEST_CASE("a handler that streams and does not end is cut off, and the next even
     });
 }
 
+TEST_CASE("a response that has begun ends as broken if its context is given up")
+{
+    lambda_service service;
+    std::promise<void> begun;
+    const auto handler = [&](lambda::invocation&,
+                             lambda::response_writer& out) -> asio::awaitable<void> {
+        co_await out.write("begun");
+        begun.set_value();
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        for (;;)
+            co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    };
+    served<lambda::context_per_invocation> function(service, lambda::streamed(handler),
+                                                    {.stop_within = 20ms});
+    auto call = service.begin("", {.timeout = 60s});
+    begun.get_future().wait();
+    CHECK(function.stop() == 0);
+    const auto reply = block_on(call.reply());
+    CHECK(reply.how == lambda_reply::kind::error);
+    CHECK(reply.body == "begun");
+    CHECK(reply.error_type == "Runtime.HandlerStopped");
+    CHECK(service.violations().empty());
+}
+
 } // namespace
 
 } // namespace streaming_tests

@@ -7,6 +7,7 @@
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/lambda/detail/handler.hpp>
 #include <loopsafe/lambda/detail/within_clock.hpp>
+#include <loopsafe/lambda/function_error.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -30,6 +31,20 @@ struct call_outcome {
     std::string response;
     std::exception_ptr error;
 };
+
+inline std::exception_ptr handler_timed_out()
+{
+    return std::make_exception_ptr(function_error(
+        "Runtime.HandlerTimeout", make_error_code(errc::handler_timed_out).message()));
+}
+
+inline std::exception_ptr handler_stopped()
+{
+    return std::make_exception_ptr(function_error("Runtime.HandlerStopped",
+                                                  "the runtime was stopped, and the handler, or a "
+                                                  "task that it started, did not end within "
+                                                  "`stop_within`"));
+}
 
 // One call of a handler, by a coroutine of its own on the executor of its invocation. It is
 // cancelled when its time is nearly up, and left to itself when it is up: it owns all that it uses.
@@ -78,8 +93,7 @@ public:
             !state->ended_ ||
             (outcome.error != nullptr && loopsafe::detail::is_cancellation(outcome.error));
         if (late && was_stopped)
-            outcome.error = std::make_exception_ptr(function_error(
-                "Runtime.HandlerTimeout", make_error_code(errc::handler_timed_out).message()));
+            outcome.error = handler_timed_out();
         co_return outcome;
     }
 

@@ -50,11 +50,11 @@ public:
         co_return in;
     }
 
-    // Calls the handler, on this context.
-    asio::awaitable<response_under_way> call(std::shared_ptr<any_handler> handler, invocation in,
-                                             asio::io_context& context)
+    // Calls the handler, on this context. What of the response has begun is in `made` at once,
+    // since this may not end.
+    asio::awaitable<void> call(response_under_way& made, std::shared_ptr<any_handler> handler,
+                               invocation in, asio::io_context& context)
     {
-        response_under_way made;
         std::optional<response_writer> out;
         if (handler->streams()) {
             made.stream = std::make_shared<response_stream>(api_, in);
@@ -63,15 +63,13 @@ public:
         const auto executor = executor_for(context, invocation_access::ref(in));
         made.outcome = co_await guarded_call::run(std::move(handler), std::move(in), executor,
                                                   std::move(out), options_.finish_before);
-        co_return made;
     }
 
     // The same, with what the function starts and stops around each.
-    asio::awaitable<response_under_way> call_within(lifespan& app,
-                                                    std::shared_ptr<any_handler> handler,
-                                                    invocation in, asio::io_context& context)
+    asio::awaitable<void> call_within(lifespan& app, response_under_way& made,
+                                      std::shared_ptr<any_handler> handler, invocation in,
+                                      asio::io_context& context)
     {
-        response_under_way made;
         co_await asio::this_coro::throw_if_cancelled(false); // there is an answer in any case
         try {
             co_await app.start(options_.stop_within);
@@ -79,10 +77,9 @@ public:
             made.outcome.error = std::current_exception();
         }
         if (made.outcome.error != nullptr)
-            co_return made;
-        made = co_await call(std::move(handler), std::move(in), context);
+            co_return;
+        co_await call(made, std::move(handler), std::move(in), context);
         co_await stop(app);
-        co_return made;
     }
 
     asio::awaitable<void> stop(lifespan& app)
@@ -141,9 +138,9 @@ public:
             response_under_way made;
             if (options_.lifespan != nullptr &&
                 options_.lifespan->mode() == lifespan_mode::per_invocation)
-                made = co_await call_within(*options_.lifespan, handler, in, context);
+                co_await call_within(*options_.lifespan, made, handler, in, context);
             else
-                made = co_await call(handler, in, context);
+                co_await call(made, handler, in, context);
             cancelled = co_await answer(in, made);
         }
     }

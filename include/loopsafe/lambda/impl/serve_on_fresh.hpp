@@ -21,23 +21,27 @@ inline response_under_way runtime_core::call_on_fresh(poller& p,
         fresh.give_up_at(*in.due());
     lent_connection connection(p, *handler, *loop_, fresh);
     std::exception_ptr error;
+    std::exception_ptr of_tasks;
     try {
         const reached by_stop(*this, fresh);
         const sigterm ends(*this, fresh);
-        error = fresh.run([&]() -> asio::awaitable<void> {
+        of_tasks = fresh.run([&]() -> asio::awaitable<void> {
             if (options_.lifespan != nullptr)
-                made = co_await p.call_within(*options_.lifespan, handler, in, fresh.context());
+                co_await p.call_within(*options_.lifespan, made, handler, in, fresh.context());
             else
-                made = co_await p.call(handler, in, fresh.context());
+                co_await p.call(made, handler, in, fresh.context());
         });
     } catch (...) { // it was given up, or there is no memory
         error = std::current_exception();
     }
     if (fresh.is_given_up())
-        error = std::make_exception_ptr(function_error(
-            "Runtime.HandlerTimeout", make_error_code(errc::handler_timed_out).message()));
+        error = stops_ ? handler_stopped() : handler_timed_out();
     if (made.outcome.error == nullptr)
         made.outcome.error = error;
+    if (made.outcome.error == nullptr)
+        made.outcome.error = of_tasks;
+    else
+        fresh.log_failed_task(of_tasks);
     if (made.stream != nullptr)
         made.stream->close();
     connection.return_from(made.stream.get());
