@@ -186,7 +186,26 @@ TEST_CASE("handlers that ignore stop() are given up, with all that they use")
         while (begun != most_at_once)
             std::this_thread::yield();
         CHECK(function.stop() == 0);
+        const bool is_answered = std::same_as<Policy, lambda::context_per_invocation>;
+        CHECK(function.log().has("ignored its cancellation") != is_answered);
     });
+}
+
+TEST_CASE("tasks that ignore their cancellation do not keep a runtime that is refused")
+{
+    raw_service service;
+    service.says(next_of("1", "{}"));
+    service.says(accepted);
+    service.says("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    const auto handler = [](lambda::invocation& in) -> asio::awaitable<std::string> {
+        auto task = [](lambda::invocation of) -> asio::awaitable<void> { co_await ignore_all(of); };
+        loopsafe::spawn(co_await asio::this_coro::executor, task(in));
+        co_return "done";
+    };
+    served<lambda::context_kept, raw_service> function(service, handler, {.stop_within = 10ms});
+    CHECK(function.end() == 1);
+    CHECK(function.log().has("403"));
+    CHECK(function.log().has("ignored its cancellation"));
 }
 
 } // namespace

@@ -537,7 +537,10 @@ TEST_CASE("a runtime that nobody has started as a function says so")
     CHECK(lambda::serve(echo, {.endpoint = "127.0.0.1:no", .log = log.writer()}) == 1);
     CHECK(log.has("\"127.0.0.1:no\" is not host:port"));
     CHECK(lambda::serve(echo, {.endpoint = "127.0.0.1:65536", .log = log.writer()}) == 1);
-    CHECK(log.has("\"127.0.0.1:65536\" is not host:port"));
+    CHECK(log.has("\"127.0.0.1:65536\" is not host:port (runtime_options::endpoint)"));
+    const variable wrong("AWS_LAMBDA_RUNTIME_API", "nowhere:");
+    CHECK(lambda::serve(echo, {.log = log.writer()}) == 1);
+    CHECK(log.has("\"nowhere:\" is not host:port (AWS_LAMBDA_RUNTIME_API)"));
 }
 
 TEST_CASE("64 invocations at once on two contexts: each gets its own answer")

@@ -6,7 +6,9 @@
 #include <loopsafe/async/detail/existing_handler.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/lambda/detail/error_report.hpp>
+#include <loopsafe/lambda/detail/within_clock.hpp>
 #include <loopsafe/lambda/options.hpp>
+#include <loopsafe/never.hpp>
 #include <loopsafe/run/runner.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -41,10 +43,12 @@ public:
 
     asio::io_context& context() noexcept { return context_; }
 
-    // Gives the first error of a background task. Preconditions: none of this thread runs. Errors:
+    // Gives the first error of a background task; those that are left have so long to end.
+    // Preconditions: none of this thread runs. Errors:
     // what `main` throws; `operation_aborted` (as `system_error`) if it was given up.
     template <class Main>
-    std::exception_ptr run(const Main& main, bool ends_tasks = true)
+    std::exception_ptr run(const Main& main, bool ends_tasks = true,
+                           std::chrono::milliseconds ends_within = never)
     {
         const thread_runs mark;
         const auto state = std::make_shared<main_state>();
@@ -60,6 +64,8 @@ public:
         if (!state->done)
             throw boost::system::system_error(asio::error::operation_aborted,
                                               "what was cancelled did not end");
+        if (ends_within != never)
+            give_up_at(later(clock::now(), ends_within));
         const auto of_tasks = ends_tasks ? end_tasks() : nullptr;
         if (state->error == nullptr)
             return of_tasks;

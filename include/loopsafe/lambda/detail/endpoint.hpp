@@ -19,8 +19,8 @@ struct endpoint {
     std::string port = "80";
     std::string prefix;
 
-    // Errors: `no_runtime_api` (as `system_error`).
-    explicit endpoint(std::string_view text)
+    // `from`: who has said so. Errors: `no_runtime_api` (as `system_error`).
+    endpoint(std::string_view text, std::string_view from)
     {
         const auto given = text;
         const auto slash = text.find('/');
@@ -44,10 +44,10 @@ struct endpoint {
             !all_are(target_char, prefix))
             throw boost::system::system_error(
                 make_error_code(errc::no_runtime_api),
-                given.empty()
-                    ? "AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS "
-                      "Lambda, or by something that stands in for it"
-                    : "\"" + std::string(given) + "\" is not host:port (AWS_LAMBDA_RUNTIME_API)");
+                given.empty() ? "AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS "
+                                "Lambda, or by something that stands in for it"
+                              : "\"" + std::string(given) + "\" is not host:port (" +
+                                    std::string(from) + ")");
     }
 
     std::string authority() const

@@ -83,6 +83,8 @@ private:
     class station;
 
     void end_kept() noexcept;
+    void find_service();
+    void say_given_up() const;
     template <class Serve>
     int guard(const Serve& serve);
     template <class Main>

@@ -72,6 +72,15 @@ inline void runtime_core::stop() noexcept
         each->cancel(*give_up_);
 }
 
+inline void runtime_core::find_service()
+{
+    constexpr const char* by_service = "AWS_LAMBDA_RUNTIME_API";
+    if (options_.endpoint.empty())
+        to_.emplace(variable(by_service), by_service);
+    else
+        to_.emplace(options_.endpoint, "runtime_options::endpoint");
+}
+
 // What the start and the loops throw becomes an exit code. SIGTERM is waited for on the context
 // that is kept as long as anything is served: where no context is run, it is not lost, and ends
 // nothing.
@@ -89,8 +98,7 @@ int runtime_core::guard(const Serve& serve)
     try {
         const watching for_sigterm(*this);
         if (!to_)
-            to_.emplace(options_.endpoint.empty() ? variable("AWS_LAMBDA_RUNTIME_API")
-                                                  : options_.endpoint);
+            find_service();
         serve();
     } catch (const start_failed& e) {
         return e.exit_code;
@@ -106,6 +114,12 @@ int runtime_core::guard(const Serve& serve)
     return 0;
 }
 
+inline void runtime_core::say_given_up() const
+{
+    say("a handler, a hook, or a task that they started, ignored its cancellation: it did not end "
+        "within `stop_within`, and is destroyed");
+}
+
 // Runs on the context that is kept, where stop() and SIGTERM reach it. What does not end then is
 // destroyed with its context, before what it uses.
 template <class Main>
@@ -114,6 +128,7 @@ void runtime_core::run_kept(std::span<poller* const> pollers, const Main& main, 
     const auto end = [&] {
         if (!loop_->is_given_up())
             return;
+        say_given_up();
         for (auto* each : pollers)
             each->api().client().close();
         end_kept();
@@ -125,7 +140,8 @@ void runtime_core::run_kept(std::span<poller* const> pollers, const Main& main, 
             by_stop.emplace(*this, *loop_);
         else // what is to be said before the end
             loop_->give_up_at(later(clock::now(), options_.stop_within));
-        loop_->log_failed_task(loop_->run(main, ends_tasks));
+        const auto within = ends_tasks ? options_.stop_within : never;
+        loop_->log_failed_task(loop_->run(main, ends_tasks, within));
     } catch (...) {
         end();
         throw;

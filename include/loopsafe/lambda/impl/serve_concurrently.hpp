@@ -27,12 +27,15 @@ public:
     {
         auto loop = std::make_unique<context_loop>(core_.options_.log, "lambda");
         const auto end = [&] {
+            if (loop->is_given_up())
+                core_.say_given_up();
             close();
             loop.reset();
         };
         try {
             const reached by_stop(core_, *loop);
-            loop->log_failed_task(loop->run([&] { return poll(loop->context()); }));
+            loop->log_failed_task(
+                loop->run([&] { return poll(loop->context()); }, true, core_.options_.stop_within));
         } catch (...) {
             end();
             throw;
