@@ -60,6 +60,21 @@ TEST_CASE("an event comes to the handler with all that the service says of it")
     });
 }
 
+TEST_CASE("the variable of the trace is that of the invocation, or there is none")
+{
+    const auto handler = [](lambda::invocation&) -> asio::awaitable<std::string> {
+        const char* const trace = std::getenv("_X_AMZN_TRACE_ID");
+        co_return trace != nullptr ? trace : "none";
+    };
+    lambda_service service;
+    served<lambda::context_kept> function(service, handler, {.sets_trace_variable = true});
+    CHECK(block_on(service.invoke("", {.trace = "Root=1"})).body == "Root=1");
+    CHECK(block_on(service.invoke("")).body == "none");
+    CHECK(block_on(service.invoke("", {.trace = "Root=2"})).body == "Root=2");
+    CHECK(function.stop() == 0);
+    ::unsetenv("_X_AMZN_TRACE_ID");
+}
+
 TEST_CASE("events of every size go both ways")
 {
     lambda_service service;
@@ -482,6 +497,21 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a lifespan around each of several invocations on one context is refused")
+{
+    loopsafe::lifespan app(loopsafe::lifespan_mode::per_invocation);
+    const variable most("AWS_LAMBDA_MAX_CONCURRENCY", "2");
+    lambda_service service({.concurrency = 2});
+    {
+        served<lambda::concurrent> function(service, echo, {.lifespan = &app});
+        CHECK(function.end() == 1);
+        CHECK(function.log().has("2 invocations at once run on 1 contexts"));
+    }
+    served<lambda::concurrent> function(service, echo, {.contexts = 2, .lifespan = &app});
+    CHECK(block_on(service.invoke("1")).body == "1");
+    CHECK(function.stop() == 0);
+}
+
 TEST_CASE("a snapshot is taken after the start, and hooks run around it")
 {
     for_each_policy([]<class Policy>() {
@@ -514,6 +544,8 @@ TEST_CASE("a hook around a snapshot that fails ends the runtime, and says which"
         options.snapshot_hooks = {{fails, {}}};
         served<lambda::context_kept> function(service, echo, options);
         CHECK(function.end() == 64);
+        CHECK(function.log().has("a hook before the snapshot has failed: "));
+        CHECK(function.log().has("no entropy"));
         CHECK(service.requests(at::init_error) == 1);
     }
     {
@@ -526,6 +558,7 @@ TEST_CASE("a hook around a snapshot that fails ends the runtime, and says which"
         CHECK(reply.body.find("no entropy") != std::string::npos);
         CHECK(reply.error_type == "Runtime.AfterRestoreError");
         CHECK(function.end() == 65);
+        CHECK(function.log().has("a hook after the restore has failed: "));
     }
 }
 

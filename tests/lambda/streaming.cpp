@@ -137,11 +137,35 @@ TEST_CASE("status, fields and cookies of an HTTP response go before its body")
     };
     served<lambda::context_kept> function(service, lambda::streamed(handler));
     const std::string head =
-        R"({"statusCode":418,"headers":{"X-Tea":"\"green\""},"cookies":["a=1","b=2"]})" +
+        R"({"statusCode":418,"headers":{"x-tea":"\"green\""},"cookies":["a=1","b=2"]})" +
         std::string(8, '\0');
     for (const std::string body : {"body", "none"}) {
         const auto reply = block_on(service.invoke(body));
         CHECK(reply.body == head + (body == "body" ? "short and stout" : ""));
+        CHECK(reply.content_type == "application/vnd.awslambda.http-integration-response");
+    }
+    CHECK(function.stop() == 0);
+}
+
+TEST_CASE("the type of the content and the HTTP response go together, in any order")
+{
+    lambda_service service;
+    const auto handler = [](lambda::invocation& in,
+                            lambda::response_writer& out) -> asio::awaitable<void> {
+        if (in.event() == "type first")
+            out.content_type("text/css");
+        out.http_response(200, {{"A", "1"}, {"Connection", "close"}, {"a", "2"}});
+        if (in.event() != "type first")
+            out.content_type("text/css");
+        co_await out.write("x");
+    };
+    served<lambda::context_kept> function(service, lambda::streamed(handler));
+    for (const std::string event : {"type first", "type last"}) {
+        const auto reply = block_on(service.invoke(event));
+        CHECK(
+            reply.body ==
+            R"({"statusCode":200,"headers":{"a":"1, 2","content-type":"text/css"},"cookies":[]})" +
+                std::string(8, '\0') + "x");
         CHECK(reply.content_type == "application/vnd.awslambda.http-integration-response");
     }
     CHECK(function.stop() == 0);
@@ -155,6 +179,8 @@ TEST_CASE("what cannot be a header of the response is refused")
         CHECK(code_of([&] { out.content_type("a\r\nb: c"); }) == lambda::errc::bad_response);
         CHECK(code_of([&] { out.content_type(""); }) == lambda::errc::bad_response);
         CHECK(code_of([&] { out.http_response(99); }) == lambda::errc::bad_response);
+        CHECK(code_of([&] { out.http_response(200, {}, {"a=1\r\nb: c"}); }) ==
+              lambda::errc::bad_response);
         out.content_type("text/plain");
         co_await out.write("x");
     };
@@ -224,6 +250,7 @@ TEST_CASE(
         CHECK(block_on(service.invoke("on")).body == "on");
         CHECK(function.stop() == 0);
         CHECK(broken == std::vector<bool>{true, true});
+        CHECK(function.log().has("the streamed response is broken off"));
     });
 }
 

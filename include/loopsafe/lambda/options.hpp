@@ -56,18 +56,22 @@ struct runtime_options {
     /// request; but not for the next event, which may take for ever.
     std::chrono::milliseconds api_timeout = std::chrono::seconds(30);
 
-    /// Sets _X_AMZN_TRACE_ID for each invocation, which AWS's SDKs read. Not with `concurrent`,
+    /// Sets _X_AMZN_TRACE_ID for each invocation, which AWS's SDKs read, or removes it where the
+    /// invocation has no trace. Not with `concurrent`,
     /// where it would be another's; and other threads must not read the environment meanwhile.
     bool sets_trace_variable = false;
 
     /// What the function starts before its first event, and stops at the end; on each context, if
     /// there are several. With `context_per_invocation`, and with `lifespan_mode::per_invocation`,
-    /// around each invocation, where what fails to start fails the invocation. It must outlive
-    /// `serve()`.
+    /// around each invocation, where what fails to start fails the invocation. Not around each
+    /// where invocations run beside each other on one context: `serve()` returns 1 then. It must
+    /// outlive `serve()`.
     loopsafe::lifespan* lifespan = nullptr;
 
     std::vector<snapshot_hook> snapshot_hooks = {};
 
+    /// Called from each thread that serves, from several at once with `concurrent`. What it throws
+    /// is dropped.
     log_function log = log_to_stderr;
 };
 

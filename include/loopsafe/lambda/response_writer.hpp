@@ -22,13 +22,17 @@ namespace loopsafe::lambda {
 /// Thread safety: none; it is used on the executor of the handler.
 class response_writer {
 public:
-    /// The type of the response; "application/octet-stream" if nobody says anything.
+    /// The type of the response; "application/octet-stream" if nobody says anything. With an
+    /// `http_response()`, before or after it, this is its field `content-type` if it has none.
     /// Preconditions: nothing was written.
     /// Errors: `bad_response` (as `system_error`) otherwise, or if it is no value of a field.
     void content_type(std::string_view type) { stream_->content_type(type); }
 
-    /// For function URLs: status, fields and cookies of the HTTP response. It is sent with the
-    /// first bytes of the body, or at the end. Preconditions, errors: as `content_type()`.
+    /// For function URLs: status (200 to 599), fields and cookies of the HTTP response, taken as
+    /// those of a `lambda::http_response` are. It is sent with the first bytes of the body, or at
+    /// the end.
+    /// Preconditions: as `content_type()`. Errors: `bad_response` (as `system_error`), which says
+    /// what cannot be sent.
     void http_response(int status, const http::fields& headers = {},
                        const std::vector<std::string>& cookies = {})
     {

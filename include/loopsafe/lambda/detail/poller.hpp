@@ -43,8 +43,8 @@ public:
         if (is_frozen_between) {
             process_thawed();
 #if defined(BOOST_HAS_UNISTD_H)
-            if (options_.sets_trace_variable && !in.trace().empty())
-                ::setenv("_X_AMZN_TRACE_ID", std::string(in.trace()).c_str(), 1);
+            if (options_.sets_trace_variable)
+                set_trace_variable(std::string(in.trace()));
 #endif
         }
         co_return in;
@@ -146,6 +146,17 @@ public:
     }
 
 private:
+#if defined(BOOST_HAS_UNISTD_H)
+    static void set_trace_variable(const std::string& trace)
+    {
+        constexpr const char* name = "_X_AMZN_TRACE_ID";
+        if (trace.empty())
+            ::unsetenv(name);
+        else
+            ::setenv(name, trace.c_str(), 1);
+    }
+#endif
+
     asio::awaitable<void> end_stream(const invocation& in, response_stream& stream,
                                      const response_under_way& made,
                                      std::optional<error_report>& failed)
@@ -159,6 +170,10 @@ private:
         }
         if (!stream.has_begun())
             co_await response_stream::write_nothing(made.stream);
+        if (stream.is_broken())
+            options_.log("invocation " + std::string(in.id()) +
+                         ": the streamed response is broken off" +
+                         (failed ? ": " + failed->body : std::string()));
         co_await stream.end(failed ? &*failed : nullptr);
     }
 

@@ -3,12 +3,14 @@
 #define LOOPSAFE_LAMBDA_DETAIL_RESPONSE_STREAM_HPP
 
 #include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/lambda/detail/http_normal.hpp>
 #include <loopsafe/lambda/detail/json_text.hpp>
 #include <loopsafe/lambda/detail/runtime_api.hpp>
 
 #include <array>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,35 +32,23 @@ public:
     void content_type(std::string_view type)
     {
         if (!is_open() || type.empty() || !http::detail::all_are(http::detail::field_char, type))
-            throw boost::system::system_error(make_error_code(errc::bad_response),
-                                              "content_type()");
+            refuse("content_type()");
         type_ = type;
     }
 
     void http_response(int status, const http::fields& headers,
                        const std::vector<std::string>& cookies)
     {
-        if (!is_open() || status < 100 || status > 599)
-            throw boost::system::system_error(make_error_code(errc::bad_response),
-                                              "http_response()");
-        std::string head = R"({"statusCode":)" + std::to_string(status) + R"(,"headers":{)";
-        for (std::string_view separator; const auto& each : headers) {
-            head.append(separator);
-            append(head, each.name);
-            head += ':';
-            append(head, each.value);
-            separator = ",";
+        if (!is_open())
+            refuse("http_response(): the response has begun");
+        std::string wrong;
+        try {
+            http_ = frame({.status = status, .headers = headers, .cookies = cookies});
+        } catch (const marshal_error& e) {
+            wrong = e.what();
         }
-        head += R"(},"cookies":[)";
-        for (std::string_view separator; const auto& each : cookies) {
-            head.append(separator);
-            append(head, each);
-            separator = ",";
-        }
-        head += "]}";
-        head.append(8, '\0'); // ends it
-        prelude_ = std::move(head);
-        type_ = "application/vnd.awslambda.http-integration-response";
+        if (!wrong.empty())
+            refuse("http_response(): " + wrong);
     }
 
     // Keeps the stream, since the writer may be gone before it ends. It looks only when it begins
@@ -151,6 +141,43 @@ private:
         mutable bool succeeded_ = false;
     };
 
+    [[noreturn]] static void refuse(const std::string& what)
+    {
+        throw boost::system::system_error(make_error_code(errc::bad_response), what);
+    }
+
+    // What goes before the body of an HTTP response.
+    std::string prelude() const
+    {
+        auto fields = http_->headers;
+        if (!type_.empty() && !fields.contains("content-type"))
+            fields.add("content-type", type_);
+        std::string head = R"({"statusCode":)" + std::to_string(http_->status) + R"(,"headers":{)";
+        for (std::string_view separator; const auto& each : fields) {
+            head.append(separator);
+            append(head, each.name);
+            head += ':';
+            append(head, each.value);
+            separator = ",";
+        }
+        head += R"(},"cookies":[)";
+        for (std::string_view separator; const auto& each : http_->cookies) {
+            head.append(separator);
+            append(head, each);
+            separator = ",";
+        }
+        head += "]}";
+        head.append(8, '\0'); // ends it
+        return head;
+    }
+
+    std::string_view sent_type() const noexcept
+    {
+        if (http_)
+            return "application/vnd.awslambda.http-integration-response";
+        return type_.empty() ? std::string_view("application/octet-stream") : type_;
+    }
+
     static void append(std::string& to, std::string_view text)
     {
         append_json_string(to, text, text.size() * 6, charset::utf8);
@@ -168,9 +195,10 @@ private:
     asio::awaitable<void> begin()
     {
         const bool had_ended = ended_;
+        auto prelude = http_ ? this->prelude() : std::string();
         const std::array<api_field, 4> fields{{{header::nonce, runtime_api::nonce_of(of_)},
                                                {header::response_mode, "streaming"},
-                                               {"Content-Type", type_},
+                                               {"Content-Type", sent_type()},
                                                {"Transfer-Encoding", "chunked"}}};
         auto head =
             api_head(api_->client().to(), "POST", runtime_api::path_of(of_, "/response"), fields);
@@ -182,6 +210,7 @@ private:
         if (ended_ && !had_ended)
             throw boost::system::system_error(make_error_code(errc::stream_ended));
         pending_ = std::move(head);
+        prelude_ = std::move(prelude);
         channel_ = std::move(channel);
         channel_->begin();
         begun_ = true;
@@ -212,7 +241,8 @@ private:
     runtime_api* api_;
     const invocation of_;
     std::shared_ptr<api_channel> channel_; // once it has begun
-    std::string type_ = "application/octet-stream";
+    std::string type_;                     // that of the content, if anybody has said
+    std::optional<framed_response> http_;
     std::string prelude_;
     std::string pending_; // what goes before the next chunk
     bool begun_ = false;

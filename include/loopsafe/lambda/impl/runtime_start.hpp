@@ -106,6 +106,7 @@ inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
     }
     if (failed) {
         failed->type = "Runtime.BeforeSnapshotError";
+        say("a hook before the snapshot has failed: " + failed->body);
         co_await p.api().fail_start("/init/error", *failed);
         throw start_failed{64};
     }
@@ -124,6 +125,7 @@ inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
     }
     if (failed) {
         failed->type = "Runtime.AfterRestoreError";
+        say("a hook after the restore has failed: " + failed->body);
         co_await p.api().fail_start("/restore/error", *failed);
         throw start_failed{65};
     }

@@ -4,6 +4,8 @@
 
 #include <loopsafe/run/task_scope.hpp>
 
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace loopsafe::lambda::detail {
@@ -80,6 +82,13 @@ inline int runtime_core::serve_concurrently(std::shared_ptr<any_handler> handler
         return serve_on_kept(std::move(handler));
     return guard([&] {
         const auto contexts = std::clamp<std::size_t>(options_.contexts, 1, most);
+        if (most > contexts && options_.lifespan != nullptr &&
+            options_.lifespan->mode() == lifespan_mode::per_invocation)
+            throw std::invalid_argument(
+                "the lifespan is to start and stop around each invocation, but " +
+                std::to_string(most) + " invocations at once run on " + std::to_string(contexts) +
+                " contexts: use lifespan_mode::once_per_context, or as many `contexts` as "
+                "AWS_LAMBDA_MAX_CONCURRENCY says");
         const auto share = [&](std::size_t i) { return most / contexts + (i < most % contexts); };
         poller first(options_, *to_);
         poller* const only[] = {&first};
