@@ -9,6 +9,10 @@
 #include "stepping.hpp"
 
 #include <loopsafe/http.hpp>
+#include <loopsafe/http/layers/check_status.hpp>
+#include <loopsafe/http/layers/on_request.hpp>
+#include <loopsafe/http/layers/redirects.hpp>
+#include <loopsafe/http/layers/retries.hpp>
 
 #include <array>
 #include <cstring>
@@ -152,6 +156,47 @@ private:
     }
 };
 
+// The same client, with layers around it.
+template <http::any_sender (*Around)(const http::any_sender&)>
+struct layered {
+    template <class Begin, class End>
+    static asio::awaitable<void> talk(const ports& s, bool secure, Begin begin, End end)
+    {
+        http::client_options with;
+        with.tls.verify = false;
+        http::client inner(co_await asio::this_coro::executor, with);
+        const auto api = Around(http::any_sender(inner));
+        const auto url = s.url(secure);
+        co_await requests(
+            [&]() -> asio::awaitable<void> {
+                const auto response = co_await api.get(url);
+                require(response.status == 200 && response.body.size() == 13);
+            },
+            begin, end);
+    }
+};
+
+http::any_sender no_layer(const http::any_sender& inner)
+{
+    return inner;
+}
+http::any_sender a_hook(const http::any_sender& inner)
+{
+    return inner | http::on_request([](http::request&) {});
+}
+http::any_sender a_check(const http::any_sender& inner)
+{
+    return inner | http::check_status();
+}
+http::any_sender following(const http::any_sender& inner)
+{
+    return inner | http::redirects();
+}
+http::any_sender retrying(const http::any_sender& inner)
+{
+    return inner | http::retries();
+}
+
 template <class Peer>
 struct by_hand {
     template <class Begin, class End>
@@ -226,7 +271,14 @@ constexpr std::array subjects{
     make<ours<per_context_pool, on_context>>("per_context_pool, on_context"),
     make<ours<keep_alive_pool, thread_offload>>("keep_alive_pool, thread_offload", false),
     make<ours<null_pool, thread_offload>>("null_pool, thread_offload", false),
+    make<layered<no_layer>>("any_sender"),
+    make<layered<a_hook>>("on_request"),
+    make<layered<a_check>>("check_status"),
+    make<layered<following>>("redirects"),
+    make<layered<retrying>>("retries"),
 };
+
+constexpr std::size_t bare = 7; // of them; the others have layers
 
 // In user space, as callgrind counts them, of the calling thread.
 double instructions(std::size_t which, bool secure, const ports& s)
@@ -253,7 +305,7 @@ int main(int words, char** word)
             instructions(i, false, s), "instructions", researched[i]);
     const auto by_hand = instructions(1, false, s);
     for (const bool secure : {false, true}) {
-        for (std::size_t i = researched.size(); i != subjects.size(); ++i) {
+        for (std::size_t i = researched.size(); i != bare; ++i) {
             const auto& one = subjects[i];
             const bool limited = i == researched.size() && !secure;
             const std::string name =
@@ -270,6 +322,18 @@ int main(int words, char** word)
                 row(name, one.system_calls(s, secure), "system calls", 0, most(5.1));
             }
         }
+    }
+    const auto& whole = subjects[bare];
+    const auto plain = instructions(researched.size(), false, s);
+    const auto entered = instructions(bare, false, s);
+    const auto allocated = whole.allocations(s, false);
+    row("what an any_sender adds to a GET", entered - plain, "instructions", 0, 3100);
+    row("what an any_sender adds to a GET",
+        allocated - subjects[researched.size()].allocations(s, false), "allocations", 0);
+    for (std::size_t i = bare + 1; i != subjects.size(); ++i) {
+        const auto name = std::string("what a layer adds, ") + subjects[i].name;
+        row(name, instructions(i, false, s) - entered, "instructions", 0, 1500);
+        row(name, subjects[i].allocations(s, false) - allocated, "allocations", 0, 1);
     }
     return 0;
 }

@@ -23,11 +23,11 @@ public:
 
     asio::awaitable<response> send(exchange& x, next inner) const override
     {
-        const auto about = title(x.asked);
+        const asked_for what(x.asked);
         auto got = co_await inner.send(x);
         if (is_error(got)) {
             got.body.resize(std::min(got.body.size(), most));
-            refuse_status(about, std::move(got));
+            refuse_status(what, std::move(got));
         }
         co_return got;
     }
@@ -43,9 +43,17 @@ public:
 private:
     static constexpr std::size_t most = 4 * 1024;
 
+    // What an error tells of a request. The request itself is used up by then.
+    struct asked_for {
+        explicit asked_for(const request& r) : method(r.method), url(r.url) {}
+
+        std::string method;
+        std::string url;
+    };
+
     class checked final : public recipient {
     public:
-        explicit checked(const exchange& x) : outer(x.to), about_(title(x.asked)) {}
+        explicit checked(const exchange& x) : outer(x.to), what_(x.asked) {}
 
         asio::awaitable<void> take(incoming_response& from) override
         {
@@ -70,23 +78,22 @@ private:
                     throw;
             }
             got.body.resize(size);
-            refuse_status(about_, std::move(got));
+            refuse_status(what_, std::move(got));
         }
 
         recipient* const outer;
 
     private:
-        std::string about_;
+        asked_for what_;
     };
 
     static bool is_error(const response_head& got) noexcept { return !(got.status < 400); }
-    static std::string title(const request& asked) { return asked.method + ' ' + shown(asked.url); }
 
-    [[noreturn]] static void refuse_status(const std::string& about, response&& got)
+    [[noreturn]] static void refuse_status(const asked_for& what, response&& got)
     {
         const auto status = std::to_string(got.status);
         throw status_error(std::make_shared<const response>(std::move(got)),
-                           about + ": status " + status);
+                           what.method + ' ' + shown(what.url) + ": status " + status);
     }
 };
 

@@ -5,7 +5,6 @@
 #include <loopsafe/http/detail/layers/http_date.hpp>
 #include <loopsafe/http/detail/layers/leave_unread.hpp>
 #include <loopsafe/http/detail/layers/retry_budget.hpp>
-#include <loopsafe/http/detail/url_view.hpp>
 #include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
@@ -14,8 +13,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <exception>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string_view>
@@ -96,17 +96,14 @@ public:
     {
         attempts all(*this, x, inner);
         for (;;) {
-            std::optional<response> got;
-            std::exception_ptr failed;
             try {
-                got.emplace(co_await inner.send(x));
+                auto got = co_await inner.send(x);
+                if (!all.is_worth_another(got))
+                    co_return got;
             } catch (const error& e) {
                 if (!all.is_worth_another(e))
                     throw;
-                failed = std::current_exception();
             }
-            if (!failed && !all.is_worth_another(*got))
-                co_return *std::move(got);
             co_await inner.pause(all.pause());
             all.again();
         }
@@ -138,7 +135,7 @@ private:
     class attempts {
     public:
         attempts(const retry& l, exchange& x, next inner)
-            : layer_(l), x_(x), inner_(inner), origin_(hash_of(split_url(x.asked.url).origin))
+            : layer_(l), x_(x), inner_(inner), origin_(account_of(x.asked.url))
         {
             x.attempts = 1;
             x.asked.body.share();
@@ -171,6 +168,13 @@ private:
         }
 
     private:
+        // By its spelling, which is cheap: two spellings of one origin have two accounts.
+        static std::size_t account_of(std::string_view url) noexcept
+        {
+            constexpr std::size_t scheme = 8;
+            return std::hash<std::string_view>()(url.substr(0, url.find('/', scheme)));
+        }
+
         bool may_be_repeated() const noexcept
         {
             return kept_.replay != replay::never && kept_.body.repeatable();
