@@ -4,6 +4,9 @@
 
 #include <loopsafe.hpp>
 #include <loopsafe/http.hpp>
+#include <loopsafe/http/layers/check_status.hpp>
+#include <loopsafe/http/layers/redirects.hpp>
+#include <loopsafe/http/layers/retries.hpp>
 
 #include <cstdio>
 #include <fstream>
@@ -25,6 +28,9 @@ constexpr const char* usage =
     "  -d FILE             sends this file as the body\n"
     "  -o FILE             writes the response body there, not to standard output\n"
     "  -i                  prints the status and the headers, too\n"
+    "  -L                  follows redirects\n"
+    "  --retry COUNT       sends it up to so many times more if that does no harm\n"
+    "  --fail              takes a status of 400 or more for an error\n"
     "  -n COUNT            sends the request so many times\n"
     "  --pool POLICY       keep_alive (default), null or per_context\n"
     "  --offload           runs the requests on a worker thread\n"
@@ -42,6 +48,9 @@ struct wanted {
     http::client_options options;
     bool offload = false;
     bool head = false;
+    bool follow = false;
+    bool fail = false;
+    int retries = 0;
     int count = 1;
 };
 
@@ -78,6 +87,12 @@ std::optional<wanted> parse(const std::vector<std::string>& words)
             w.output = value();
         } else if (word == "-i") {
             w.head = true;
+        } else if (word == "-L") {
+            w.follow = true;
+        } else if (word == "--retry") {
+            w.retries = std::stoi(value());
+        } else if (word == "--fail") {
+            w.fail = true;
         } else if (word == "-n") {
             w.count = std::stoi(value());
         } else if (word == "--pool") {
@@ -137,48 +152,56 @@ asio::awaitable<void> copy(const wanted& w, http::incoming_response& from, std::
         std::fprintf(stderr, "\n");
 }
 
-template <class Client>
-asio::awaitable<void> fetch(Client& client, const wanted& w, std::FILE* to)
+// The layers that were asked for, around whichever client.
+http::any_sender with_layers(http::any_sender api, const wanted& w)
 {
+    if (w.retries != 0)
+        api = api | http::retries(w.retries + 1);
+    if (w.follow)
+        api = api | http::redirects();
+    if (w.fail)
+        api = api | http::check_status();
+    return api;
+}
+
+template <class Client>
+http::any_sender made(const asio::any_io_executor& executor, const wanted& w)
+{
+    typename Client::options options;
+    static_cast<http::single_use_client_options&>(options) = w.options;
+    if constexpr (std::is_constructible_v<Client, asio::any_io_executor, typename Client::options>)
+        return http::any_sender(Client(executor, options));
+    else
+        return http::any_sender(Client(options));
+}
+
+http::any_sender chosen_client(const asio::any_io_executor& executor, const wanted& w)
+{
+    using namespace loopsafe;
+    if (w.pool == "keep_alive")
+        return w.offload ? made<http::basic_client<keep_alive_pool, thread_offload>>(executor, w)
+                         : made<http::client>(executor, w);
+    if (w.pool == "null")
+        return w.offload ? made<http::basic_client<null_pool, thread_offload>>(executor, w)
+                         : made<http::basic_client<null_pool>>(executor, w);
+    if (w.pool == "per_context" && !w.offload)
+        return made<http::basic_client<per_context_pool>>(executor, w);
+    throw std::runtime_error("--pool " + w.pool + (w.offload ? " --offload" : "") +
+                             " is not supported");
+}
+
+asio::awaitable<void> fetch(const wanted& w, std::FILE* to)
+{
+    const auto client = chosen_client(co_await asio::this_coro::executor, w);
+    const auto api = with_layers(client, w);
     for (int i = 0; i != w.count; ++i) {
         http::request ask(!w.method.empty() ? w.method : w.body ? "POST" : "GET", w.url);
         ask.headers = w.headers;
         if (w.body)
             ask.body = *w.body;
         const auto reader = [&](http::incoming_response& in) { return copy(w, in, to); };
-        co_await client.with_response(std::move(ask), reader);
+        co_await api.with_response(std::move(ask), reader);
     }
-}
-
-template <class Client>
-asio::awaitable<void> fetch_with(const wanted& w, std::FILE* to)
-{
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    typename Client::options options;
-    static_cast<http::single_use_client_options&>(options) = w.options;
-    if constexpr (std::is_constructible_v<Client, asio::any_io_executor,
-                                          typename Client::options>) {
-        Client client(executor, options);
-        co_await fetch(client, w, to);
-    } else {
-        Client client(options);
-        co_await fetch(client, w, to);
-    }
-}
-
-asio::awaitable<void> fetch_as_wanted(const wanted& w, std::FILE* to)
-{
-    using namespace loopsafe;
-    if (w.pool == "keep_alive")
-        return w.offload ? fetch_with<http::basic_client<keep_alive_pool, thread_offload>>(w, to)
-                         : fetch_with<http::client>(w, to);
-    if (w.pool == "null")
-        return w.offload ? fetch_with<http::basic_client<null_pool, thread_offload>>(w, to)
-                         : fetch_with<http::basic_client<null_pool>>(w, to);
-    if (w.pool == "per_context" && !w.offload)
-        return fetch_with<http::basic_client<per_context_pool>>(w, to);
-    throw std::runtime_error("--pool " + w.pool + (w.offload ? " --offload" : "") +
-                             " is not supported");
 }
 
 int main(int count, char** words)
@@ -194,7 +217,7 @@ int main(int count, char** words)
             w->output.empty() ? stdout : std::fopen(w->output.c_str(), "wb"), close);
         if (to == nullptr)
             throw std::runtime_error("cannot write " + w->output);
-        loopsafe::run([&] { return fetch_as_wanted(*w, to.get()); });
+        loopsafe::run([&] { return fetch(*w, to.get()); });
         return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());

@@ -11,15 +11,24 @@
 #include <boost/beast/http.hpp>
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
 
 /// A small HTTP server, made with Beast, on a thread of its own. It answers every request with
-/// "hello" and counts its connections.
+/// "hello", or as it is told, and counts its connections.
 class http_server {
 public:
-    http_server() : thread_([this] { context_.run(); })
+    using request = boost::beast::http::request<boost::beast::http::string_body>;
+    using response = boost::beast::http::response<boost::beast::http::string_body>;
+
+    http_server() : http_server([](const request&, response& answer) { answer.body() = "hello"; })
+    {
+    }
+    /// `fill` gets a response with status 200; it runs on the server's thread.
+    explicit http_server(std::function<void(const request&, response&)> fill)
+        : fill_(std::move(fill)), thread_([this] { context_.run(); })
     {
         boost::asio::co_spawn(context_, listen(), boost::asio::detached);
     }
@@ -51,16 +60,16 @@ private:
         }
     }
 
-    static boost::asio::awaitable<void> serve(tcp::socket socket)
+    boost::asio::awaitable<void> serve(tcp::socket socket)
     {
         namespace http = boost::beast::http;
         boost::beast::flat_buffer buffer;
         for (;;) {
-            http::request<http::string_body> asked;
+            request asked;
             co_await http::async_read(socket, buffer, asked, boost::asio::use_awaitable);
-            http::response<http::string_body> answer{http::status::ok, asked.version()};
+            response answer{http::status::ok, asked.version()};
             answer.keep_alive(asked.keep_alive());
-            answer.body() = "hello";
+            fill_(asked, answer);
             answer.prepare_payload();
             co_await http::async_write(socket, answer, boost::asio::use_awaitable);
             if (!asked.keep_alive())
@@ -68,6 +77,7 @@ private:
         }
     }
 
+    const std::function<void(const request&, response&)> fill_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_{context_, {boost::asio::ip::address_v4::loopback(), 0}};
     std::atomic<int> connections_ = 0;
