@@ -16,7 +16,9 @@ enum char_class : std::uint8_t {
     target_char = 4, // allowed in a request target: VCHAR without "#"
     host_char = 8,   // of a registered name, and of an IPv4 address
     digit_char = 16,
-    encoded_char = 32 // in a request target, sent as %XX: a space, and every byte outside ASCII
+    encoded_char = 32,    // in a request target, sent as %XX: a space, and every byte outside ASCII
+    unreserved_char = 64, // RFC 3986, 2.3
+    form_char = 128       // WHATWG URL: not in the application/x-www-form-urlencoded encode set
 };
 
 inline constexpr auto char_classes = [] {
@@ -41,6 +43,10 @@ inline constexpr auto char_classes = [] {
             bits |= digit_char;
         if (c == ' ' || c >= 0x80)
             bits |= encoded_char;
+        if (digit || letter || (c < 0x80 && in("-._~")))
+            bits |= unreserved_char;
+        if (digit || letter || (c < 0x80 && in("*-._")))
+            bits |= form_char;
         table[c] = static_cast<std::uint8_t>(bits);
     }
     return table;

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_DETAIL_URL_VIEW_HPP
 #define LOOPSAFE_HTTP_DETAIL_URL_VIEW_HPP
 
+#include <loopsafe/http/detail/percent.hpp>
 #include <loopsafe/http/detail/text.hpp>
 
 #include <algorithm>
@@ -123,13 +124,10 @@ inline std::string normal_target(std::string_view target, bool keep_dot_segments
 {
     std::string text = target.starts_with('/') ? "" : "/";
     for (const char c : target) {
-        if (!is(encoded_char, c)) {
+        if (is(encoded_char, c))
+            append_percent(text, c);
+        else
             text += c;
-            continue;
-        }
-        constexpr std::string_view digits = "0123456789ABCDEF";
-        const auto byte = static_cast<unsigned char>(c);
-        text.append({'%', digits[byte / 16], digits[byte % 16]});
     }
     if (keep_dot_segments)
         return text;

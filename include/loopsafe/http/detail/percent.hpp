@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef LOOPSAFE_HTTP_DETAIL_PERCENT_HPP
+#define LOOPSAFE_HTTP_DETAIL_PERCENT_HPP
+
+#include <loopsafe/http/detail/text.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace loopsafe::http::detail {
+
+// RFC 3986, 2.1.
+inline void append_percent(std::string& to, char c)
+{
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    to.append({'%', digits[byte / 16], digits[byte % 16]});
+}
+
+// What is of none of these classes is sent as %XX.
+inline void append_encoded(std::string& to, std::string_view text, int kept)
+{
+    for (const char c : text) {
+        if (is(kept, c))
+            to += c;
+        else
+            append_percent(to, c);
+    }
+}
+
+} // namespace loopsafe::http::detail
+
+#endif
