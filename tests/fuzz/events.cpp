@@ -111,7 +111,7 @@ void any_event(std::string_view text)
         return;
     try { // a number may be too large for any that Boost.JSON has
         const auto answer = lambda::detail::write_answer(*value);
-        require(!lambda::detail::not_utf8_at(answer));
+        require(!loopsafe::detail::not_utf8_at(answer));
         require(strictly_parsed(answer).kind() == value->kind());
     } catch (const lambda::marshal_error&) {
         require_report(std::current_exception());
@@ -207,7 +207,7 @@ void http(std::string_view text, unsigned how)
         const auto written = strictly_parsed(lambda::detail::answer_from(response)).as_object();
         std::string body(written.at("body").as_string());
         if (written.at("isBase64Encoded").as_bool()) {
-            auto decoded = lambda::detail::from_base64(body);
+            auto decoded = loopsafe::detail::from_base64(body);
             require(!decoded.wrong_at);
             body = std::move(decoded.bytes);
         }
@@ -219,10 +219,10 @@ void http(std::string_view text, unsigned how)
 
 void base64(std::string_view text)
 {
-    const auto bytes = lambda::detail::from_base64(text);
+    const auto bytes = loopsafe::detail::from_base64(text);
     if (!bytes.wrong_at)
-        require(lambda::detail::to_base64(bytes.bytes) == text);
-    const auto back = lambda::detail::from_base64(lambda::detail::to_base64(text));
+        require(loopsafe::detail::to_base64(bytes.bytes) == text);
+    const auto back = loopsafe::detail::from_base64(loopsafe::detail::to_base64(text));
     require(!back.wrong_at && back.bytes == text);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Not compiled for ThreadSanitizer: it has one thread.
-#include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/detail/base64.hpp>
 #include <loopsafe/lambda/http_event.hpp>
 
 #include <boost/json.hpp>
@@ -161,9 +161,9 @@ TEST_CASE("a body in base64 is decoded strictly")
     }
     std::string bytes;
     for (int size = 0; size != 300; ++size) {
-        const auto text = lambda::detail::to_base64(bytes);
+        const auto text = loopsafe::detail::to_base64(bytes);
         CHECK(text.size() == (bytes.size() + 2) / 3 * 4);
-        const auto back = lambda::detail::from_base64(text);
+        const auto back = loopsafe::detail::from_base64(text);
         CHECK_FALSE(back.wrong_at);
         REQUIRE(back.bytes == bytes);
         bytes += static_cast<char>(size);

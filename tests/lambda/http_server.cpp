@@ -171,8 +171,8 @@ std::string event_of(const sent& request, host by)
         headers["cookie"] = cookie_field;
     event["headers"] = headers;
     if (!request.body.empty()) {
-        const bool is_text = !lambda::detail::not_utf8_at(request.body);
-        event["body"] = is_text ? request.body : lambda::detail::to_base64(request.body);
+        const bool is_text = !loopsafe::detail::not_utf8_at(request.body);
+        event["body"] = is_text ? request.body : loopsafe::detail::to_base64(request.body);
         event["isBase64Encoded"] = !is_text;
     }
     return json::serialize(event);
@@ -200,7 +200,7 @@ answer answer_by_event(const sent& request, host by)
             seen.cookies.emplace_back(each.as_string());
     seen.body = std::string(given.at("body").as_string());
     if (given.at("isBase64Encoded").as_bool())
-        seen.body = lambda::detail::from_base64(seen.body).bytes;
+        seen.body = loopsafe::detail::from_base64(seen.body).bytes;
     if (request.method == "HEAD")
         seen.body.clear();
     return seen;

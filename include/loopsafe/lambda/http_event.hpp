@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_HTTP_EVENT_HPP
 #define LOOPSAFE_LAMBDA_HTTP_EVENT_HPP
 
-#include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/detail/base64.hpp>
 #include <loopsafe/lambda/detail/http_normal.hpp>
 #include <loopsafe/lambda/detail/json_members.hpp>
 #include <loopsafe/lambda/function_error.hpp>

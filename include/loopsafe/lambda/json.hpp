@@ -71,11 +71,8 @@ auto json(F&& function)
     } else {
         using parameter = typename detail::event_parameter<Event, function_type>::type;
         using event_type = std::remove_cvref_t<parameter>;
-        constexpr bool is_view = std::is_same_v<event_type, std::string_view> ||
-                                 std::is_same_v<event_type, boost::json::string_view>;
-        constexpr bool has_conversion =
-            !std::is_pointer_v<event_type> && (std::is_same_v<event_type, boost::json::value> ||
-                                               boost::json::has_value_to<event_type>::value);
+        constexpr bool is_view = loopsafe::detail::is_view_of_json<event_type>;
+        constexpr bool has_conversion = loopsafe::detail::is_read_from_json<event_type>;
         static_assert(detail::event_function<function_type, parameter>,
                       "lambda::json takes a function of the event, or of the event and an "
                       "invocation&, that returns an asio::awaitable");
@@ -87,8 +84,7 @@ auto json(F&& function)
                       "namespace of T, or take a boost::json::value");
         if constexpr (detail::event_function<function_type, parameter> && has_conversion) {
             using answer = std::decay_t<detail::event_result<function_type, parameter>>;
-            static_assert(std::is_void_v<answer> || std::is_same_v<answer, boost::json::value> ||
-                              boost::json::has_value_from<answer>::value,
+            static_assert(std::is_void_v<answer> || loopsafe::detail::is_written_as_json<answer>,
                           "the answer of lambda::json has no conversion to JSON: write "
                           "tag_invoke(boost::json::value_from_tag, boost::json::value&, const T&) "
                           "in the namespace of T, or give a boost::json::value");

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_SQS_EVENT_HPP
 #define LOOPSAFE_LAMBDA_SQS_EVENT_HPP
 
-#include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/detail/base64.hpp>
 #include <loopsafe/lambda/detail/json_members.hpp>
 #include <loopsafe/lambda/function_error.hpp>
 
@@ -32,7 +32,7 @@ struct sqs_attribute {
     /// base64 (RFC 4648, 4).
     std::string bytes() const
     {
-        auto decoded = detail::from_base64(binary_value ? *binary_value : std::string());
+        auto decoded = loopsafe::detail::from_base64(binary_value ? *binary_value : std::string());
         if (decoded.wrong_at)
             throw unmarshal_error("the value of a binary attribute is no base64 at byte " +
                                       std::to_string(*decoded.wrong_at),

@@ -2,8 +2,8 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_HTTP_NORMAL_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_HTTP_NORMAL_HPP
 
+#include <loopsafe/detail/utf8.hpp>
 #include <loopsafe/http/detail/text.hpp>
-#include <loopsafe/lambda/detail/utf8.hpp>
 #include <loopsafe/lambda/function_error.hpp>
 #include <loopsafe/lambda/http_message.hpp>
 
@@ -114,7 +114,7 @@ inline framed_response frame(const http_response& answer)
     framed.has_body = !answer.body.empty() && answer.status != 204 && answer.status != 304;
     if (!framed.has_body)
         return framed;
-    framed.is_text = !not_utf8_at(answer.body);
+    framed.is_text = !loopsafe::detail::not_utf8_at(answer.body);
     if (!framed.headers.contains("content-type"))
         framed.headers.add("content-type", framed.is_text ? "text/plain; charset=utf-8"
                                                           : "application/octet-stream");

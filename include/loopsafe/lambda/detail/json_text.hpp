@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_JSON_TEXT_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_JSON_TEXT_HPP
 
-#include <loopsafe/lambda/detail/utf8.hpp>
+#include <loopsafe/detail/utf8.hpp>
 
 #include <cstddef>
 #include <string>
@@ -65,7 +65,10 @@ inline void append_json_string(std::string& out, std::string_view text, std::siz
     const auto begin = out.size();
     auto end_if_cut = begin; // there is room for `cut` behind this
     while (!text.empty()) {
-        append_in_string(out, take_code_point(text).value_or(replacement_character), in);
+        append_in_string(out,
+                         loopsafe::detail::take_code_point(text).value_or(
+                             loopsafe::detail::replacement_character),
+                         in);
         if (out.size() - begin > most) {
             out.resize(end_if_cut);
             if (most >= cut.size())

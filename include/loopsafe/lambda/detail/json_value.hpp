@@ -2,23 +2,16 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_JSON_VALUE_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_JSON_VALUE_HPP
 
-#include <loopsafe/lambda/detail/type_name.hpp>
-#include <loopsafe/lambda/detail/utf8.hpp>
+#include <loopsafe/detail/demangled.hpp>
+#include <loopsafe/detail/json.hpp>
 #include <loopsafe/lambda/function_error.hpp>
 
-#include <boost/json/parser.hpp>
-#include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
-#include <boost/json/value_from.hpp>
-#include <boost/json/value_to.hpp>
-
-#include <algorithm>
-#include <cmath>
 #include <exception>
 #include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 // Between the bytes of an event or an answer, Boost.JSON, and the types of the user.
@@ -26,15 +19,12 @@ namespace loopsafe::lambda::detail {
 
 inline boost::json::value parse_event(std::string_view text)
 {
-    boost::json::parse_options options;
-    options.max_depth = 32;
-    boost::json::parser parser({}, options);
-    boost::system::error_code ec;
-    const auto at = parser.write(text.data(), text.size(), ec);
-    if (ec)
-        throw unmarshal_error(
-            "the event is no JSON: " + ec.message() + " at byte " + std::to_string(at), at);
-    return parser.release();
+    auto read = loopsafe::detail::read_json(text);
+    if (read.wrong)
+        throw unmarshal_error("the event is no JSON: " + read.wrong.message() + " at byte " +
+                                  std::to_string(read.at),
+                              read.at);
+    return std::move(read.value);
 }
 
 template <class T>
@@ -50,8 +40,8 @@ T value_to_event(boost::json::value&& value)
         } catch (const function_error&) { // which says more
             throw;
         } catch (...) {
-            std::throw_with_nested(
-                unmarshal_error("the event is JSON, but no " + demangled(typeid(T).name())));
+            std::throw_with_nested(unmarshal_error("the event is JSON, but no " +
+                                                   loopsafe::detail::demangled(typeid(T).name())));
         }
     }
 }
@@ -62,29 +52,12 @@ T event_to(std::string_view text)
     return value_to_event<T>(parse_event(text));
 }
 
-inline bool all_numbers_are_finite(const boost::json::value& value)
-{
-    if (const auto* number = value.if_double())
-        return std::isfinite(*number);
-    if (const auto* array = value.if_array())
-        return std::all_of(array->begin(), array->end(), all_numbers_are_finite);
-    if (const auto* object = value.if_object())
-        return std::all_of(object->begin(), object->end(),
-                           [](const auto& each) { return all_numbers_are_finite(each.value()); });
-    return true;
-}
-
-// Boost.JSON writes numbers that JSON does not have, and strings as they are.
 inline std::string write_answer(const boost::json::value& answer)
 {
-    if (!all_numbers_are_finite(answer))
-        throw marshal_error("the answer has a number that JSON does not have: it is infinite, or "
-                            "no number");
-    auto text = boost::json::serialize(answer);
-    if (const auto at = not_utf8_at(text))
-        throw marshal_error("the answer has a string that is no UTF-8, at byte " +
-                            std::to_string(*at) + " of its JSON");
-    return text;
+    auto written = loopsafe::detail::write_json(answer);
+    if (!written.wrong.empty())
+        throw marshal_error("the answer has " + written.wrong);
+    return std::move(written.text);
 }
 
 template <class T>
@@ -102,8 +75,9 @@ std::string answer_from(T&& answer)
         } catch (const function_error&) {
             throw;
         } catch (...) {
-            std::throw_with_nested(
-                marshal_error("a " + demangled(typeid(type).name()) + " could not be made JSON"));
+            std::throw_with_nested(marshal_error("a " +
+                                                 loopsafe::detail::demangled(typeid(type).name()) +
+                                                 " could not be made JSON"));
         }
         return write_answer(value);
     }

@@ -2,7 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_RESPONSE_STREAM_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_RESPONSE_STREAM_HPP
 
-#include <loopsafe/lambda/detail/base64.hpp>
+#include <loopsafe/detail/base64.hpp>
 #include <loopsafe/lambda/detail/http_normal.hpp>
 #include <loopsafe/lambda/detail/json_text.hpp>
 #include <loopsafe/lambda/detail/runtime_api.hpp>
@@ -100,7 +100,9 @@ public:
         std::string last = std::exchange(pending_, {}) + "0\r\n";
         if (failed != nullptr) {
             last.append(header::error_type).append(": ").append(failed->type).append("\r\n");
-            last.append(header::error_body).append(": ").append(to_base64(failed->body));
+            last.append(header::error_body)
+                .append(": ")
+                .append(loopsafe::detail::to_base64(failed->body));
             last.append("\r\n");
         }
         last += "\r\n";

@@ -2,11 +2,9 @@
 #ifndef LOOPSAFE_LAMBDA_DETAIL_TYPE_NAME_HPP
 #define LOOPSAFE_LAMBDA_DETAIL_TYPE_NAME_HPP
 
-#include <loopsafe/detail/c_deleter.hpp>
+#include <loopsafe/detail/demangled.hpp>
 
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -16,24 +14,12 @@
 
 namespace loopsafe::lambda::detail {
 
-inline std::string demangled(const char* name)
-{
-#if __has_include(<cxxabi.h>)
-    int status = 0;
-    const std::unique_ptr<char, loopsafe::detail::c_deleter<std::free>> text(
-        abi::__cxa_demangle(name, nullptr, nullptr, &status));
-    if (text != nullptr)
-        return text.get();
-#endif
-    return name;
-}
-
 // The dynamic type of the exception that is being handled, also of what is no std::exception.
 inline std::string type_of_caught()
 {
 #if __has_include(<cxxabi.h>)
     if (const auto* type = abi::__cxa_current_exception_type())
-        return demangled(type->name());
+        return loopsafe::detail::demangled(type->name());
 #endif
     return "Runtime.Unknown";
 }

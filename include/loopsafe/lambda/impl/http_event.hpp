@@ -49,7 +49,7 @@ inline void read_body(http_request& to, const boost::json::object& event)
     to.body = string_member(event, "body", "the event");
     if (!bool_member(event, "isBase64Encoded", "the event"))
         return;
-    auto decoded = from_base64(to.body);
+    auto decoded = loopsafe::detail::from_base64(to.body);
     if (decoded.wrong_at)
         throw unmarshal_error("the body of the event is no base64 at its byte " +
                                   std::to_string(*decoded.wrong_at),
@@ -138,7 +138,7 @@ inline void tag_invoke(const boost::json::value_from_tag&, boost::json::value& t
     if (!framed.cookies.empty())
         answer["cookies"] = boost::json::array(framed.cookies.begin(), framed.cookies.end());
     if (framed.has_body && !framed.is_text)
-        answer["body"] = detail::to_base64(from.body);
+        answer["body"] = loopsafe::detail::to_base64(from.body);
     else
         answer["body"] = framed.has_body ? from.body : std::string();
     answer["isBase64Encoded"] = framed.has_body && !framed.is_text;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_LAMBDA_DETAIL_UTF8_HPP
-#define LOOPSAFE_LAMBDA_DETAIL_UTF8_HPP
+#ifndef LOOPSAFE_DETAIL_UTF8_HPP
+#define LOOPSAFE_DETAIL_UTF8_HPP
 
 #include <cstddef>
 #include <optional>
 #include <string_view>
 
-namespace loopsafe::lambda::detail {
+namespace loopsafe::detail {
 
 inline constexpr char32_t replacement_character = 0xfffd;
 
@@ -67,6 +67,6 @@ inline std::optional<std::size_t> not_utf8_at(std::string_view text) noexcept
     return std::nullopt;
 }
 
-} // namespace loopsafe::lambda::detail
+} // namespace loopsafe::detail
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef LOOPSAFE_LAMBDA_DETAIL_BASE64_HPP
-#define LOOPSAFE_LAMBDA_DETAIL_BASE64_HPP
+#ifndef LOOPSAFE_DETAIL_BASE64_HPP
+#define LOOPSAFE_DETAIL_BASE64_HPP
 
 #include <array>
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include <string_view>
 
 // RFC 4648, 4: the standard alphabet, with padding.
-namespace loopsafe::lambda::detail {
+namespace loopsafe::detail {
 
 inline constexpr std::string_view base64_alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -67,6 +67,6 @@ inline base64_bytes from_base64(std::string_view text)
     return read;
 }
 
-} // namespace loopsafe::lambda::detail
+} // namespace loopsafe::detail
 
 #endif
