@@ -69,7 +69,10 @@ enum class errc {
     error_status,       ///< `check_status`: the server answered with a status of 400 or more
     too_many_redirects, ///< more than `redirect_options::most`
     bad_location,       ///< a redirect to what is no http or https URL
-    redirect_refused    ///< a redirect that `redirect_options` do not allow
+    redirect_refused,   ///< a redirect that `redirect_options` do not allow
+
+    // Of readers and makers.
+    bad_credentials ///< a user, password or token that an Authorization field cannot hold
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

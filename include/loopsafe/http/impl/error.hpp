@@ -57,6 +57,9 @@ struct errc_table {
         case errc::bad_location: return "a redirect to what is no http or https URL";
         case errc::redirect_refused: return "a redirect that redirect_options do not allow";
         case errc::trailers_too_large: return "trailers are larger than limits::trailer_bytes";
+        case errc::bad_credentials:
+            return "an Authorization field cannot hold this user, password or token (RFC 7617, 2; "
+                   "RFC 6750, 2.1)";
         }
         return "unknown";
     }
@@ -71,7 +74,8 @@ inline condition group_of(errc e) noexcept
     case errc::bad_field_value:
     case errc::framing_field:
     case errc::bad_length:
-    case errc::broken_write: return condition::bad_request;
+    case errc::broken_write:
+    case errc::bad_credentials: return condition::bad_request;
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;
