@@ -72,7 +72,10 @@ enum class errc {
     redirect_refused,   ///< a redirect that `redirect_options` do not allow
 
     // Of readers and makers.
-    bad_credentials ///< a user, password or token that an Authorization field cannot hold
+    bad_credentials, ///< a user, password or token that an Authorization field cannot hold
+    line_too_long,   ///< more than a `line_reader` was told to take
+    no_event_stream, ///< an `event_reader` reads what is not 200, or not text/event-stream
+    event_too_large  ///< more than an `event_reader` was told to take
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

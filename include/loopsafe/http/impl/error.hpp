@@ -60,6 +60,10 @@ struct errc_table {
         case errc::bad_credentials:
             return "an Authorization field cannot hold this user, password or token (RFC 7617, 2; "
                    "RFC 6750, 2.1)";
+        case errc::line_too_long: return "a line is longer than its line_reader takes";
+        case errc::no_event_stream:
+            return "this is no stream of events: it is not 200, or not text/event-stream";
+        case errc::event_too_large: return "an event is larger than its event_reader takes";
         }
         return "unknown";
     }
@@ -86,7 +90,9 @@ inline condition group_of(errc e) noexcept
     case errc::too_many_interim:
     case errc::body_too_large:
     case errc::extensions_too_large:
-    case errc::trailers_too_large: return condition::limit;
+    case errc::trailers_too_large:
+    case errc::line_too_long:
+    case errc::event_too_large: return condition::limit;
     default: return condition::protocol;
     }
 }
