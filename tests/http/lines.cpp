@@ -123,6 +123,7 @@ TEST_CASE("a line that never ends needs no more memory than a line may have")
     CHECK(run_on(context, read(static_cast<http::incoming_response&>(from), 10'000)).ec ==
           errc::line_too_long);
     CHECK(from.largest_room <= 20'002);
+    CHECK(from.reads < 10);
 }
 
 TEST_CASE("lines in the smallest parts take as many reads as there are parts")

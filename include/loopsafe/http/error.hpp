@@ -75,7 +75,9 @@ enum class errc {
     bad_credentials, ///< a user, password or token that an Authorization field cannot hold
     line_too_long,   ///< more than a `line_reader` was told to take
     no_event_stream, ///< an `event_reader` reads what is not 200, or not text/event-stream
-    event_too_large  ///< more than an `event_reader` was told to take
+    event_too_large, ///< more than an `event_reader` was told to take
+    bad_json,        ///< a body that is no JSON, or not of the type that it is to become
+    unwritable_json  ///< a value that JSON cannot hold
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

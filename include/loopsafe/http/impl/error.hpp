@@ -64,6 +64,8 @@ struct errc_table {
         case errc::no_event_stream:
             return "this is no stream of events: it is not 200, or not text/event-stream";
         case errc::event_too_large: return "an event is larger than its event_reader takes";
+        case errc::bad_json: return "the body is not the JSON that was asked for";
+        case errc::unwritable_json: return "JSON cannot hold this value (RFC 8259, 6 and 8.1)";
         }
         return "unknown";
     }
@@ -79,7 +81,8 @@ inline condition group_of(errc e) noexcept
     case errc::framing_field:
     case errc::bad_length:
     case errc::broken_write:
-    case errc::bad_credentials: return condition::bad_request;
+    case errc::bad_credentials:
+    case errc::unwritable_json: return condition::bad_request;
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;
