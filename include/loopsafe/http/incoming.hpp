@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -61,22 +62,31 @@ protected:
 inline boost::asio::awaitable<std::string> incoming_response::read_all(std::size_t most,
                                                                        std::source_location where)
 {
-    constexpr std::size_t step = 16 * 1024;
+    // What arrives is copied from here: a string would be filled with zeros before each read.
+    constexpr std::size_t first_room = 16 * 1024;
+    constexpr std::size_t most_room = 64 * 1024;
+    constexpr std::uint64_t most_on_trust = 1024 * 1024;
+    const auto announced = length();
+    auto room = std::min(most, first_room - 1) + 1;
+    if (announced && *announced < room)
+        room = std::max<std::size_t>(static_cast<std::size_t>(*announced), 1);
+    auto arrived = std::make_unique_for_overwrite<char[]>(room);
     std::string all;
-    std::size_t size = 0;
     for (;;) {
-        if (all.size() - size < step)
-            all.resize(std::max(2 * size, step));
-        const auto room = boost::asio::buffer(all.data() + size, all.size() - size);
-        const auto got = co_await read_some(room, where);
-        size += got;
+        const auto got = co_await read_some(boost::asio::buffer(arrived.get(), room), where);
         if (got == 0)
-            break;
-        if (size > most)
+            co_return all;
+        if (got > most - all.size())
             throw error(errc::body_too_large, seen(), "read_all");
+        if (all.empty() && announced) // a HEAD has a length, and no body
+            all.reserve(static_cast<std::size_t>(
+                std::min({*announced, most_on_trust, std::uint64_t{most}})));
+        all.append(arrived.get(), got);
+        if (got == room && room == first_room) { // so more is there
+            room = most_room;
+            arrived = std::make_unique_for_overwrite<char[]>(room);
+        }
     }
-    all.resize(size);
-    co_return all;
 }
 
 } // namespace loopsafe::http
