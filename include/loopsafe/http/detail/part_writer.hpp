@@ -34,15 +34,14 @@ public:
         co_return is_wanted_;
     }
 
-    // After the function has ended: whether the body goes on.
-    bool goes_on() const
+    // After the function has ended.
+    void require_whole() const
     {
         require_fitting();
-        if (is_writing_) // the write failed, and the next one will say so
-            return true;
-        if (is_wanted_ && length_ && written_ != *length_)
+        if (is_writing_ || !is_wanted_) // a write failed, or was in vain: the next one will say so
+            return;
+        if (length_ && written_ != *length_)
             refuse("ends after " + std::to_string(written_) + " bytes");
-        return is_wanted_;
     }
 
 private:

@@ -82,8 +82,7 @@ write_pieces(std::shared_ptr<const std::vector<multipart_piece>> pieces, body_wr
         if (content.is_streamed()) {
             part_writer part(to, content.length(), each.part);
             co_await content.make()(part);
-            if (!part.goes_on())
-                co_return;
+            part.require_whole();
         } else if (content.present()) {
             if (!co_await to.write(content.bytes()))
                 co_return;
