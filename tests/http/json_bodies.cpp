@@ -180,7 +180,7 @@ TEST_CASE("a value that JSON cannot hold is refused, and is not in the error")
                            "infinite, or no number, stage prepare"));
     CHECK(why({{"secret", std::numeric_limits<double>::quiet_NaN()}}).find("a number that") !=
           std::string::npos);
-    CHECK(why({"secret\xff"})
+    CHECK(why(json::array{"secret\xff"})
               .starts_with("http with_json, the value has a string that is no UTF-8, at byte 8 of "
                            "its JSON, stage prepare"));
 }
