@@ -3,6 +3,7 @@ import re
 from io import StringIO
 
 from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.files import copy, load
 from conan.tools.layout import basic_layout
@@ -17,8 +18,12 @@ class LoopsafeConan(ConanFile):
     topics = ("asio", "coroutines", "connection-pool", "event-loop", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"with_tls": [True, False], "with_postgres": [True, False]}
-    default_options = {"with_tls": False, "with_postgres": False}
+    # The codings are decoded for HTTP, which comes with TLS.
+    codings = {"gzip": ("zlib/[>=1.2.11]", "zlib::zlib", "z"),
+               "brotli": ("brotli/[>=1.0.9]", "brotli::brotlidec", "brotlidec"),
+               "zstd": ("zstd/[>=1.4]", "zstd::zstdlib", "zstd")}
+    options = {"with_tls": [True, False], "with_postgres": [True, False], **{f"with_{c}": [True, False] for c in codings}}
+    default_options = {option: False for option in options}
     exports_sources = "include/*", "LICENSE"
     no_copy_source = True
     test_package_folder = "tests/package/conan"
@@ -37,12 +42,19 @@ class LoopsafeConan(ConanFile):
             self.requires("openssl/[>=3.0]", transitive_headers=True, transitive_libs=True)
         if self.options.with_postgres:
             self.requires("libpq/[>=14]", transitive_headers=True, transitive_libs=True)
+        for package, _, _ in self.wanted_codings().values():
+            self.requires(package, transitive_headers=True, transitive_libs=True)
+
+    def wanted_codings(self):
+        return {coding: of for coding, of in self.codings.items() if self.options.get_safe(f"with_{coding}")}
 
     def package_id(self):
         self.info.clear()
 
     def validate(self):
         check_min_cppstd(self, 20)
+        if self.wanted_codings() and not self.options.with_tls:
+            raise ConanInvalidConfiguration("with_gzip, with_brotli and with_zstd need with_tls=True")
 
     def package(self):
         copy(self, "LICENSE", self.source_folder, f"{self.package_folder}/licenses")
@@ -81,6 +93,12 @@ class LoopsafeConan(ConanFile):
             http.requires = ["tls"]
             http.bindirs = http.libdirs = []
             self.cpp_info.set_property("cmake_build_modules", [f"include/{self.http_source}"])
+        for coding, (package, target, library) in self.wanted_codings().items():
+            part = self.cpp_info.components[coding]
+            part.set_property("cmake_target_name", f"loopsafe::{coding}")
+            part.requires = ["http", *packages(target)]
+            part.bindirs = part.libdirs = []
+            from_system(part, package.split("/")[0], library)
         if self.options.with_postgres:
             postgres = self.cpp_info.components["postgres"]
             postgres.set_property("cmake_target_name", "loopsafe::postgres")

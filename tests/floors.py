@@ -7,6 +7,7 @@
     * the body of a header, in impl/, is included by that header alone, and no two headers share a guard
     * pool/core includes no Asio, <loopsafe.hpp> reaches neither TCP, Beast, TLS nor libpq, and
       <loopsafe/lambda.hpp> neither Beast, TLS nor libpq
+    * zlib, Brotli and zstd are reached by the header of each of their codings, and by no other
 """
 
 import collections
@@ -25,7 +26,7 @@ ROOMS = ["detail", ".", "context", "async", "pool", "offload", "tcp", "tls", "ht
 # Folders of one room, from the ground up.
 WITHIN = {
     "pool": ["core", "detail"],
-    "http": ["detail/wire", "detail/connection", "detail/client", "layers"],
+    "http": ["detail/wire", "detail/connection", "detail/client", "detail/coding", "layers"],
 }
 GROUND = {"config.hpp", "fwd.hpp", "never.hpp", "error.hpp", "impl/error.hpp"}
 UMBRELLA = {"context", "pool", "offload", "run"}  # what <loopsafe.hpp> gathers
@@ -35,6 +36,7 @@ CIRCLES = {}
 
 HEAVY = re.compile(r"/boost/(asio/ip/tcp\.hpp|asio/ssl\.hpp|asio/ssl/|beast/|beast\.hpp)|/libpq-fe\.h|/openssl/")
 LIBRARIES = re.compile(r"/boost/(asio/ssl\.hpp|asio/ssl/|beast/|beast\.hpp)|/libpq-fe\.h|/openssl/")
+CODINGS = {"gzip": r"/zlib\.h$", "brotli": r"/brotli/", "zstd": r"/zstd\w*\.h$"}
 ASIO = re.compile(r"/boost/asio[./]")
 
 
@@ -151,6 +153,11 @@ def reached(compiler, headers):
 def beyond(compiler):
     core = ["loopsafe/pool/core/core.hpp", "loopsafe/pool/core/parking.hpp"]
     for headers, pattern in ((["loopsafe.hpp"], HEAVY), (core, ASIO), (["loopsafe/lambda.hpp"], LIBRARIES)):
+        for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):
+            yield f"{', '.join(headers)} reaches {file}"
+    faces = ["loopsafe/http.hpp"]
+    for headers, allowed in [(faces, ""), *(([f"loopsafe/http/layers/{coding}.hpp"], coding) for coding in CODINGS)]:
+        pattern = re.compile("|".join(library for coding, library in CODINGS.items() if coding != allowed))
         for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):
             yield f"{', '.join(headers)} reaches {file}"
 

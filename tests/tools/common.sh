@@ -132,7 +132,8 @@ newest_boost_package() {
 need() {
     local wanted=("$@") missing=() package
     [[ $# -gt 0 ]] ||
-        wanted=(g++ cmake ninja-build python3 openssl boost doctest-dev libssl-dev libpq-dev postgresql)
+        wanted=(g++ cmake ninja-build python3 openssl boost doctest-dev libssl-dev libpq-dev postgresql
+            zlib1g-dev libbrotli-dev libzstd-dev)
     for package in "${wanted[@]}"; do
         case $package in
         g++) compiler ;;
@@ -141,6 +142,9 @@ need() {
         doctest-dev) has_header doctest/doctest.h ;;
         libssl-dev) has_header openssl/ssl.h ;;
         libpq-dev) has_libpq ;;
+        zlib1g-dev) has_header zlib.h ;;
+        libbrotli-dev) has_header brotli/encode.h ;;
+        libzstd-dev) has_header zstd.h ;;
         libcurl4-openssl-dev) pkg-config --exists libcurl ;;
         libcpp-httplib-dev) pkg-config --exists cpp-httplib ;;
         postgresql) "$tools/postgres_server" find ;;

@@ -77,7 +77,13 @@ enum class errc {
     no_event_stream, ///< an `event_reader` reads what is not 200, or not text/event-stream
     event_too_large, ///< more than an `event_reader` was told to take
     bad_json,        ///< a body that is no JSON, or not of the type that it is to become
-    unwritable_json  ///< a value that JSON cannot hold
+    unwritable_json, ///< a value that JSON cannot hold
+
+    // Of decoding.
+    bad_content,        ///< the body breaks the rules of its Content-Encoding, or goes on behind it
+    content_cut,        ///< the body ends before the content that is encoded in it
+    too_many_codings,   ///< more than two in Content-Encoding
+    window_too_large    ///< the content cannot be decoded within the memory that its coding allows
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

@@ -18,7 +18,8 @@ class Consumer(ConanFile):
     def parts(self):
         options = self.dependencies["loopsafe"].options
         tls = ["tls", "http", "http_compiled"] if options.with_tls else []
-        return ["lambda"] + tls + (["postgres"] if options.with_postgres else [])
+        others = [part for part in ("gzip", "brotli", "zstd", "postgres") if options.get_safe(f"with_{part}")]
+        return ["lambda"] + tls + others
 
     def generate(self):
         CMakeDeps(self).generate()

@@ -66,6 +66,14 @@ struct errc_table {
         case errc::event_too_large: return "an event is larger than its event_reader takes";
         case errc::bad_json: return "the body is not the JSON that was asked for";
         case errc::unwritable_json: return "JSON cannot hold this value (RFC 8259, 6 and 8.1)";
+        case errc::bad_content:
+            return "the body breaks the rules of its Content-Encoding, or does not end with it";
+        case errc::content_cut:
+            return "the body ends before the content that is encoded in it does";
+        case errc::too_many_codings: return "there are more than two codings in Content-Encoding";
+        case errc::window_too_large:
+            return "the content needs more memory to decode than its coding allows (RFC 9659; "
+                   "brotli, RFC 7932)";
         }
         return "unknown";
     }
@@ -95,7 +103,9 @@ inline condition group_of(errc e) noexcept
     case errc::extensions_too_large:
     case errc::trailers_too_large:
     case errc::line_too_long:
-    case errc::event_too_large: return condition::limit;
+    case errc::event_too_large:
+    case errc::too_many_codings:
+    case errc::window_too_large: return condition::limit;
     default: return condition::protocol;
     }
 }
