@@ -155,7 +155,7 @@ def beyond(compiler):
     for headers, pattern in ((["loopsafe.hpp"], HEAVY), (core, ASIO), (["loopsafe/lambda.hpp"], LIBRARIES)):
         for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):
             yield f"{', '.join(headers)} reaches {file}"
-    faces = ["loopsafe/http.hpp"]
+    faces = ["loopsafe/http.hpp", "loopsafe/http/layers/decoding.hpp"]
     for headers, allowed in [(faces, ""), *(([f"loopsafe/http/layers/{coding}.hpp"], coding) for coding in CODINGS)]:
         pattern = re.compile("|".join(library for coding, library in CODINGS.items() if coding != allowed))
         for file in sorted(set(filter(pattern.search, reached(compiler, headers)))):

@@ -43,8 +43,9 @@ public:
         constexpr int no_content = 204;
         constexpr int a_part = 206; // of the encoded content
         constexpr int not_modified = 304;
-        if (method == "HEAD" || head.status == no_content || head.status == a_part ||
-            head.status == not_modified || head.headers["Content-Length"] == "0")
+        if (!head.headers.contains("Content-Encoding") || method == "HEAD" ||
+            head.status == no_content || head.status == a_part || head.status == not_modified ||
+            head.headers["Content-Length"] == "0")
             return {};
         applied_codings found;
         bool all_known = true;
