@@ -136,7 +136,9 @@ TEST_CASE("a transaction that its body has ended is not committed in silence")
                                                         {"commit"},
                                                         {"rollback", "begin"},
                                                         {"commit", "begin"},
-                                                        {"commit and chain"}};
+                                                        {"commit and chain"},
+                                                        {"rollback and chain"},
+                                                        {"savepoint s", "commit", "begin"}};
         for (const auto& ends : all) {
             CAPTURE(ends.front());
             CAPTURE(ends.size());
@@ -153,22 +155,10 @@ TEST_CASE("a transaction that its body has ended is not committed in silence")
             }
             REQUIRE(failure.has_value());
             CHECK(failure->code() == pg::errc::transaction_failed);
-            CHECK(failure->server_message().find("must not commit") != std::string::npos);
+            CHECK(failure->server_message().find("must not begin, commit") != std::string::npos);
             CHECK(PQtransactionStatus(conn.native_handle()) == PQTRANS_IDLE);
             co_await conn.execute("truncate t");
         }
-        std::optional<pg::error> piped;
-        try {
-            co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
-                pg::batch ends;
-                ends.add("insert into t values (1)").add("commit").add("begin");
-                co_await c.pipeline(pg::independent, ends);
-            });
-        } catch (const pg::error& e) {
-            piped = e;
-        }
-        REQUIRE(piped.has_value());
-        CHECK(piped->code() == pg::errc::transaction_failed);
         std::optional<pg::error> failure;
         bool begun = false;
         try {
@@ -182,6 +172,67 @@ TEST_CASE("a transaction that its body has ended is not committed in silence")
         }
         CHECK(!begun);
         CHECK(failure->code() == pg::errc::transaction_failed);
+    });
+}
+
+TEST_CASE("a transaction that has ended inside of a pipeline is not committed in silence")
+{
+    with_table([](const pg::connector&, pg::connection& conn) -> asio::awaitable<void> {
+        co_await conn.execute(
+            "create temp table later (i int unique deferrable initially deferred)");
+        const std::vector<std::vector<std::string>> all{
+            {"commit", "begin"},
+            {"rollback", "begin"},
+            {"abort", "start transaction"},
+            {"savepoint s", "rollback", "begin"},
+            {"commit and chain"},
+            {"rollback work and chain"},
+            {"insert into later values (1)", "insert into later values (1)", "commit", "begin"},
+            {"insert into nowhere values (1)", "commit", "begin"}};
+        for (const auto& statements : all) {
+            CAPTURE(statements.front());
+            std::optional<pg::error> failure;
+            try {
+                co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
+                    co_await c.execute("insert into t values (1)");
+                    pg::batch ends;
+                    for (const auto& each : statements)
+                        ends.add(each);
+                    ends.add("insert into t values (2)");
+                    co_await c.pipeline(pg::independent, ends);
+                });
+            } catch (const pg::error& e) {
+                failure = e;
+            }
+            REQUIRE(failure.has_value());
+            CHECK(failure->code() == pg::errc::transaction_failed);
+            CHECK(failure->server_message().find("must not begin, commit") != std::string::npos);
+            CHECK(PQtransactionStatus(conn.native_handle()) == PQTRANS_IDLE);
+            co_await conn.execute("truncate t");
+        }
+    });
+}
+
+TEST_CASE("a rollback to a savepoint ends no transaction")
+{
+    with_table([](const pg::connector&, pg::connection& conn) -> asio::awaitable<void> {
+        const std::vector<std::string> all{"rollback to s", "ROLLBACK WORK TO SAVEPOINT s"};
+        for (const auto& back : all) {
+            co_await conn.transaction([&](pg::connection& c) -> asio::awaitable<void> {
+                co_await c.execute("truncate t");
+                co_await c.execute("insert into t values (1)");
+                co_await c.execute("savepoint s");
+                co_await c.execute("insert into t values (2)");
+                co_await c.execute(back);
+                pg::batch piped;
+                piped.add("insert into t values (1)").add(back).add("insert into t values (3)");
+                const auto outcomes = co_await c.pipeline(pg::independent, piped);
+                CHECK(outcomes[0].failed());
+                CHECK_FALSE(outcomes[1].failed());
+                CHECK_FALSE(outcomes[2].failed());
+            });
+            CHECK(co_await count(conn) == 2);
+        }
     });
 }
 

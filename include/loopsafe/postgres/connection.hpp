@@ -138,8 +138,9 @@ public:
     /// transaction, one passed as a temporary is moved into it.
     /// Errors: those of the body; `errc::transaction_open` inside another transaction;
     /// `errc::transaction_failed` if the body has swallowed an error, so that the server would roll
-    /// back instead of committing, or has ended the transaction itself. If the connection is lost
-    /// in `stage::transaction`, it is unknown whether the transaction was committed.
+    /// back instead of committing, or has begun or ended a transaction itself (a "rollback and
+    /// chain" behind a savepoint is not seen). If the connection is lost in `stage::transaction`,
+    /// it is unknown whether the transaction was committed.
     template <class Body>
         requires detail::transaction_body<Body, connection>
     detail::awaitable_of<Body, connection>

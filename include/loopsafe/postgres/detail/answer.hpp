@@ -107,12 +107,6 @@ struct answer {
     bool stale = false; // it may have failed because its prepared statement is gone or out of date
 };
 
-// The end of a transaction, although "and chain" begins another.
-inline bool has_committed(const answer& got)
-{
-    return !got.failure && got.rows.command() == "COMMIT";
-}
-
 // A plan caused the failure: analysing the statement anew, which runs nothing, and points to a
 // place in it.
 inline bool is_stale(const PGresult* failed)
@@ -151,7 +145,7 @@ asio::awaitable<answer> read_answer(std::shared_ptr<session> s, stage at,
             throw error(errc::unsupported, at, {}, where);
         if (is_success(status)) {
             got.rows = result(std::move(next));
-            s->statements.heard(got.rows.command());
+            s->heard(got.rows.command());
         } else if (!got.failure) {
             got.stale = is_stale(next.get());
             got.failure = failed(handle, next.get(), at, where);

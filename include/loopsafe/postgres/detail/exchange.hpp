@@ -272,8 +272,6 @@ inline asio::awaitable<result> exchange(session_in_turn asked, statement sql, pa
         s->refused = true;
         throw *std::move(got.failure);
     }
-    if (!s->in_transaction() || has_committed(got))
-        ++s->ends;
     s->notices.rethrow();
     co_return std::move(got.rows);
 }

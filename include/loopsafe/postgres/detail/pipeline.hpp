@@ -55,7 +55,7 @@ asio::awaitable<std::optional<error>> read_to_sync(std::shared_ptr<session> s, s
         if (std::exchange(s->unanswered.reset, false) && good)
             s->as_new();
         if (good)
-            s->statements.heard(PQcmdStatus(next.get()));
+            s->heard(PQcmdStatus(next.get()));
         else if (status != PGRES_PIPELINE_ABORTED && !failure)
             failure = failed(handle, next.get(), at, where);
     }

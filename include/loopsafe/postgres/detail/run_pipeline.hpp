@@ -208,11 +208,8 @@ inline asio::awaitable<std::vector<answer>> run_pipeline(session_in_turn asked, 
         co_return answers;
     auto asking = apart ? ask_apart(s, all, where) : ask_together(s, all, where);
     answers = co_await as_sole_user(s, std::move(asking), stage::query, where);
-    for (const auto& each : answers) {
+    for (const auto& each : answers)
         s->refused = s->refused || each.failure;
-        if (has_committed(each))
-            ++s->ends;
-    }
     if (apart || !answers.back().failure)
         s->notices.rethrow();
     co_return answers;

@@ -7,6 +7,7 @@
 #include <loopsafe/postgres/detail/handles.hpp>
 #include <loopsafe/postgres/detail/notices.hpp>
 #include <loopsafe/postgres/detail/prepared_statements.hpp>
+#include <loopsafe/postgres/detail/transaction_ends.hpp>
 #include <loopsafe/postgres/detail/watched_socket.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace loopsafe::postgres::detail {
@@ -111,6 +113,13 @@ public:
         close();
     }
 
+    // The command tag of a statement that has run.
+    void heard(std::string_view command) noexcept
+    {
+        statements.heard(command);
+        ends.heard(command);
+    }
+
     bool in_transaction() const noexcept
     {
         return PQtransactionStatus(handle_.get()) != PQTRANS_IDLE;
@@ -137,7 +146,7 @@ public:
     } unanswered;
 
     std::uint64_t turn = 0; // the number of leases that have ended
-    std::uint64_t ends = 0; // of transactions; each statement outside of one counts, too
+    transaction_ends ends;
 
     std::chrono::milliseconds cancel_timeout{}; // 0: a cancelled operation is aborted
 

@@ -66,11 +66,12 @@ inline asio::awaitable<void> commit(std::shared_ptr<session> s, std::uint64_t en
         co_await roll_back(s, where);
         throw error(errc::transaction_failed, stage::transaction, {}, where);
     }
-    if (!s->closed() && !s->broken && !s->busy && (s->ends != ends || !s->in_transaction())) {
+    const bool same = s->ends.count() == ends && s->in_transaction();
+    if (!s->closed() && !s->broken && !s->busy && !same) {
         co_await roll_back(s, where); // another, if the body has begun one
         throw error(errc::transaction_failed, stage::transaction,
                     {.message = "the transaction has ended before transaction() could commit it: "
-                                "its function must not commit or roll back itself"},
+                                "its function must not begin, commit or roll back one itself"},
                     where);
     }
     co_await exchange(s, statement("commit", where), {}, stage::transaction);
@@ -86,7 +87,7 @@ awaitable_of<Body, Connection> in_transaction(Connection& connection, session_in
     const auto where = sql.where();
     const auto s = asked.get();
     co_await begin(std::move(asked), std::move(sql));
-    const auto ends = s->ends;
+    const auto ends = s->ends.count();
 
     std::optional<stored_type> value;
     std::exception_ptr failure;
