@@ -403,6 +403,10 @@ TEST_CASE("near the deadline no record begins, and those that did not are answer
     late.begin(500ms, options);
     CHECK(late.begun.empty());
     CHECK(late.answer == names{"a", "b"});
+    options.stop_before = loopsafe::never; // so nothing begins before any deadline
+    slow_batch never(batch_of({"a"}));
+    never.begin(1h, options);
+    CHECK(never.answer == names{"a"});
     slow_batch too_late(in_order(batch_of({"a", "b"})));
     too_late.begin(-1h, options);
     CHECK(too_late.answer == names{"a", "b"});

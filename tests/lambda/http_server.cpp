@@ -492,6 +492,20 @@ TEST_CASE("a client that sends nothing, or half a request, does not keep its con
     }
 }
 
+TEST_CASE("a client may take for ever where the options say so")
+{
+    auto options = quiet();
+    options.idle_timeout = loopsafe::never;
+    const auto talk = [](client& caller) -> asio::awaitable<void> {
+        for (int i = 0; i < 2; ++i) {
+            for (int turn = 0; turn < 100; ++turn)
+                co_await asio::post(asio::use_awaitable);
+            CHECK((co_await caller.ask(get("/"))).status == 200);
+        }
+    };
+    serve_while(shop, options, talk);
+}
+
 TEST_CASE("a server that is cancelled ends what it runs")
 {
     bool begun = false;

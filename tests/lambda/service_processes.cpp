@@ -239,6 +239,16 @@ TEST_CASE("with an extension it gets one, frozen or not, and has its time to end
     }
 }
 
+TEST_CASE("a process may have for ever to end")
+{
+    lambda_service service;
+    const auto function = service.start(python({"extension"}));
+    block_on(service.ready());
+    const auto end = block_on(service.terminate(function.pid(), loopsafe::never));
+    CHECK_FALSE(end.killed);
+    CHECK(block_on(function.exit()) == function_exit{7, 0});
+}
+
 TEST_CASE("a process that does not end in time is killed")
 {
     lambda_service service;

@@ -83,6 +83,17 @@ TEST_CASE("an invocation times out by the system's clock")
     CHECK(reply.body == "Task timed out after 0.00 seconds");
 }
 
+TEST_CASE("an invocation may take for ever")
+{
+    lambda_service service;
+    raw_runtime runtime(service);
+    auto call = service.begin("{}", {.timeout = loopsafe::never});
+    const auto event = runtime.next();
+    CHECK(event.field("Lambda-Runtime-Deadline-Ms") == "9223372036854"); // the last that there is
+    CHECK(runtime.respond(event.id(), "x").status == 202);
+    CHECK(block_on(call.reply()).body == "x");
+}
+
 TEST_CASE("invocations wait until the function asks, and come in the order of their calls")
 {
     lambda_service service;

@@ -43,12 +43,12 @@ struct each_record_options {
     std::size_t max_running = 8;
 
     /// So long before the deadline of the invocation no record begins any more.
-    std::chrono::nanoseconds stop_before = std::chrono::milliseconds(500);
+    std::chrono::milliseconds stop_before = std::chrono::milliseconds(500);
 
     /// So long before the deadline those that run are cancelled, so that the others are answered
     /// for. It must leave the runtime the time to send the answer. If it is longer than
     /// `stop_before`, no record begins after it either.
-    std::chrono::nanoseconds cancel_before = std::chrono::milliseconds(150);
+    std::chrono::milliseconds cancel_before = std::chrono::milliseconds(150);
 
     record_order order = record_order::by_queue;
 
@@ -72,9 +72,9 @@ inline void check(const each_record_options& options)
             throw boost::system::system_error(make_error_code(loopsafe::errc::bad_option), what);
     };
     refuse_if(options.max_running == 0, "each_record: max_running is 0: nothing would ever begin");
-    refuse_if(options.stop_before < std::chrono::nanoseconds::zero(),
+    refuse_if(options.stop_before < std::chrono::milliseconds::zero(),
               "each_record: stop_before is negative");
-    refuse_if(options.cancel_before < std::chrono::nanoseconds::zero(),
+    refuse_if(options.cancel_before < std::chrono::milliseconds::zero(),
               "each_record: cancel_before is negative");
 }
 

@@ -4,9 +4,9 @@
 
 #include <loopsafe/async/detail/cancellable.hpp>
 #include <loopsafe/async/detail/existing_handler.hpp>
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/lambda/detail/error_report.hpp>
-#include <loopsafe/lambda/detail/within_clock.hpp>
 #include <loopsafe/lambda/options.hpp>
 #include <loopsafe/never.hpp>
 #include <loopsafe/run/runner.hpp>
@@ -65,7 +65,7 @@ public:
             throw boost::system::system_error(asio::error::operation_aborted,
                                               "what was cancelled did not end");
         if (ends_within != never)
-            give_up_at(later(clock::now(), ends_within));
+            give_up_at(loopsafe::detail::later(clock::now(), ends_within));
         const auto of_tasks = ends_tasks ? end_tasks() : nullptr;
         if (state->error == nullptr)
             return of_tasks;

@@ -4,9 +4,9 @@
 
 #include <loopsafe/async/detail/cancellable.hpp>
 #include <loopsafe/async/detail/is_cancellation.hpp>
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/lambda/detail/handler.hpp>
-#include <loopsafe/lambda/detail/within_clock.hpp>
 #include <loopsafe/lambda/function_error.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -63,7 +63,8 @@ public:
                                              std::chrono::milliseconds finish_before)
     {
         const auto due = in.due();
-        const auto nearly = due ? earlier(*due, finish_before) : clock::time_point::max();
+        const auto nearly =
+            due ? loopsafe::detail::earlier(*due, finish_before) : clock::time_point::max();
         const asio::any_io_executor mine = co_await asio::this_coro::executor;
         const auto state = std::make_shared<guarded_call>(mine);
         auto begin = [h = std::move(handler), i = std::move(in), o = std::move(out)]() mutable {

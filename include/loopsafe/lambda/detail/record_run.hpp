@@ -4,6 +4,7 @@
 
 #include <loopsafe/async/detail/is_cancellation.hpp>
 #include <loopsafe/async/detail/timer.hpp>
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/lambda/each_record_options.hpp>
 #include <loopsafe/lambda/sqs_event.hpp>
 #include <loopsafe/run/task_scope.hpp>
@@ -47,9 +48,8 @@ public:
         if (!due)
             return;
         const auto stop_before = std::max(options.stop_before, options.cancel_before);
-        stop_at_ = *due - std::chrono::duration_cast<typename Timer::duration>(stop_before);
-        cancel_at_ =
-            *due - std::chrono::duration_cast<typename Timer::duration>(options.cancel_before);
+        stop_at_ = loopsafe::detail::earlier(*due, stop_before);
+        cancel_at_ = loopsafe::detail::earlier(*due, options.cancel_before);
     }
     record_run(const record_run&) = delete;
     record_run& operator=(const record_run&) = delete;

@@ -3,6 +3,7 @@
 #define LOOPSAFE_LAMBDA_DETAIL_RUNTIME_CORE_HPP
 
 #include <loopsafe/async/detail/first_error.hpp>
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/lambda/detail/context_loop.hpp>
 #include <loopsafe/lambda/detail/handler.hpp>
 #include <loopsafe/lambda/detail/poller.hpp>

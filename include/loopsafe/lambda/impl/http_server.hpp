@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_LAMBDA_IMPL_HTTP_SERVER_HPP
 #define LOOPSAFE_LAMBDA_IMPL_HTTP_SERVER_HPP
 
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/lambda/detail/error_report.hpp>
 #include <loopsafe/lambda/detail/http_normal.hpp>
 #include <loopsafe/run/task_scope.hpp>
@@ -151,7 +152,7 @@ private:
         parser_type parser;
         parser.header_limit(options_.header_bytes);
         parser.body_limit(options_.body_bytes);
-        stream_.expires_after(options_.idle_timeout);
+        limit_time();
         const auto ec = co_await read(parser);
         if (ec)
             co_return co_await refuse(ec);
@@ -205,6 +206,12 @@ private:
         co_return in_body;
     }
 
+    void limit_time()
+    {
+        stream_.expires_at(
+            loopsafe::detail::later(std::chrono::steady_clock::now(), options_.idle_timeout));
+    }
+
     // Where another server may see other messages (RFC 9112, 6.1; RFC 9112, 3.2).
     static bool is_ambiguous(const beast_request& head)
     {
@@ -243,7 +250,7 @@ private:
         const auto status = answer.result_int();
         if (status != 204 && status != 304)
             answer.content_length(answer.body().size());
-        stream_.expires_after(options_.idle_timeout);
+        limit_time();
         beast::http::response_serializer<beast::http::string_body> serializer(answer);
         boost::system::error_code failed;
         if (to_head) {

@@ -67,7 +67,7 @@ inline void runtime_core::stop() noexcept
     const std::lock_guard lock(mutex_);
     stops_ = true;
     if (!give_up_)
-        give_up_ = later(clock::now(), options_.stop_within);
+        give_up_ = loopsafe::detail::later(clock::now(), options_.stop_within);
     for (auto* each : loops_)
         each->cancel(*give_up_);
 }
@@ -139,7 +139,7 @@ void runtime_core::run_kept(std::span<poller* const> pollers, const Main& main, 
         if (!stops_)
             by_stop.emplace(*this, *loop_);
         else // what is to be said before the end
-            loop_->give_up_at(later(clock::now(), options_.stop_within));
+            loop_->give_up_at(loopsafe::detail::later(clock::now(), options_.stop_within));
         const auto within = ends_tasks ? options_.stop_within : never;
         loop_->log_failed_task(loop_->run(main, ends_tasks, within));
     } catch (...) {

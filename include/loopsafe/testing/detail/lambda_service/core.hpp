@@ -215,7 +215,8 @@ private:
         const bool politely = !run_.extensions.empty();
         run_.end_reason = "SPINDOWN";
         const auto how = co_await end_process(context_, pid, politely, within, frozen_);
-        run_.extensions.tell("SHUTDOWN", news_of_end("SPINDOWN", run_.now().wall + within));
+        run_.extensions.tell(
+            "SHUTDOWN", news_of_end("SPINDOWN", loopsafe::detail::later(run_.now().wall, within)));
         when->keep(how);
     }
 

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
 #define LOOPSAFE_TESTING_DETAIL_LAMBDA_SERVICE_ENVIRONMENT_HPP
 
+#include <loopsafe/async/detail/within_clock.hpp>
 #include <loopsafe/pool/clock.hpp>
 #include <loopsafe/testing/detail/lambda_service/call.hpp>
 #include <loopsafe/testing/detail/lambda_service/checks.hpp>
@@ -330,9 +331,10 @@ private:
         call.id = call.options.id.empty() ? unique_id() : call.options.id;
         if (options_.invocation_ids)
             call.nonce = unique_id();
+        using loopsafe::detail::later;
         call.due = now();
-        call.due.monotonic += call.options.timeout;
-        call.due.wall += call.options.timeout;
+        call.due.monotonic = later(call.due.monotonic, call.options.timeout);
+        call.due.wall = later(call.due.wall, call.options.timeout);
         given_.enter(call.id);
     }
 

@@ -118,7 +118,8 @@ inline asio::awaitable<termination> end_process(asio::io_context& context, pid_t
         end->process.assign(fd);
         end->how.asked = politely;
         end->how.killed = !politely;
-        asio::steady_timer limit(context, within);
+        asio::steady_timer limit(context);
+        loopsafe::detail::expire_after(limit, within);
         limit.async_wait([end](const boost::system::error_code& ec) {
             if (ec || end->over)
                 return;
