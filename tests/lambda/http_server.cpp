@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <support/descriptors.hpp>
 #include <support/invocations.hpp>
 #include <support/run_until.hpp>
 #include <support/texts.hpp>
@@ -437,6 +438,41 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a client that sends all of a request that is refused gets the answer")
+{
+    auto options = quiet();
+    options.body_bytes = 1000;
+    const std::string large(32'000'000, 'x');
+    const std::string head = "POST / HTTP/1.1\r\nHost: x\r\n";
+    for (const auto& bytes :
+         {head + "Content-Length: 32000000\r\n\r\n" + large,
+          head + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + large, "nonsense\r\n\r\n" + large}) {
+        const auto talk = [&](client& caller) -> asio::awaitable<void> {
+            const auto given = co_await caller.ask(bytes);
+            CHECK(given.status == (bytes.starts_with("POST") ? 413 : 400));
+            CHECK(co_await caller.is_closed());
+        };
+        serve_while(shop, options, talk);
+    }
+}
+
+TEST_CASE("a client that is refused, and sends for ever, does not keep its connection")
+{
+    auto options = quiet();
+    options.idle_timeout = std::chrono::milliseconds(50);
+    const std::string some(100'000, 'x');
+    const auto talk = [&](client& caller) -> asio::awaitable<void> {
+        boost::system::error_code failed;
+        while (!failed) {
+            const auto [ec, size] = co_await asio::async_write(caller.socket(), asio::buffer(some),
+                                                               asio::as_tuple(asio::use_awaitable));
+            failed = ec;
+        }
+        CHECK(failed);
+    };
+    serve_while(shop, options, talk);
+}
+
 TEST_CASE("what a function throws is told to the hook, and not to the client")
 {
     int calls = 0;
@@ -468,8 +504,10 @@ TEST_CASE("more connections than it may have wait, and are served in turn")
     const auto talk = [](client& first) -> asio::awaitable<void> {
         CHECK((co_await first.ask(get("/"))).status == 200);
         client second(first.socket().get_executor());
+        const auto open = open_descriptors();
         co_await second.connect(first.socket().remote_endpoint());
         CHECK((co_await first.ask(get("/"))).status == 200);
+        CHECK(open_descriptors() == open + 1); // the client's own
         first.socket().close();
         CHECK((co_await second.ask(get("/"))).status == 200);
     };

@@ -31,7 +31,8 @@ struct http_server_options {
     std::uint32_t header_bytes = 16 * 1024;     ///< else 431
     std::uint64_t body_bytes = 6 * 1024 * 1024; ///< else 413; as much as Lambda takes
 
-    /// For a connection to send a request, head and body, and to take an answer.
+    /// For a connection to send a request, head and body, and to take an answer. One that sends on
+    /// after the last answer is heard for so long, but for 5 s at most, so that it gets the answer.
     std::chrono::milliseconds idle_timeout = std::chrono::seconds(60);
 
     /// Is told what a function has thrown, which the caller gets as a 500; what the hook throws is

@@ -19,6 +19,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -135,16 +137,17 @@ public:
     asio::awaitable<void> run()
     {
         try {
-            while (co_await serve_one()) {}
+            for (bool more = true; more;)
+                more = co_await serve_one();
+            co_await hear_out();
         } catch (...) { // no memory, or the server was cancelled
             stream_.close();
         }
-        boost::system::error_code ignored;
-        stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
     }
 
 private:
     using parser_type = beast::http::request_parser<beast::http::string_body>;
+    static constexpr std::chrono::milliseconds farewell{5000};
 
     // False after the last request.
     asio::awaitable<bool> serve_one()
@@ -204,6 +207,23 @@ private:
         const auto [in_body, size] =
             co_await beast::http::async_read(stream_, buffer_, parser, to_result);
         co_return in_body;
+    }
+
+    // Closing on a client that still sends would take away from it what it was answered.
+    asio::awaitable<void> hear_out()
+    {
+        using clock = std::chrono::steady_clock;
+        boost::system::error_code ec;
+        stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+        const std::chrono::milliseconds longest = std::min(options_.idle_timeout, farewell);
+        const auto end = clock::now() + longest;
+        stream_.expires_at(end);
+        while (!ec && clock::now() < end) { // it may have more at each moment
+            buffer_.clear();
+            const auto [failed, size] =
+                co_await stream_.async_read_some(buffer_.prepare(16 * 1024), to_result);
+            ec = failed;
+        }
     }
 
     void limit_time()
@@ -281,27 +301,48 @@ inline bool passes_by(const boost::system::error_code& ec)
            ec == asio::error::try_again || ec == boost::system::errc::protocol_error;
 }
 
-template <class F>
-asio::awaitable<void> accept_all(task_scope& tasks, asio::ip::tcp::acceptor& acceptor, F& function,
-                                 const http_server_options& options)
+inline asio::awaitable<asio::ip::tcp::socket> accept_one(asio::ip::tcp::acceptor& acceptor)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     asio::steady_timer pause(executor);
     for (;;) {
         asio::ip::tcp::socket socket(executor);
         const auto [ec] = co_await acceptor.async_accept(socket, to_result);
-        if (ec && !passes_by(ec))
+        if (!ec)
+            co_return socket;
+        if (!passes_by(ec))
             throw boost::system::system_error(ec);
-        if (ec) {
-            pause.expires_after(std::chrono::milliseconds(50));
-            co_await pause.async_wait(to_result);
-            continue;
-        }
-        const auto connection =
-            std::make_shared<http_connection<F>>(std::move(socket), function, options);
-        const auto task = [connection] { return connection->run(); };
+        pause.expires_after(std::chrono::milliseconds(50));
+        co_await pause.async_wait(to_result);
+    }
+}
+
+// `accepted` expires when the next may be accepted.
+template <class F>
+asio::awaitable<void> accept_and_serve(asio::ip::tcp::acceptor& acceptor, F& function,
+                                       const http_server_options& options,
+                                       std::shared_ptr<asio::steady_timer> accepted)
+{
+    auto socket = co_await accept_one(acceptor);
+    accepted->expires_at(asio::steady_timer::time_point::min());
+    http_connection<F> connection(std::move(socket), function, options);
+    co_await connection.run();
+}
+
+// What accepts is the task that serves then: so nobody is accepted who has no place.
+template <class F>
+asio::awaitable<void> accept_all(task_scope& tasks, asio::ip::tcp::acceptor& acceptor, F& function,
+                                 const http_server_options& options)
+{
+    const auto accepted = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor);
+    const auto task = [&acceptor, &function, &options, accepted] {
+        return accept_and_serve(acceptor, function, options, accepted);
+    };
+    for (;;) {
+        accepted->expires_at(asio::steady_timer::time_point::max());
         if (!co_await tasks.start_when_free(task))
             co_return;
+        co_await accepted->async_wait(to_result);
     }
 }
 
