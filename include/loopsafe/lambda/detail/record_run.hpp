@@ -42,7 +42,7 @@ public:
           options_(options),
           order_(order_of(batch, options.order)),
           most_(order_ == record_order::concurrent ? options.max_running : 1),
-          ended_(batch.records.size(), false),
+          states_(batch.records.size(), state::open),
           wake_(executor)
     {
         if (!due)
@@ -90,9 +90,9 @@ public:
         const sqs_record* unnamed = nullptr;
         for (std::size_t i = 0; i != records_.size(); ++i) {
             const auto& record = records_[i];
-            if (ended_[i])
+            if (states_[i] == state::done)
                 continue;
-            if (!is_told(i))
+            if (states_[i] == state::open)
                 tell(record, record_end::not_begun, nullptr);
             if (record.message_id.empty())
                 unnamed = &record;
@@ -105,6 +105,8 @@ public:
     }
 
 private:
+    enum class state : unsigned char { open, done, failed };
+
     // A record that was begun. Its task owns this, also one that Asio has no memory to begin.
     class running {
     public:
@@ -143,7 +145,7 @@ private:
     {
         if (order_ == record_order::skip_group)
             return failed_groups_.contains(records_[which].group_id());
-        return order_ == record_order::stop_at_failure && !failed_.empty();
+        return order_ == record_order::stop_at_failure && any_failed_;
     }
 
     asio::awaitable<void> run_one(std::size_t which)
@@ -156,21 +158,20 @@ private:
             error = std::current_exception();
         }
         if (error == nullptr)
-            ended_[which] = true;
+            states_[which] = state::done;
         else
             fail(which, error);
     }
 
     void fail(std::size_t which, const std::exception_ptr& error)
     {
-        failed_.insert(which);
+        states_[which] = state::failed; // and told
+        any_failed_ = true;
         if (order_ == record_order::skip_group)
             failed_groups_.insert(records_[which].group_id());
         const bool by_deadline = cancelled_ && loopsafe::detail::is_cancellation(error);
         tell(records_[which], by_deadline ? record_end::cancelled : record_end::failed, error);
     }
-
-    bool is_told(std::size_t which) const { return failed_.contains(which); }
 
     void tell(const sqs_record& record, record_end end, const std::exception_ptr& error) const
     {
@@ -198,10 +199,10 @@ private:
     const std::size_t most_;
     std::optional<time_point> stop_at_;
     std::optional<time_point> cancel_at_;
-    std::vector<bool> ended_; // well
-    std::set<std::size_t> failed_;
+    std::vector<state> states_;
     std::set<std::string_view> failed_groups_;
     std::size_t running_ = 0;
+    bool any_failed_ = false;
     bool cancelled_ = false;
     Timer wake_;
 };
