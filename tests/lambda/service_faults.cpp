@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <string>
+#include <support/descriptors.hpp>
 #include <utility>
 
 namespace service_faults_tests {
@@ -279,6 +280,28 @@ TEST_CASE("nobody listens for a while, and the port stays the service's")
     raw_runtime second(service);
     CHECK(second.call("GET", "/").status == 404);
     CHECK(service.connections() == 2);
+}
+
+TEST_CASE("a service that is out of descriptors accepts again once there are some")
+{
+    using tcp = boost::asio::ip::tcp;
+    lambda_service service;
+    const auto address = service.endpoint();
+    const auto port = std::stoi(address.substr(address.find(':') + 1));
+    boost::asio::io_context context;
+    tcp::socket socket(context, tcp::v4());
+    {
+        const descriptors_exhausted meanwhile;
+        socket.connect(
+            {boost::asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)});
+        for (int turn = 0; turn < 100; ++turn)
+            CHECK(service.connections() == 0);
+    }
+    const std::string request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    boost::asio::write(socket, boost::asio::buffer(request));
+    std::string answer(12, ' ');
+    boost::asio::read(socket, boost::asio::buffer(answer));
+    CHECK(answer == "HTTP/1.1 404");
 }
 
 TEST_CASE("a path may stand before all others")

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <exception>
@@ -18,6 +19,7 @@
 #include <optional>
 #include <poll.h>
 #include <string>
+#include <support/descriptors.hpp>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <tuple>
@@ -146,6 +148,19 @@ TEST_CASE("a process that ends while it works has crashed, and another goes on")
     }
     const auto another = service.start(python());
     CHECK(block_on(service.invoke("1")).body == "1");
+}
+
+TEST_CASE("a process that cannot be watched is not started")
+{
+    lambda_service service;
+    const int first = ::dup(0);
+    const int second = ::dup(0);
+    const descriptors_exhausted meanwhile;
+    ::close(first); // for the pipe, and no more
+    ::close(second);
+    CHECK_THROWS_AS(service.start(python()), boost::system::system_error);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+    CHECK(errno == ECHILD);
 }
 
 TEST_CASE("a process that is started beside another takes its place")

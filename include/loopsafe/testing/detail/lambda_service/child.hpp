@@ -40,13 +40,14 @@ public:
 
     child_process(asio::io_context& context, const function_options& how,
                   const std::vector<std::string>& environment)
-        : news(std::make_shared<bell<heard>>()), output_(context), end_(context)
+        : child_process(context) // destroyed if the rest fails
     {
         std::array<int, 2> pipe{};
         if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
             throw_errno("lambda_service: pipe");
-        output_.assign(pipe[0]);
-        asio::posix::stream_descriptor writing(context, pipe[1]);
+        asio::posix::stream_descriptor writing(context);
+        own(writing, pipe[1]);
+        own(output_, pipe[0]);
 
         // All that the child needs is made before the fork: only system calls are allowed after it.
         std::vector<std::string> arguments = how.arguments;
@@ -60,7 +61,7 @@ public:
             throw_errno("lambda_service: fork");
         if (pid == 0)
             become(parent, pipe[1], argv.data(), envp.data());
-        end_.assign(open_process(pid));
+        own(end_, open_process(pid));
     }
     child_process(const child_process&) = delete;
     child_process& operator=(const child_process&) = delete;
@@ -90,6 +91,7 @@ public:
         const auto self = shared_from_this();
         co_await end_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
         boost::system::error_code ec;
+        end_.close(ec);
         output_.non_blocking(true, ec);
         while (!ec)
             hear(output_.read_some(asio::buffer(some_), ec));
@@ -100,6 +102,21 @@ public:
     const std::shared_ptr<bell<heard>> news;
 
 private:
+    explicit child_process(asio::io_context& context)
+        : news(std::make_shared<bell<heard>>()), output_(context), end_(context)
+    {
+    }
+
+    static void own(asio::posix::stream_descriptor& to, int fd)
+    {
+        boost::system::error_code ec;
+        to.assign(fd, ec);
+        if (!ec)
+            return;
+        ::close(fd);
+        throw boost::system::system_error(ec, "lambda_service: a descriptor");
+    }
+
     static std::vector<char*> pointers(std::vector<std::string>& texts)
     {
         std::vector<char*> all;

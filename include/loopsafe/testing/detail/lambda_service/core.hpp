@@ -10,6 +10,7 @@
 #include <loopsafe/testing/detail/lambda_service/processes.hpp>
 #include <loopsafe/testing/detail/lambda_service/route.hpp>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -18,6 +19,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -189,8 +191,13 @@ private:
         for (;;) {
             auto [ec, socket] =
                 co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
-            if (ec)
+            if (ec == asio::error::operation_aborted || !acceptor_.is_open())
                 co_return;
+            if (ec) { // such as that there are no descriptors at the moment
+                asio::steady_timer pause(context_, std::chrono::milliseconds(10));
+                co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+                continue;
+            }
             ++connections;
             asio::co_spawn(context_,
                            session::serve(std::make_shared<session>(std::move(socket), *this)),

@@ -27,11 +27,6 @@ public:
     }
 
     bool empty() const noexcept { return all_.empty(); }
-    bool any_external() const
-    {
-        return std::any_of(all_.begin(), all_.end(),
-                           [](const extension& e) { return e.is_external; });
-    }
 
     // Whether each of them waits for an event. Invocations begin only then.
     bool ready() const
@@ -74,7 +69,7 @@ public:
                         [&](const extension& e) { return e.name == name; }))
             return refuse(from, "Extension.InvalidExtensionState",
                           "Extension with this name already registered");
-        all_.push_back({name, unique_id(), *events, external, nullptr, {}});
+        all_.push_back({name, unique_id(), *events, nullptr, {}});
         auto answer = json_answer(200, "{\"functionName\":" + json_quoted(function_name) +
                                            ",\"functionVersion\":\"$LATEST\",\"handler\":"
                                            "\"bootstrap\"}\n");
@@ -138,7 +133,6 @@ private:
         std::string name;
         std::string id;
         std::vector<std::string> events;
-        bool is_external;
         std::shared_ptr<session> waiting;
         std::optional<fault> wrong;
     };

@@ -54,7 +54,6 @@ public:
     bool answered() const noexcept { return answered_; }
 
     std::shared_ptr<void> about; // what the owner remembers of the request
-    int route = 0;
 
     void answer(http_answer what, const std::optional<fault>& wrong = std::nullopt)
     {
