@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 //
 // Streams of events. Each kind of stream that the web platform tests have (eventsource/format-*)
 // has a case of our own here.

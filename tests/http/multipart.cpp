@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 #include <loopsafe/http/multipart.hpp>
 
 #include <doctest/doctest.h>

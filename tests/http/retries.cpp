@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // What is sent again, when, how often, and what never is.
 
 #if defined(__GNUC__) && !defined(__clang__)
