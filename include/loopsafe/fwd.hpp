@@ -92,6 +92,8 @@ struct evidence;
 class error;
 struct origin;
 struct url;
+struct proxy;
+class proxies;
 class fields;
 class body_writer;
 class request_body;

@@ -93,8 +93,9 @@ concept response_reader = std::invocable<F&, incoming_response&> &&
 ///
 /// Common to all of them:
 ///
-/// * HTTP/1.1, over TCP, TLS and UNIX sockets. Redirects, content codings, retries and more are
-///   layers around a client; see `any_sender`. Cookies are not supported.
+/// * HTTP/1.1, over TCP, TLS and UNIX sockets, and through proxies (`client_options::proxies`).
+///   Redirects, content codings, retries and more are layers around a client; see `any_sender`.
+///   Cookies are not supported.
 /// * A connection serves one request at a time. It is reused only if the response ended where it
 ///   was announced to end. Data after that is noticed if it arrived with the response, or before
 ///   the connection is probed (`client_options::probe_after`, always after HEAD).

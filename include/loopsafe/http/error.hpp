@@ -22,7 +22,10 @@ enum class stage {
     write,       ///< sending the request
     first_byte,  ///< the request is sent; no byte of the response has arrived
     head,        ///< part of the status line and fields has arrived
-    body         ///< the head has arrived
+    body,        ///< the head has arrived
+
+    // A later addition, so that the numbers above stay.
+    tunnel ///< after `connect`: asking a proxy to connect to the server
 };
 
 /// `prepare`, `wait`, ... Thread safety: safe.
@@ -35,7 +38,8 @@ enum class errc {
     bad_method,      ///< not a token
     bad_field_name,  ///< not a token
     bad_field_value, ///< CR, LF, NUL or another control character
-    framing_field,   ///< a field that the client sets itself, such as Content-Length
+    framing_field,   ///< a field that the client sets itself, such as Content-Length, or
+                     ///< Proxy-Authorization (see `client_options::proxies`)
     bad_length,      ///< a streamed body that is longer or shorter than announced
 
     // Deadlines.
@@ -80,10 +84,14 @@ enum class errc {
     unwritable_json, ///< a value that JSON cannot hold
 
     // Of decoding.
-    bad_content,        ///< the body breaks the rules of its Content-Encoding, or goes on behind it
-    content_cut,        ///< the body ends before the content that is encoded in it
-    too_many_codings,   ///< more than two in Content-Encoding
-    window_too_large    ///< the content cannot be decoded within the memory that its coding allows
+    bad_content,      ///< the body breaks the rules of its Content-Encoding, or goes on behind it
+    content_cut,      ///< the body ends before the content that is encoded in it
+    too_many_codings, ///< more than two in Content-Encoding
+    window_too_large, ///< the content cannot be decoded within the memory that its coding allows
+
+    // Of a proxy that is to connect to an https server.
+    proxy_refused,  ///< it does not; the error's text has its status
+    proxy_sent_more ///< it does, and sends bytes that nobody has asked for
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.
@@ -93,7 +101,7 @@ enum class condition {
     limit,           ///< more than `limits` allows
     connection_lost, ///< closed or reset by the server, at any stage
     timeout,         ///< `timed_out`, and the time-outs of the pool
-    status           ///< `error_status`
+    status           ///< `error_status`, `proxy_refused`
 };
 
 /// The category of `errc`. Thread safety: safe.

@@ -26,6 +26,7 @@ struct timeouts {
     std::chrono::milliseconds wait = std::chrono::seconds(30);       ///< for a free connection
     std::chrono::milliseconds resolve = std::chrono::seconds(5);     ///< the host name
     std::chrono::milliseconds connect = std::chrono::seconds(5);     ///< all addresses together
+    std::chrono::milliseconds tunnel = std::chrono::seconds(10);     ///< the proxy's, to the server
     std::chrono::milliseconds tls = std::chrono::seconds(10);        ///< the handshake
     std::chrono::milliseconds write = std::chrono::seconds(30);      ///< between bytes taken
     std::chrono::milliseconds first_byte = std::chrono::seconds(30); ///< after the request is sent

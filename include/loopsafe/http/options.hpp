@@ -4,6 +4,7 @@
 
 #include <loopsafe/http/fields.hpp>
 #include <loopsafe/http/limits.hpp>
+#include <loopsafe/http/proxies.hpp>
 #include <loopsafe/http/url.hpp>
 #include <loopsafe/pool/close_reason.hpp>
 #include <loopsafe/pool/policy.hpp>
@@ -35,7 +36,8 @@ struct event {
         returned,   ///< the request has released its connection
         parked,     ///< `carry_over_pool`: an idle connection has left its dying context
         adopted,    ///< a parked connection is in the next context
-        dropped     ///< a parked connection is closed; see `reason`
+        dropped,    ///< a parked connection is closed; see `reason`
+        tunnelled   ///< after `connected`: the proxy has connected to the server
     };
 
     kind what;
@@ -51,8 +53,9 @@ struct event {
     /// For `returned`: of the response; 0 if there is none.
     int status = 0;
 
-    /// For `resolved`, `connected` and `secured`: this step. For `acquired`: since the request
-    /// began, or was `replayed`. For `first_byte`, `replayed` and `returned`: since `acquired`.
+    /// For `resolved`, `connected`, `tunnelled` and `secured`: this step. For `acquired`: since the
+    /// request began, or was `replayed`. For `first_byte`, `replayed` and `returned`: since
+    /// `acquired`.
     std::chrono::nanoseconds took = {};
 };
 
@@ -70,6 +73,7 @@ constexpr std::string_view to_string(event::kind what) noexcept
     case event::kind::parked: return "parked";
     case event::kind::adopted: return "adopted";
     case event::kind::dropped: return "dropped";
+    case event::kind::tunnelled: return "tunnelled";
     }
     return "unknown";
 }
@@ -106,8 +110,23 @@ struct single_use_client_options {
     std::size_t max_waiting = 1000;   ///< requests that wait for a connection, at each limit
     static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
-    /// If not empty, all requests go through this UNIX socket, unencrypted.
+    /// If not empty, all requests go through this UNIX socket, unencrypted. Excludes `proxies`.
     std::string unix_socket;
+
+    /// The proxies that lead to the servers. The environment is only read where it is asked for:
+    ///
+    ///     options.proxies = http::proxies::from_environment();
+    ///
+    /// * https: the proxy is asked for a connection to the server (CONNECT), and TLS is spoken with
+    ///   the server, through it. A proxy that does not connect is an error (`proxy_refused`).
+    /// * http: the proxy is asked for the whole URL. It reads and may change everything, and its
+    ///   own responses, such as 407, are the result. A request must not have a field Host: the
+    ///   proxy would put the URL's in its place (`framing_field`).
+    ///
+    /// Only the proxy gets its user and password. As before, each origin has its own connections,
+    /// and `max_per_origin` counts for each. The names of servers are looked up by the proxy;
+    /// `resolve` is called for the proxy's.
+    http::proxies proxies;
 
     /// Called before a name is looked up; if it returns no address, the name is looked up. It is
     /// not called for literal addresses.

@@ -35,10 +35,15 @@ inline bool is_for_every_origin(std::string_view name) noexcept
 
 inline void check_timeouts(const timeouts& t)
 {
-    const std::pair<const char*, std::chrono::milliseconds> all[] = {
-        {"wait", t.wait}, {"resolve", t.resolve}, {"connect", t.connect},
-        {"tls", t.tls},   {"write", t.write},     {"first_byte", t.first_byte},
-        {"gap", t.gap},   {"total", t.total}};
+    const std::pair<const char*, std::chrono::milliseconds> all[] = {{"wait", t.wait},
+                                                                     {"resolve", t.resolve},
+                                                                     {"connect", t.connect},
+                                                                     {"tunnel", t.tunnel},
+                                                                     {"tls", t.tls},
+                                                                     {"write", t.write},
+                                                                     {"first_byte", t.first_byte},
+                                                                     {"gap", t.gap},
+                                                                     {"total", t.total}};
     for (const auto& [name, limit] : all) {
         if (limit < std::chrono::milliseconds::zero())
             loopsafe::detail::refuse_option("http::client: timeouts." + std::string(name) +

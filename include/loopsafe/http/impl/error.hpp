@@ -26,7 +26,8 @@ struct errc_table {
         case errc::broken_write:
             return "an earlier write of the request body failed or was cancelled, or the function "
                    "that writes it has ended";
-        case errc::tls_answer: return "the server speaks TLS here: use an https URL";
+        case errc::tls_answer:
+            return "the server speaks TLS here: use an https URL, or another port of the proxy";
         case errc::bad_length: return "the streamed body does not have the announced length";
         case errc::timed_out: return "a deadline has passed";
         case errc::no_response: return "the server closed the connection without a response";
@@ -74,6 +75,8 @@ struct errc_table {
         case errc::window_too_large:
             return "the content needs more memory to decode than its coding allows (RFC 9659; "
                    "brotli, RFC 7932)";
+        case errc::proxy_refused: return "the proxy does not connect to the server";
+        case errc::proxy_sent_more: return "bytes follow the proxy's answer to CONNECT";
         }
         return "unknown";
     }
@@ -94,7 +97,8 @@ inline condition group_of(errc e) noexcept
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;
-    case errc::error_status: return condition::status;
+    case errc::error_status:
+    case errc::proxy_refused: return condition::status;
     case errc::too_many_redirects:
     case errc::head_too_large:
     case errc::too_many_fields:
@@ -123,7 +127,7 @@ struct condition_table {
         case condition::limit: return "a response that exceeds a limit";
         case condition::connection_lost: return "a connection that the server closed";
         case condition::timeout: return "a deadline that has passed";
-        case condition::status: return "an error status, which a layer does not let pass";
+        case condition::status: return "an error status, of the server or of a proxy";
         }
         return "unknown";
     }
@@ -160,6 +164,7 @@ inline std::string_view to_string(stage s) noexcept
     case stage::first_byte: return "first byte";
     case stage::head: return "head";
     case stage::body: return "body";
+    case stage::tunnel: return "tunnel";
     }
     return "unknown";
 }

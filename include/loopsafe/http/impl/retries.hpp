@@ -64,6 +64,7 @@ inline bool may_pass(const error& e, const request& asked) noexcept
     switch (seen.stage) {
     case stage::resolve:
     case stage::connect: return true;
+    case stage::tunnel:
     case stage::tls:
     case stage::write:
     case stage::first_byte: return lost || late;

@@ -12,24 +12,32 @@
 namespace loopsafe::http {
 namespace detail {
 
-// Throws the errors that `split_url` has found, and those that are only checked for a new origin.
+// What is only looked at for a new origin: gives the host its normal form, and says what is wrong
+// with it, if anything.
+inline std::string_view normalise_host(origin& of, bool bracketed)
+{
+    if (!bracketed) {
+        std::transform(of.host.begin(), of.host.end(), of.host.begin(), lower);
+        return {};
+    }
+    error_code ec;
+    const auto address = boost::asio::ip::make_address_v6(of.host, ec);
+    if (ec || address.scope_id() != 0 || of.host.find('%') != std::string::npos)
+        return "brackets must hold an IPv6 address without a zone";
+    of.host = address.to_string();
+    return {};
+}
+
+// Throws the errors that `split_url` has found, and those of the host.
 inline origin checked_origin(const url_view& parts, std::string_view text)
 {
-    const auto refuse_it = [text](std::string_view why) {
-        refuse(errc::bad_url, "url " + shown_malformed(text) + ": " + std::string(why));
+    const auto require_right = [text](std::string_view wrong) {
+        if (!wrong.empty())
+            refuse(errc::bad_url, "url " + shown_malformed(text) + ": " + std::string(wrong));
     };
-    if (!parts.wrong.empty())
-        refuse_it(parts.wrong);
+    require_right(parts.wrong);
     origin made{parts.origin.secure, std::string(parts.origin.host), parts.origin.port};
-    if (parts.origin.bracketed) {
-        error_code ec;
-        const auto address = boost::asio::ip::make_address_v6(made.host, ec);
-        if (ec || address.scope_id() != 0 || made.host.find('%') != std::string::npos)
-            refuse_it("brackets must hold an IPv6 address without a zone");
-        made.host = address.to_string();
-    } else {
-        std::transform(made.host.begin(), made.host.end(), made.host.begin(), lower);
-    }
+    require_right(normalise_host(made, parts.origin.bracketed));
     return made;
 }
 

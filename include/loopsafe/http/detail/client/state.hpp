@@ -55,7 +55,8 @@ public:
     struct server {
         http::origin origin;
         std::string url;        // of the origin
-        std::string host_field; // "Host: ...", as a line
+        std::string host_field; // "Host: ...", as a line; with what goes to a proxy
+        std::string absolute;   // of an http origin behind a proxy: url, with the client's prefix
         pool_type pool;
         std::shared_ptr<const client_settings> settings; // a request keeps them through this
         std::uint64_t last_used = 0;
@@ -100,6 +101,9 @@ public:
         if (options_->unix_socket.size() >= sizeof(::sockaddr_un::sun_path))
             loopsafe::detail::refuse_option("http::client: unix_socket is longer than the path of "
                                             "a socket may be");
+        if (!options_->unix_socket.empty() && !options_->proxies.empty())
+            loopsafe::detail::refuse_option("http::client: unix_socket and proxies exclude each "
+                                            "other: requests go through one of them");
         if (home != nullptr) {
             home_ = context_of(home->executor, home->where);
             if (!home_)
@@ -163,6 +167,8 @@ public:
         c.origin = &at->origin;
         auto& found = *at;
         c.server = std::move(at);
+        if (!found.absolute.empty()) [[unlikely]]
+            ask_proxy(c, found);
         return found;
     }
 
@@ -271,6 +277,15 @@ private:
         return text.substr(0, text.find_first_of("/?#")).find(':') == std::string_view::npos;
     }
 
+    // For the whole URL (RFC 9112, 3.2.2).
+    static void ask_proxy(call& c, const server& at)
+    {
+        if (c.asked.headers.contains("host"))
+            refuse(errc::framing_field, "field Host, for " + at.url +
+                                            ": its proxy puts the host of the URL in its place");
+        c.prefix = c.prefix.empty() ? at.url : at.absolute;
+    }
+
     std::shared_ptr<server> find_server(call& c, const asio::any_io_executor& executor,
                                         const std::source_location& where)
     {
@@ -322,9 +337,16 @@ private:
         auto limits = pool_options();
         limits.name = name;
         auto host_field = "Host: " + of.authority() + "\r\n";
-        connector_type how({of, options_, std::move(tls)});
+        std::string absolute;
+        const proxy* const through = options_->proxies.find(of);
+        if (through != nullptr && !of.secure) {
+            absolute = own_url + settings_->target_prefix;
+            if (!through->authorization.empty())
+                write_field(host_field, "Proxy-Authorization", through->authorization);
+        }
+        connector_type how({of, options_, std::move(tls), through});
         auto made = loopsafe::detail::share_new<server>(
-            server{std::move(of), std::move(own_url), std::move(host_field),
+            server{std::move(of), std::move(own_url), std::move(host_field), std::move(absolute),
                    make_pool(std::move(how), limits, executor), settings_});
         if constexpr (carries_over<PoolPolicy>) {
             if (options_->on_event)

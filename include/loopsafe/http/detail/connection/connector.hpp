@@ -5,6 +5,7 @@
 #include <loopsafe/async/detail/deadline.hpp>
 #include <loopsafe/detail/share_new.hpp>
 #include <loopsafe/http/detail/connection/connection.hpp>
+#include <loopsafe/http/detail/connection/tunnel.hpp>
 #include <loopsafe/http/detail/tell_hook.hpp>
 #include <loopsafe/pool/connector.hpp>
 #include <loopsafe/tls/detail/handshake.hpp>
@@ -37,6 +38,16 @@ public:
         http::origin origin;
         std::shared_ptr<const single_use_client_options> options;
         std::shared_ptr<const loopsafe::detail::tls_settings> tls; // of an https origin
+        const proxy* through = nullptr;                            // a part of the options
+
+        const std::string& host() const noexcept { return through ? through->host : origin.host; }
+        std::uint16_t port() const noexcept { return through ? through->port : origin.port; }
+
+        // For errors.
+        std::string name() const
+        {
+            return origin.to_string() + (through ? ", proxy " + through->to_string() : "");
+        }
     };
 
     connector() = default;
@@ -57,6 +68,10 @@ public:
         error_code ignored;
         s.socket.set_option(asio::ip::tcp::no_delay(true), ignored);
         s.tell(event::kind::connected);
+        if (of->through != nullptr && of->origin.secure) {
+            co_await within(s, o.timeouts.tunnel, stage::tunnel, tunnel(s));
+            s.tell(event::kind::tunnelled);
+        }
         if (of->tls == nullptr)
             co_return std::make_unique<connection<Timer>>(
                 transport(transport::socket(std::move(s.socket))), executor);
@@ -107,7 +122,7 @@ private:
 
     [[noreturn]] static void fail(const target& of, stage at, const error_code& ec)
     {
-        throw error(ec, {.stage = at}, of.origin.to_string());
+        throw error(ec, {.stage = at}, of.name());
     }
 
     static asio::awaitable<void> within(steps& s, std::chrono::milliseconds limit, stage at,
@@ -118,7 +133,7 @@ private:
             co_await loopsafe::detail::finish_within<Timer>(executor, limit, std::move(step));
         if (done.expired && done.error != nullptr)
             throw error(errc::timed_out, {.stage = at, .timeout = to_string(at), .allowed = limit},
-                        s.of->origin.to_string());
+                        s.of->name());
         if (done.error != nullptr)
             std::rethrow_exception(done.error);
     }
@@ -131,27 +146,29 @@ private:
 
     static asio::awaitable<void> find_addresses(steps& s)
     {
-        const auto& [origin, options, tls] = *s.of;
+        const auto& host = s.of->host();
+        const auto port = s.of->port();
+        const auto& options = s.of->options;
         error_code ec;
-        if (const auto literal = asio::ip::make_address(origin.host, ec); !ec) {
-            s.addresses.emplace_back(literal, origin.port);
+        if (const auto literal = asio::ip::make_address(host, ec); !ec) {
+            s.addresses.emplace_back(literal, port);
             co_return;
         }
         if (options->resolve) {
-            for (const auto& address : options->resolve(origin.host))
-                s.addresses.emplace_back(address, origin.port);
+            for (const auto& address : options->resolve(host))
+                s.addresses.emplace_back(address, port);
             if (!s.addresses.empty())
                 co_return;
         }
-        if (is_on_loopback(origin.host)) {
-            s.addresses.emplace_back(asio::ip::address_v4::loopback(), origin.port);
-            s.addresses.emplace_back(asio::ip::address_v6::loopback(), origin.port);
+        if (is_on_loopback(host)) {
+            s.addresses.emplace_back(asio::ip::address_v4::loopback(), port);
+            s.addresses.emplace_back(asio::ip::address_v6::loopback(), port);
             co_return;
         }
         const auto asked = loopsafe::detail::share_new<lookup>(s.socket.get_executor());
         const asio::any_io_executor own = co_await asio::this_coro::executor;
         asked->resolver.async_resolve(
-            origin.host, std::to_string(origin.port),
+            host, std::to_string(port),
             asio::bind_executor(own, [asked](const error_code& failed, const auto& found) {
                 asked->ec = failed;
                 asked->found = found;
@@ -210,13 +227,19 @@ private:
         last = ec;
     }
 
+    static asio::awaitable<void> tunnel(steps& s)
+    {
+        const auto about = s.of->name();
+        co_await open_tunnel(s.socket, s.of->origin, *s.of->through, s.of->options->limits, about);
+    }
+
     static asio::awaitable<void> secure(steps& s)
     {
         try {
             s.channel = co_await loopsafe::detail::shake_hands(std::move(s.socket), s.of->tls);
         } catch (const tls_error& e) {
             const auto about =
-                s.of->origin.to_string() + ", " +
+                s.of->name() + ", " +
                 loopsafe::detail::why_refused(e.code(), e.verify_result(), s.of->tls->name());
             std::throw_with_nested(error(e.code(), {.stage = stage::tls}, about));
         }

@@ -18,12 +18,17 @@
 
 namespace loopsafe::http::detail {
 
+// What the fields say of the length of a body: it counts for nothing in the answer to CONNECT (RFC
+// 9110, 9.3.6).
+enum class body_fields : bool { understood, ignored };
+
 // Reads one status line and its fields (RFC 9112, 4 and 5). It goes by lines, so that the same
 // bytes are taken or refused alike, however they are cut. Where the RFC lets a client be lenient
 // with old servers, it is: a status line may end after the code, and a field may be folded.
 class head_parser {
 public:
-    head_parser(const limits& most, response_head& into) : most_(most), into_(into)
+    head_parser(const limits& most, response_head& into, body_fields how = body_fields::understood)
+        : most_(most), into_(into), body_fields_(how)
     {
         into_.headers.clear();
     }
@@ -216,7 +221,7 @@ private:
     errc understand_length(std::string_view value)
     {
         if (chunked_)
-            return errc::bad_head;
+            return wrong_framing(errc::bad_head);
         for (;;) {
             const auto comma = std::min(value.find(','), value.size());
             const auto member = trimmed(value.substr(0, comma));
@@ -225,7 +230,7 @@ private:
                 std::from_chars(member.data(), member.data() + member.size(), number);
             if (failed != std::errc() || end != member.data() + member.size() ||
                 length_.value_or(number) != number)
-                return errc::bad_head;
+                return wrong_framing(errc::bad_head);
             length_ = number;
             if (comma == value.size())
                 return errc();
@@ -242,13 +247,18 @@ private:
             coded = true;
         });
         if (other || coded == chunked_)
-            return errc::transfer_coding;
+            return wrong_framing(errc::transfer_coding);
         if (!coded) // another line, with nothing in it
             return errc();
         if (length_)
-            return errc::bad_head;
+            return wrong_framing(errc::bad_head);
         chunked_ = true;
         return errc();
+    }
+
+    errc wrong_framing(errc what) const noexcept
+    {
+        return body_fields_ == body_fields::ignored ? errc() : what;
     }
 
     const limits& most_;
@@ -257,6 +267,7 @@ private:
     std::size_t looked_at_ = 0; // of the line in hand
     std::size_t rest_ = 0;      // what there is from this line on
     std::optional<std::uint64_t> length_;
+    const body_fields body_fields_;
     bool begun_ = false;
     bool done_ = false;
     bool folded_ = false;
