@@ -4,15 +4,13 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include <chrono>
-#include <cstdlib>
-#include <fstream>
+#include <http/servers.hpp>
 #include <http/support.hpp>
 #include <iterator>
 #include <optional>
 #include <random>
 #include <set>
 #include <sstream>
-#include <stdexcept>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -22,36 +20,6 @@ namespace servers_tests {
 namespace {
 
 using namespace http_test;
-
-std::string variable(const char* name)
-{
-    const char* value = std::getenv(name);
-    if (value == nullptr || *value == '\0')
-        throw std::runtime_error(std::string(name) +
-                                 " is not set: run this through tests/tools/with_http_servers");
-    return value;
-}
-
-std::string port_of(const std::string& server, bool secure)
-{
-    std::ifstream lines(variable("LOOPSAFE_HTTP_SERVERS"));
-    for (std::string name, plain, tls; lines >> name >> plain >> tls;) {
-        if (name == server)
-            return secure ? tls : plain;
-    }
-    throw std::runtime_error("there is no server " + server);
-}
-
-std::string contents(const std::string& file)
-{
-    std::ifstream in(file, std::ios::binary);
-    if (!in)
-        throw std::runtime_error("there is no file " + file);
-    std::ostringstream all;
-    if (in.peek() != std::ifstream::traits_type::eof())
-        all << in.rdbuf();
-    return std::move(all).str();
-}
 
 // Tells a test's requests apart from those of others in the server's log.
 std::string make_marker()

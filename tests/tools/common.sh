@@ -152,6 +152,7 @@ need() {
         nginx-light) PATH=$PATH:/usr/sbin type -P nginx ;;
         apache2-bin) PATH=$PATH:/usr/sbin type -P apache2 ;;
         nodejs) command -v node ;;
+        tinyproxy-bin) PATH=$PATH:/usr/sbin type -P tinyproxy ;;
         libclang-rt-*) dpkg -s "$package" ;;
         python3-venv) python3 -c 'import venv, ensurepip' ;;
         *) command -v "$package" ;;
