@@ -10,6 +10,7 @@
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <http/proxy_peer.hpp>
 #include <http/stepped.hpp>
 #include <support/heap.hpp>
 
@@ -77,14 +78,17 @@ int run_with_failing(long which, stepped& w)
     return thrown;
 }
 
+using change = std::function<void(http::single_use_client_options&)>;
+
 // One attempt, in which the allocation with this number fails.
 std::optional<ending> attempt(const situation& s, http_peer& peer,
-                              loopsafe::worker_threads& workers, bool one_thread, long which)
+                              loopsafe::worker_threads& workers, bool one_thread, long which,
+                              const change& more)
 {
     const auto alive = heap::alive;
     std::optional<ending> end;
     {
-        stepped w(s, peer, &workers);
+        stepped w(s, peer, &workers, more);
         w.context->restart();
         const auto thrown = run_with_failing(which, w);
         const bool failed = heap::allocations > which;
@@ -109,15 +113,22 @@ std::optional<ending> attempt(const situation& s, http_peer& peer,
     return end;
 }
 
-void fail_every_allocation(const situation& s, const loopsafe::worker_options& threads)
+void fail_every_allocation(const situation& s, const loopsafe::worker_options& threads,
+                           bool through_proxy = false)
 {
     INFO(s.name());
     spare_what_boost_loses();
     http_peer peer(answer_errands, s.secure);
+    http_peer proxy(leads_to(peer.endpoint()));
+    const auto more = [&](http::single_use_client_options& with) {
+        if (through_proxy)
+            with.proxies = http::proxies::all("http://ann:secret@127.0.0.1:" +
+                                              std::to_string(proxy.endpoint().port()));
+    };
     loopsafe::worker_threads workers(threads);
     const auto fail = [&](long which) {
         INFO("allocation ", which);
-        return attempt(s, peer, workers, threads.max_threads == 0, which);
+        return attempt(s, peer, workers, threads.max_threads == 0, which, more);
     };
     fail(1'000'000); // what is made once is made
     int told = 0;
@@ -126,6 +137,7 @@ void fail_every_allocation(const situation& s, const loopsafe::worker_options& t
         told += end == ending::told_caller ? 1 : 0;
     CHECK(told > 10);
     CHECK(workers.join(10s));
+    CHECK((proxy.connections() > 0) == through_proxy);
 }
 
 TEST_CASE("http: an allocation that fails in a request loses nothing")
@@ -144,6 +156,14 @@ TEST_CASE("http: an allocation that fails in a request loses nothing")
         // With no thread the functions run here, where their allocations fail, too.
         fail_every_allocation(s, {.max_threads = 0});
     });
+    CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("http: an allocation that fails on the way through a proxy loses nothing")
+{
+    const auto before = open_descriptors();
+    for (const auto what : {combination::keep_alive_on_context, combination::keep_alive_offloaded})
+        fail_every_allocation({what, true, errand::get}, {.max_threads = 0}, true);
     CHECK(open_descriptors() == before);
 }
 
