@@ -69,10 +69,10 @@ struct call {
     }
 
     request asked;
-    std::string normal;          // the target, where it is not in asked.url as it is sent
-    std::string_view target;     // a part of either
-    std::string_view prefix;     // a part of `settings`
-    std::string_view host_field; // a part of `server`
+    std::string normal;      // the target, where it is not in asked.url as it is sent
+    std::string_view target; // a part of either
+    std::string_view prefix; // a part of `settings`
+    const std::string* host_field = nullptr; // a part of `server`
     const http::origin* origin = nullptr;
     std::string authorization;                   // the provider's result
     std::shared_ptr<const void> server;          // kept alive

@@ -163,7 +163,7 @@ public:
         if (!c.due)
             c.due = after(c.times->total);
         auto at = find_server(c, executor, where);
-        c.host_field = at->host_field;
+        c.host_field = &at->host_field;
         c.origin = &at->origin;
         auto& found = *at;
         c.server = std::move(at);

@@ -19,7 +19,7 @@ public:
     void begin(const call& c)
     {
         out_.clear();
-        write_head(out_, c.asked, *c.settings, c.host_field, c.prefix, c.target, c.authorization,
+        write_head(out_, c.asked, *c.settings, *c.host_field, c.prefix, c.target, c.authorization,
                    c.foreign);
         left_ = c.asked.body.length();
     }

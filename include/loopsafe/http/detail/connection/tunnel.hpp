@@ -12,9 +12,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <cstddef>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace loopsafe::http::detail {
 
@@ -35,7 +34,6 @@ inline asio::awaitable<void> open_tunnel(asio::ip::tcp::socket& socket, const or
                                          const proxy& through, const limits& most,
                                          const std::string& about)
 {
-    constexpr std::size_t at_once = 2048;
     const auto fail = [&about](const error_code& ec, const std::string& why = {}) {
         throw error(ec, {.stage = stage::tunnel}, about + why);
     };
@@ -45,19 +43,18 @@ inline asio::awaitable<void> open_tunnel(asio::ip::tcp::socket& socket, const or
     if (unsent == asio::error::operation_aborted) // any other: it may have said why before
         fail(unsent);
     connect_answer answer(most);
+    std::vector<char> part(2048);
     std::string seen;
     for (bool began = false; !answer.done(); began = true) {
-        const auto kept = seen.size();
-        seen.resize(kept + at_once);
-        const auto [ec, n] = co_await socket.async_read_some(
-            asio::buffer(seen.data() + kept, at_once), asio::as_tuple(asio::use_awaitable));
-        seen.resize(kept + n);
+        const auto [ec, n] = co_await socket.async_read_some(asio::buffer(part),
+                                                             asio::as_tuple(asio::use_awaitable));
+        seen.append(part.data(), n);
         if (ec == asio::error::eof)
             fail(began ? errc::incomplete : errc::no_response);
         if (ec)
             fail(ec);
         error_code wrong;
-        seen.erase(0, answer.put(seen, wrong));
+        seen = seen.substr(answer.put(seen, wrong));
         if (wrong == errc::tls_answer)
             fail(errc::bad_version, ": the proxy speaks TLS on this port, which is not supported");
         if (wrong)
