@@ -30,7 +30,7 @@ asio::awaitable<std::string> echo(lambda::invocation& in)
 TEST_CASE("a task that was left behind may throw anything, and the log says so")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         const auto handler = [](lambda::invocation&) -> asio::awaitable<std::string> {
             auto throws = []() -> asio::awaitable<void> {
                 throw 42;
@@ -97,14 +97,14 @@ TEST_CASE("times of any size are times")
     for_each_policy([]<class Policy>() {
         for (const auto time : {loopsafe::never, std::chrono::milliseconds::min(), -1ms, 0ms}) {
             CAPTURE(time.count());
-            lambda_service service;
+            lambda_service service({.concurrency = at_once()});
             lambda::runtime_options options{.finish_before = time == loopsafe::never ? 0ms : time,
                                             .stop_within = std::max(time, 0ms)};
             served<Policy> function(service, echo, options);
             CHECK(block_on(service.invoke("x", {.timeout = 60s})).body == "x");
             CHECK(function.stop() == 0);
         }
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         const auto waits = [](lambda::invocation& in) -> asio::awaitable<std::string> {
             co_await asio::post(asio::use_awaitable);
             co_return co_await echo(in);
@@ -170,9 +170,8 @@ asio::awaitable<std::string> ignore_all(lambda::invocation&)
 
 TEST_CASE("handlers that ignore stop() are given up, with all that they use")
 {
-    const variable most("AWS_LAMBDA_MAX_CONCURRENCY", "4");
     for_each_policy([]<class Policy>() {
-        lambda_service service({.concurrency = 4});
+        lambda_service service({.concurrency = at_once()});
         std::atomic<int> begun = 0;
         const auto handler = [&](lambda::invocation& in) {
             ++begun;
@@ -180,10 +179,10 @@ TEST_CASE("handlers that ignore stop() are given up, with all that they use")
         };
         served<Policy> function(service, handler, {.contexts = 2, .stop_within = 10ms});
         std::vector<testing::lambda_invocation> all;
-        const int most_at_once = std::same_as<Policy, lambda::concurrent> ? 3 : 1;
-        for (int i = 0; i < most_at_once; ++i)
+        const int events = at_once() == 1 ? 1 : 3;
+        for (int i = 0; i < events; ++i)
             all.push_back(service.begin("", {.timeout = 60s}));
-        while (begun != most_at_once)
+        while (begun != events)
             std::this_thread::yield();
         CHECK(function.stop() == 0);
         const bool is_answered = std::same_as<Policy, lambda::context_per_invocation>;

@@ -187,7 +187,7 @@ TEST_CASE("an invocation that timed out meanwhile is refused with 410, and the r
 TEST_CASE("the Runtime API may have a path before its own")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service({.prefix = "/.rt/function"});
+        lambda_service service({.concurrency = at_once(), .prefix = "/.rt/function"});
         served<Policy> function(service, echo);
         CHECK(block_on(service.invoke("on")).body == "on");
         CHECK(function.stop() == 0);

@@ -118,7 +118,15 @@ private:
     std::jthread thread_;
 };
 
-/// Calls `use` once for each policy, as `use.template operator()<Policy>()`.
+/// How many invocations at once a `concurrent` runtime serves now, and a service is to give.
+inline std::size_t at_once()
+{
+    const char* const most = std::getenv("AWS_LAMBDA_MAX_CONCURRENCY");
+    return most != nullptr ? static_cast<std::size_t>(std::atoi(most)) : 1;
+}
+
+/// Calls `use` once for each policy, as `use.template operator()<Policy>()`; what is concurrent
+/// serves one invocation at once, and four.
 template <class Use>
 void for_each_policy(const Use& use)
 {
@@ -130,8 +138,14 @@ void for_each_policy(const Use& use)
     {
         use.template operator()<lambda::context_per_invocation>();
     }
-    SUBCASE("concurrent")
+    SUBCASE("concurrent, one at once")
     {
+        const variable most("AWS_LAMBDA_MAX_CONCURRENCY", "1");
+        use.template operator()<lambda::concurrent>();
+    }
+    SUBCASE("concurrent, four at once")
+    {
+        const variable most("AWS_LAMBDA_MAX_CONCURRENCY", "4");
         use.template operator()<lambda::concurrent>();
     }
 }

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 TEST_CASE("a handler that ends while another coroutine writes is cut off, and the next is served")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         const auto large = std::make_shared<std::string>(64'000'000, 'x');
         const auto handler = [=](lambda::invocation& in,
                                  lambda::response_writer& out) -> asio::awaitable<void> {

@@ -44,7 +44,7 @@ asio::awaitable<void> write_words(lambda::invocation& in, lambda::response_write
 TEST_CASE("a response that is written arrives in the parts in which it was made")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service({.invocation_ids = true});
+        lambda_service service({.concurrency = at_once(), .invocation_ids = true});
         served<Policy> function(service, lambda::streamed(write_words));
         const auto reply = block_on(service.invoke("one two three "));
         CHECK(reply.ok());
@@ -64,7 +64,7 @@ TEST_CASE("a response that is written arrives in the parts in which it was made"
 TEST_CASE("each part has left before the next is made")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         std::promise<void> seen[3];
         const auto handler = [&](lambda::invocation&,
                                  lambda::response_writer& out) -> asio::awaitable<void> {
@@ -88,7 +88,7 @@ TEST_CASE("each part has left before the next is made")
 TEST_CASE("an error in mid-stream comes behind what was written, and one before it is an error")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service({.invocation_ids = true});
+        lambda_service service({.concurrency = at_once(), .invocation_ids = true});
         served<Policy> function(service, lambda::streamed(write_words));
         const auto late = block_on(service.invoke("one throw "));
         CHECK(late.how == lambda_reply::kind::error);
@@ -223,7 +223,7 @@ TEST_CASE(
     "after a write that was cancelled nothing can follow, and the caller sees a broken answer")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         std::vector<bool> broken;
         const std::string large(64'000'000, 'x'); // more than any buffer takes
         const auto handler = [&](lambda::invocation& in,
@@ -257,7 +257,7 @@ TEST_CASE(
 TEST_CASE("a handler that streams and does not end is cut off, and the next event is served")
 {
     for_each_policy([]<class Policy>() {
-        lambda_service service;
+        lambda_service service({.concurrency = at_once()});
         const auto handler = [](lambda::invocation& in,
                                 lambda::response_writer& out) -> asio::awaitable<void> {
             co_await out.write("begun");
