@@ -356,9 +356,7 @@ TEST_CASE("a deadline is taken from the wall clock once, and is not more than La
     CHECK(!due_at("99999999999999999999", wall, now));
 }
 
-TEST_CASE(
-    "before each event the pools of the process are told that it may have been frozen, unless "
-    "another may be under way")
+TEST_CASE("before each event the pools of the process are told that it may have been frozen")
 {
     for_each_policy([]<class Policy>() {
         using loopsafe::testing::connect_script;

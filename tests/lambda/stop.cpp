@@ -2,6 +2,7 @@
 // stop() at moments that are hard to hit.
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <atomic>
@@ -23,6 +24,7 @@ TEST_CASE("an event that comes in the same turn of the loop as stop() is answere
 {
     raw_service service;
     std::promise<void> is_there;
+    std::promise<void> waits;
     std::atomic<bool> called = false;
     const auto handler = [&](lambda::invocation&) -> asio::awaitable<std::string> {
         called = true;
@@ -36,9 +38,11 @@ TEST_CASE("an event that comes in the same turn of the loop as stop() is answere
     const auto stop = [&] { function.runtime().stop(); };
     const auto stop_behind_it = [&] { asio::post(executor, stop); };
     asio::post(executor, [&] {
+        waits.set_value();
         is_there.get_future().wait();
         asio::post(executor, stop_behind_it);
     });
+    waits.get_future().wait(); // the loop finds the event when this has ended
     service.says(next_of("1", std::string(20'000, 'e')));
     service.says(accepted);
     service.wait_said(1);
@@ -48,6 +52,37 @@ TEST_CASE("an event that comes in the same turn of the loop as stop() is answere
     REQUIRE(asked.size() == 2);
     CHECK(asked[1].find("invocation/1/error") != std::string::npos);
     CHECK(!called);
+}
+
+template <class Policy>
+void stop_a_start()
+{
+    lambda_service service({.concurrency = at_once()});
+    std::promise<void> begun;
+    std::atomic<bool> first = true;
+    loopsafe::lifespan app;
+    app.add("database", [&]() -> asio::awaitable<void> {
+        if (first.exchange(false))
+            begun.set_value();
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        co_await timer.async_wait(asio::use_awaitable);
+    });
+    const auto handler = [](lambda::invocation&) -> asio::awaitable<std::string> {
+        co_return "done";
+    };
+    served<Policy> function(service, handler, {.contexts = 2, .lifespan = &app});
+    begun.get_future().wait();
+    CHECK(function.stop() == 0);
+    CHECK(service.requests(at::init_error) == 0);
+    CHECK(function.log().all().empty());
+}
+
+TEST_CASE("a start that is under way when stop() comes has not failed")
+{
+    stop_a_start<lambda::context_kept>();
+    const variable most("AWS_LAMBDA_MAX_CONCURRENCY", "4");
+    stop_a_start<lambda::concurrent>();
 }
 
 TEST_CASE("what answers an event that was taken begins, though its loop was cancelled before")

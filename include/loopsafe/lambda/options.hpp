@@ -62,10 +62,11 @@ struct runtime_options {
     bool sets_trace_variable = false;
 
     /// What the function starts before its first event, and stops at the end; on each context, if
-    /// there are several. With `context_per_invocation`, and with `lifespan_mode::per_invocation`,
-    /// around each invocation, where what fails to start fails the invocation. Not around each
-    /// where invocations run beside each other on one context: `serve()` returns 1 then. It must
-    /// outlive `serve()`.
+    /// there are several. What fails to start is reported, and ends the runtime with 1; what
+    /// `stop()` or SIGTERM cancels has not failed. With `context_per_invocation`, and with
+    /// `lifespan_mode::per_invocation`, around each invocation, where what fails to start fails the
+    /// invocation. Not around each where invocations run beside each other on one context:
+    /// `serve()` returns 1 then. It must outlive `serve()`.
     loopsafe::lifespan* lifespan = nullptr;
 
     std::vector<snapshot_hook> snapshot_hooks = {};

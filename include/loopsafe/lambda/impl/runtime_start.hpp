@@ -29,16 +29,19 @@ inline asio::awaitable<void> runtime_core::start_app(poller& p)
 {
     if (!has_app() || stops_)
         co_return;
-    std::optional<error_report> failed;
+    std::exception_ptr error;
     try {
         co_await options_.lifespan->start(options_.stop_within);
     } catch (...) {
-        failed = report_of(std::current_exception());
+        error = std::current_exception();
     }
-    if (!failed)
+    if (error == nullptr)
         co_return;
-    say("the start has failed: " + failed->body);
-    co_await p.api().fail_start("/init/error", *failed);
+    if (stops_ && loopsafe::detail::is_cancellation(error)) // it has not failed
+        std::rethrow_exception(error);
+    const auto failed = report_of(error);
+    say("the start has failed: " + failed.body);
+    co_await p.api().fail_start("/init/error", failed);
     throw start_failed{1};
 }
 
@@ -113,8 +116,6 @@ inline asio::awaitable<void> runtime_core::take_snapshot(poller& p)
     co_await p.api().restored();
     process_restored();
     p.api().client().close(); // every copy has this one
-    if (extension_)
-        extension_->close();
     try {
         for (const auto& each : options_.snapshot_hooks) {
             if (each.after)
