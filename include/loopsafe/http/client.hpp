@@ -301,7 +301,7 @@ private:
     explicit basic_client(std::shared_ptr<state> shared) noexcept : state_(std::move(shared)) {}
     void enter(request& asked, detail::hop& of, const boost::asio::any_io_executor& executor,
                const std::source_location& where) const;
-    const http::limits& most() const noexcept;
+    const single_use_client_options& given() const noexcept;
     boost::asio::awaitable<response> send(request what, const detail::hop& of,
                                           std::source_location where);
     boost::asio::awaitable<std::unique_ptr<detail::open_response>>

@@ -90,8 +90,12 @@ enum class errc {
     window_too_large, ///< the content cannot be decoded within the memory that its coding allows
 
     // Of a proxy that is to connect to an https server.
-    proxy_refused,  ///< it does not; the error's text has its status
-    proxy_sent_more ///< it does, and sends bytes that nobody has asked for
+    proxy_refused,   ///< it does not; the error's text has its status
+    proxy_sent_more, ///< it does, and sends bytes that nobody has asked for
+
+    // Of signing.
+    no_credentials, ///< `sigv4`: no source gives credentials, or theirs cannot be used
+    unsigned_body   ///< `sigv4`: a streamed body over http could be changed on its way
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.

@@ -57,6 +57,9 @@ struct errc_table {
             return "there are more redirects than redirect_options::most";
         case errc::bad_location: return "a redirect to what is no http or https URL";
         case errc::redirect_refused: return "a redirect that redirect_options do not allow";
+        case errc::no_credentials: return "there are no credentials to sign the request with";
+        case errc::unsigned_body:
+            return "a streamed body cannot be signed, so it must be sent over https";
         case errc::trailers_too_large: return "trailers are larger than limits::trailer_bytes";
         case errc::bad_credentials:
             return "an Authorization field cannot hold this user, password or token (RFC 7617, 2; "
@@ -93,7 +96,9 @@ inline condition group_of(errc e) noexcept
     case errc::bad_length:
     case errc::broken_write:
     case errc::bad_credentials:
-    case errc::unwritable_json: return condition::bad_request;
+    case errc::unwritable_json:
+    case errc::no_credentials:
+    case errc::unsigned_body: return condition::bad_request;
     case errc::timed_out: return condition::timeout;
     case errc::no_response:
     case errc::incomplete: return condition::connection_lost;

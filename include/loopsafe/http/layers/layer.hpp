@@ -56,6 +56,7 @@ public:
     std::chrono::nanoseconds now() const;
 
     /// Those of the client.
+    const single_use_client_options& options() const noexcept;
     const http::limits& limits() const noexcept;
 
 private:
@@ -132,9 +133,14 @@ inline std::chrono::nanoseconds next::now() const
     return client_->now();
 }
 
+inline const single_use_client_options& next::options() const noexcept
+{
+    return client_->options();
+}
+
 inline const http::limits& next::limits() const noexcept
 {
-    return client_->limits();
+    return options().limits;
 }
 
 inline boost::asio::awaitable<response> layer::send(exchange& x, next inner) const

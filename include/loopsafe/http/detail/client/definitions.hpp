@@ -61,9 +61,9 @@ void basic_client<PoolPolicy, ExecutionPolicy>::enter(request& asked, detail::ho
 }
 
 template <class PoolPolicy, class ExecutionPolicy>
-const http::limits& basic_client<PoolPolicy, ExecutionPolicy>::most() const noexcept
+const single_use_client_options& basic_client<PoolPolicy, ExecutionPolicy>::given() const noexcept
 {
-    return state_->most();
+    return state_->given();
 }
 
 template <class PoolPolicy, class ExecutionPolicy>

@@ -189,7 +189,7 @@ public:
         return after(asked.timeouts ? asked.timeouts->total : options_->timeouts.total);
     }
 
-    const http::limits& most() const noexcept { return options_->limits; }
+    const single_use_client_options& given() const noexcept { return *options_; }
 
     asio::awaitable<permit> permission(const call& c, std::source_location where)
     {

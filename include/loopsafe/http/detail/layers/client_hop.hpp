@@ -56,7 +56,7 @@ public:
     {
         return timer::clock_type::now().time_since_epoch();
     }
-    const http::limits& limits() const noexcept override { return client_.most(); }
+    const single_use_client_options& options() const noexcept override { return client_.given(); }
 
     void invalidate() noexcept override { client_.invalidate(); }
     void thaw() noexcept override { client_.thaw(); }

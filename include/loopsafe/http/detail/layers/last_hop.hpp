@@ -4,7 +4,7 @@
 
 #include <loopsafe/context/ref.hpp>
 #include <loopsafe/http/layers/exchange.hpp>
-#include <loopsafe/http/limits.hpp>
+#include <loopsafe/http/options.hpp>
 #include <loopsafe/pool/stats.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -32,7 +32,7 @@ public:
     virtual asio::awaitable<response> send(exchange& x) = 0;
     virtual asio::awaitable<void> pause(std::chrono::nanoseconds how_long) const = 0;
     virtual std::chrono::nanoseconds now() const = 0;
-    virtual const http::limits& limits() const noexcept = 0;
+    virtual const single_use_client_options& options() const noexcept = 0;
 
     virtual void invalidate() noexcept = 0;
     virtual void thaw() noexcept = 0;
