@@ -10,6 +10,7 @@
 #include <loopsafe/http/layers/redirects.hpp>
 #include <loopsafe/http/layers/retries.hpp>
 #include <loopsafe/http/layers/tracing.hpp>
+#include <loopsafe/pool/process.hpp>
 
 #include <chrono>
 #include <http/support.hpp>
@@ -173,6 +174,22 @@ TEST_CASE("tracing: each attempt and each hop is another parent, and another ori
     for (const auto& each : notes)
         CHECK(each.starts_with("00-" + trace + '-'));
     CHECK(asked == 3);
+}
+
+TEST_CASE("tracing: copies of a process have no random number in common")
+{
+    const auto bytes = [](const unsigned char* from) {
+        return std::vector<unsigned char>(from, from + 16);
+    };
+    loopsafe::process_restored();
+    const auto* const first = http::detail::random_bytes::take(16);
+    const auto coming = bytes(first + 16);
+    CHECK(bytes(first) != coming);
+    CHECK(bytes(http::detail::random_bytes::take(16)) == coming);
+    const auto later = bytes(first + 32);
+    loopsafe::process_restored();
+    CHECK(bytes(http::detail::random_bytes::take(16)) != later);
+    CHECK(bytes(first + 32) != later);
 }
 
 TEST_CASE("tracing: an error of the function is the request's")

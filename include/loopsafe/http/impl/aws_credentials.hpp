@@ -3,11 +3,13 @@
 #define LOOPSAFE_HTTP_IMPL_AWS_CREDENTIALS_HPP
 
 #include <loopsafe/http/detail/layers/no_credentials.hpp>
-#include <loopsafe/http/layers/aws_credentials.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
 
 #include <cstdlib>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace loopsafe::http {
 namespace detail {

@@ -66,16 +66,8 @@ private:
             return;
         const trace_context now = std::invoke(fn_);
         const auto known = parse_trace_parent(now.traceparent);
-        std::string parent = "00-";
-        if (known.trace.empty())
-            parent.append(random_hex(16)).append("-").append(random_hex(8)).append("-01");
-        else
-            parent.append(known.trace)
-                .append("-")
-                .append(random_hex(8))
-                .append("-")
-                .append(known.flags);
-        headers.add("traceparent", parent);
+        const auto parent = new_trace_parent(known);
+        headers.add("traceparent", {parent.data(), parent.size()});
         if (!known.trace.empty() && !now.tracestate.empty() && !headers.contains("tracestate") &&
             all_are(field_char, now.tracestate))
             headers.add("tracestate", now.tracestate);

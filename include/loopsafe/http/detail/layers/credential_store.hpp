@@ -61,7 +61,7 @@ public:
     found look(time_point now) const
     {
         const std::lock_guard lock(mutex_);
-        if (kept_ == nullptr || loopsafe::detail::copied_between(generation_, current_generation()))
+        if (kept_ == nullptr || are_of_another_process())
             return {nullptr, true};
         if (!kept_->expires)
             return {kept_, false};
@@ -117,6 +117,11 @@ private:
         return loopsafe::detail::process_generation.load(std::memory_order_relaxed);
     }
 
+    bool are_of_another_process() const noexcept // under the lock
+    {
+        return loopsafe::detail::copied_between(generation_, current_generation());
+    }
+
     std::uint64_t fetches() const
     {
         const std::lock_guard lock(mutex_);
@@ -127,8 +132,7 @@ private:
     pointer latest_since(std::uint64_t before) const
     {
         const std::lock_guard lock(mutex_);
-        if (fetches_ == before ||
-            loopsafe::detail::copied_between(generation_, current_generation()))
+        if (fetches_ == before || are_of_another_process())
             return nullptr;
         if (failed_)
             throw error(*failed_); // a copy, since places are added to it
@@ -139,7 +143,8 @@ private:
     {
         const auto generation = current_generation();
         try {
-            auto got = std::make_shared<const aws_credentials>(co_await from_->get());
+            auto given = co_await from_->get();
+            const auto got = std::make_shared<const aws_credentials>(std::move(given));
             if (got->access_key_id.empty())
                 refuse_credentials(from_->name(), "there are none");
             if (got->expires && *got->expires <= now())
