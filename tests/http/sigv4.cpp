@@ -118,7 +118,8 @@ TEST_CASE("sigv4: the signatures that AWS publishes are those of the same reques
             http::detail::canonical_query(query), signed_ones, hash);
         CAPTURE(canonical);
         const http::detail::aws_scope scope{"20150830T123600Z", "us-east-1", "service"};
-        CHECK(http::detail::aws_signature(scope, secret, canonical) == each.signature);
+        CHECK(http::detail::aws_signature(scope, http::detail::aws_key(scope, secret), canonical) ==
+              each.signature);
     }
 }
 
@@ -165,7 +166,7 @@ TEST_CASE("sigv4: what is sent is signed as botocore signs it")
 
 // The signature of a request as it was received, by what its Authorization says was signed.
 std::string signature_of(const std::string& text, std::string_view service, bool object_store,
-                         const std::string& hash)
+                         const std::string& hash, const std::string& key = secret)
 {
     const auto authorization = field_of(text, "Authorization");
     const auto begin = authorization.find("SignedHeaders=") + 14;
@@ -187,7 +188,7 @@ std::string signature_of(const std::string& text, std::string_view service, bool
     const auto time = field_of(text, "X-Amz-Date");
     const http::detail::aws_scope scope{time, "eu-central-1", service};
     return http::detail::aws_signature(
-        scope, secret,
+        scope, http::detail::aws_key(scope, key),
         http::detail::canonical_request(
             text.substr(0, text.find(' ')),
             http::detail::canonical_path(std::string_view(target).substr(0, question),
@@ -255,6 +256,33 @@ TEST_CASE("sigv4: each attempt is signed anew, at the time that it is made")
         CHECK(signature_in(text) == signature_of(text, "sqs", false, empty));
     }
     CHECK(field_of(notes[0], "X-Amz-Date") != field_of(notes[1], "X-Amz-Date"));
+}
+
+// Gives other credentials each time, which must soon be replaced.
+class changing final : public http::aws_credential_source {
+public:
+    std::string name() const override { return "the test"; }
+    asio::awaitable<http::aws_credentials> get() const override
+    {
+        http::aws_credentials made(key_id, "secret " + std::to_string(++calls));
+        made.expires = now_of_botocore + 5min;
+        co_return made;
+    }
+    mutable int calls = 0;
+};
+
+TEST_CASE("sigv4: other credentials sign with another key")
+{
+    http_peer peer(echo);
+    mortal_context context;
+    auto with = signing("sqs");
+    with.credentials = std::make_shared<changing>();
+    const auto api = http::client(*context) | http::sigv4(with);
+    const auto empty = http::detail::hex_of(http::detail::sha256(""));
+    for (const auto* each : {"secret 1", "secret 2", "secret 3"}) {
+        const auto text = run_on(*context, api.get(peer.url())).body;
+        CHECK(signature_in(text) == signature_of(text, "sqs", false, empty, each));
+    }
 }
 
 TEST_CASE("sigv4: another origin gets neither a signature nor a token")

@@ -11,6 +11,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,7 +38,7 @@ public:
         auto found = credentials_.look(with_.clock());
         if (found.must_try)
             return fetch_and_send(x, inner, std::move(found));
-        return sign(x, inner, *found.usable), inner.send(x);
+        return sign(x, inner, found.usable), inner.send(x);
     }
 
     asio::awaitable<void> lend(exchange& x, next inner) const override
@@ -45,7 +48,7 @@ public:
         auto found = credentials_.look(with_.clock());
         if (found.must_try)
             return fetch_and_lend(x, inner, std::move(found));
-        return sign(x, inner, *found.usable), inner.lend(x);
+        return sign(x, inner, found.usable), inner.lend(x);
     }
 
 private:
@@ -77,20 +80,21 @@ private:
                                              credential_store::found first) const
     {
         const auto got = co_await credentials_.replace(std::move(first), with_.clock);
-        sign(x, inner, *got);
+        sign(x, inner, got);
         co_return co_await inner.send(x);
     }
     asio::awaitable<void> fetch_and_lend(exchange& x, next inner,
                                          credential_store::found first) const
     {
         const auto got = co_await credentials_.replace(std::move(first), with_.clock);
-        sign(x, inner, *got);
+        sign(x, inner, got);
         co_await inner.lend(x);
     }
 
-    void sign(exchange& x, const next& inner, const aws_credentials& as) const
+    void sign(exchange& x, const next& inner, const credential_store::pointer& by) const
     {
         auto& asked = x.asked;
+        const auto& as = *by;
         const bool object_store = is_object_store(with_.service);
         const auto hash = body_hash(asked, object_store);
         const auto time = aws_time(with_.clock());
@@ -114,11 +118,23 @@ private:
         const auto fields = signed_fields(asked.headers, inner.options().headers, host);
         const aws_scope scope{time, with_.region, with_.service};
         const auto signature =
-            aws_signature(scope, as.secret_access_key,
+            aws_signature(scope, key_of(scope, by),
                           canonical_request(asked.method, canonical_path(path, object_store),
                                             canonical_query(sent_query), fields, hash));
         asked.headers.add("Authorization",
                           aws_authorization(scope, as.access_key_id, fields.names(), signature));
+    }
+
+    sha256_hash key_of(const aws_scope& scope, const credential_store::pointer& by) const
+    {
+        const std::lock_guard lock(mutex_);
+        if (key_.by != by || key_.date != scope.date()) {
+            key_.by = nullptr; // if it throws
+            key_.date = scope.date();
+            key_.key = aws_key(scope, by->secret_access_key);
+            key_.by = by;
+        }
+        return key_.key;
     }
 
     // Also adds the field where a service must be told.
@@ -172,6 +188,15 @@ private:
 
     const sigv4_options with_;
     const credential_store credentials_;
+
+    // The last one. It holds the credentials, so that no others get their address.
+    struct day_key {
+        credential_store::pointer by;
+        std::string date;
+        sha256_hash key{};
+    };
+    mutable std::mutex mutex_;
+    mutable day_key key_;
 };
 
 } // namespace detail

@@ -85,7 +85,16 @@ struct aws_scope {
     }
 };
 
-inline std::string aws_signature(const aws_scope& scope, std::string_view secret,
+// The same for all requests of a day.
+inline sha256_hash aws_key(const aws_scope& scope, std::string_view secret)
+{
+    auto key = hmac_sha256(std::string("AWS4").append(secret), scope.date());
+    for (const auto part : {scope.region, scope.service, std::string_view("aws4_request")})
+        key = hmac_sha256(bytes_of(key), part);
+    return key;
+}
+
+inline std::string aws_signature(const aws_scope& scope, const sha256_hash& key,
                                  std::string_view canonical_request)
 {
     const auto signed_text = std::string("AWS4-HMAC-SHA256\n")
@@ -94,9 +103,6 @@ inline std::string aws_signature(const aws_scope& scope, std::string_view secret
                                  .append(scope.text())
                                  .append("\n")
                                  .append(hex_of(sha256(canonical_request)));
-    auto key = hmac_sha256(std::string("AWS4").append(secret), scope.date());
-    for (const auto part : {scope.region, scope.service, std::string_view("aws4_request")})
-        key = hmac_sha256(bytes_of(key), part);
     return hex_of(hmac_sha256(bytes_of(key), signed_text));
 }
 
