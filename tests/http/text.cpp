@@ -177,7 +177,9 @@ TEST_CASE("no error repeats a password, a query or the value of a field")
     for (const std::string url :
          {"http://user:secret@h/", "http://user:se/secret@h/", "http://user:se?secret@h/",
           "http://user:se@secret@h/", "https://h y/?signature=secret", "http://h/\t#secret",
-          "user:secret@h", "ftp://secret@h@/x?secret"}) {
+          "user:secret@h", "ftp://secret@h@/x?secret", "app://h?mail=a@b.c&code=secret",
+          "http://h:99999/?mail=a@b.c&code=secret", "app://h#mail=a@b&code=secret",
+          "user:secret://x@h/"}) {
         const auto said = text_of(url);
         CAPTURE(said);
         CHECK(said.find("secret") == std::string::npos);

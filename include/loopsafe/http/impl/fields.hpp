@@ -61,15 +61,21 @@ inline std::string shown(std::string_view url)
     return printable(url.substr(0, url.find_first_of("?#")));
 }
 
-// Of one that is malformed, anything up to the last "@" may belong to a password.
+// Of one that is malformed, anything up to the last "@" may belong to a password, and if a query
+// may have begun before it, anything behind it to that.
 inline std::string shown_malformed(std::string_view url)
 {
     const auto at = url.rfind('@');
     if (at == std::string_view::npos)
         return shown(url);
-    const auto scheme = url.substr(0, at).find("://");
-    const auto kept = scheme == std::string_view::npos ? "" : url.substr(0, scheme + 3);
-    return shown(std::string(kept) + "..." + std::string(url.substr(at)));
+    const auto scheme = url.substr(0, url.find_first_of(":/?#@"));
+    std::string text;
+    if (url.substr(scheme.size()).starts_with("://"))
+        text.append(scheme).append("://");
+    text += "...";
+    if (url.find_first_of("?#") > at)
+        text += url.substr(at);
+    return shown(text);
 }
 
 [[noreturn]] inline void refuse(errc what, const std::string& about)
