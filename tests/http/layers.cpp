@@ -11,6 +11,7 @@
 #include <loopsafe/http/layers/check_status.hpp>
 #include <loopsafe/http/layers/on_request.hpp>
 #include <loopsafe/http/layers/redirects.hpp>
+#include <loopsafe/http/layers/retries.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
 #include <boost/asio/post.hpp>
@@ -111,6 +112,190 @@ TEST_CASE("layers: one that answers by itself needs no server")
     const auto got = run_on(*context, api.get("http://nowhere.invalid/x"));
     CHECK(got.status == 299);
     CHECK(got.body == "http://nowhere.invalid/x");
+}
+
+// Sends a request that has failed again, to another path.
+class again final : public http::layer {
+public:
+    std::string_view name() const noexcept override { return "again"; }
+    http::place place() const noexcept override { return http::place::anywhere; }
+    asio::awaitable<void> lend(http::exchange& x, http::next inner) const override
+    {
+        const auto kept = x.asked;
+        bool failed = false;
+        try {
+            co_await inner.lend(x);
+        } catch (const http::error&) {
+            failed = true;
+        }
+        if (!failed)
+            co_return;
+        x.asked = kept;
+        x.asked.url += "second";
+        co_await inner.lend(x);
+    }
+};
+
+// Leaves its recipient behind when it fails.
+class careless final : public http::layer {
+public:
+    std::string_view name() const noexcept override { return "careless"; }
+    asio::awaitable<void> lend(http::exchange& x, http::next inner) const override
+    {
+        struct own final : http::recipient {
+            asio::awaitable<void> take(http::incoming_response& from) override
+            {
+                return outer->take(from);
+            }
+            http::recipient* outer = nullptr;
+        };
+        own to;
+        to.outer = x.to;
+        x.to = &to;
+        co_await inner.lend(x);
+    }
+};
+
+asio::awaitable<std::string> read_whole(http::incoming_response& from)
+{
+    return from.read_all(1000);
+}
+
+// Breaks the connection, or leads elsewhere, but for the second path.
+http_peer::script only_second(std::string otherwise = {})
+{
+    return [otherwise = std::move(otherwise)](http_peer::caller& c) {
+        for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
+            if (text.starts_with("GET /second"))
+                c.write(answer(text));
+            else if (otherwise.empty())
+                return c.reset();
+            else
+                c.write(otherwise);
+        }
+    };
+}
+
+TEST_CASE("layers: a request that failed in one may be sent again from outside of it")
+{
+    http_peer peer(only_second());
+    const std::shared_ptr<const http::layer> all[] = {http::retries(1), http::redirects(),
+                                                      http::check_status()};
+    for (const auto& each : all) {
+        CAPTURE(each->name());
+        mortal_context context;
+        const auto api = http::client(*context) | each | std::make_shared<again>();
+        const auto got = run_on(*context, api.with_response({"GET", peer.url()}, read_whole));
+        CHECK(got.starts_with("GET /second"));
+    }
+}
+
+TEST_CASE("layers: what one leaves behind in a request is not used by the next attempt")
+{
+    int asked = 0;
+    http_peer peer([&](http_peer::caller& c) {
+        c.read_request();
+        if (asked++ == 0)
+            return c.reset();
+        c.write(answer("body"));
+    });
+    http::retry_options with;
+    with.first_pause = std::chrono::milliseconds(0);
+    mortal_context context;
+    const auto api = http::client(*context) | std::make_shared<careless>() | http::retries(with);
+    CHECK(run_on(*context, api.with_response({"GET", peer.url()}, read_whole)) == "body");
+}
+
+TEST_CASE("layers: a request that is sent again from outside of redirects is not foreign any more")
+{
+    http_peer peer(only_second("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ftp://h/"
+                               "\r\n\r\n"));
+    http_peer elsewhere(only_second(
+        "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + peer.url() + "\r\n\r\n"));
+    mortal_context context;
+    const auto api = http::client(*context) |
+                     http::on_request([](request& r) { r.headers.set("X-Key", "k"); }) |
+                     http::redirects() | std::make_shared<again>();
+    const auto got = run_on(*context, api.with_response({"GET", elsewhere.url()}, read_whole));
+    CHECK(got.find("X-Key: k") != std::string::npos);
+}
+
+// Does with a request what it should not.
+class unruly final : public http::layer {
+public:
+    explicit unruly(int times) : times_(times) {}
+    std::string_view name() const noexcept override { return "unruly"; }
+    asio::awaitable<void> lend(http::exchange& x, http::next inner) const override
+    {
+        const auto kept = x.asked;
+        for (int i = 0; i != times_; ++i) {
+            x.asked = kept;
+            co_await inner.lend(x);
+        }
+    }
+
+private:
+    int times_;
+};
+
+TEST_CASE("layers: one that lends nothing, or a second response, makes the request fail")
+{
+    http_peer peer(http_peer::always(answer("body")));
+    mortal_context context;
+    const auto none = http::client(*context) | std::make_shared<unruly>(0);
+    CHECK(watched_code(*context, none.get(peer.url())) == errc::bad_layer);
+    CHECK_THROWS_WITH_AS(
+        run_on(*context, none.with_response({"GET", peer.url()}, read_whole)),
+        doctest::Contains("a layer ended without a response, stage prepare: "
+                          "http::layer::lend() must call inner.lend(x), lend to x.to, or throw"),
+        http::error);
+    const auto twice = http::client(*context) | std::make_shared<unruly>(2);
+    int reads = 0;
+    const auto reader = [&](http::incoming_response&) -> asio::awaitable<void> {
+        ++reads;
+        co_return;
+    };
+    CHECK_THROWS_WITH_AS(run_on(*context, twice.with_response({"GET", peer.url()}, reader)),
+                         doctest::Contains("a layer lent a second response"), http::error);
+    CHECK(reads == 1);
+}
+
+TEST_CASE("layers: a length without a body is not too large for one that lends each response")
+{
+    for (const int status : {200, 304}) {
+        http_peer peer(http_peer::always("HTTP/1.1 " + std::to_string(status) +
+                                         " Whatever\r\nContent-Length: 99999999999\r\n\r\n"));
+        mortal_context context;
+        const auto api = http::client(*context) | std::make_shared<careless>();
+        const auto got =
+            run_on(*context, watch(api.send({status == 200 ? "HEAD" : "GET", peer.url()})));
+        CHECK(got.error == nullptr);
+        CHECK(got.answer.status == status);
+    }
+}
+
+TEST_CASE("layers: an error of a request within a request keeps its own number of attempts")
+{
+    http_peer peer(only_second());
+    http::retry_options with;
+    with.first_pause = with.longest_pause = std::chrono::milliseconds(0);
+    mortal_context context;
+    const auto inner = http::client(*context) | http::retries(with);
+    const auto asks = [&](request&) -> asio::awaitable<void> { co_await inner.get(peer.url()); };
+    const auto api = http::client(*context) | http::on_request(asks);
+    const auto got = run_on(*context, watch(api.get(peer.url())));
+    CHECK(got.evidence.attempts == 3);
+    const auto text = text_of(got.error);
+    CHECK(text.find("tried: ") == text.rfind("tried: "));
+}
+
+TEST_CASE("layers: one that is a null pointer is refused")
+{
+    mortal_context context;
+    const http::any_sender plain{http::client(*context)};
+    const std::shared_ptr<const http::layer> none;
+    CHECK(message_of([&] { plain | none; }).find("the layer is a null pointer") !=
+          std::string::npos);
 }
 
 TEST_CASE("layers: a chain in the wrong order is refused, and the error names both")

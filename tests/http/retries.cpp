@@ -462,6 +462,43 @@ TEST_CASE("retries: while a server fails, few attempts are added, and with succe
     CHECK(s.asked() == 1'633);
 }
 
+TEST_CASE("retries: a query is no part of an origin, which has one budget")
+{
+    changeable s(std::vector<std::string>(1'000, status(503)));
+    asking a(at_once(2));
+    for (int i = 0; i != 100; ++i)
+        a.send({"GET", s.peer.url("") + "?q=" + std::to_string(i)});
+    CHECK(s.asked() < 200);
+}
+
+// Fails once, when the response has been taken.
+class fails_late final : public http::layer {
+    std::string_view name() const noexcept override { return "fails_late"; }
+    asio::awaitable<void> lend(http::exchange& x, http::next inner) const override
+    {
+        co_await inner.lend(x);
+        if (!std::exchange(failed_, true))
+            throw http::error(errc::no_response, {.stage = stage::first_byte}, "late");
+    }
+    mutable bool failed_ = false;
+};
+
+TEST_CASE("retries: a failure behind a status that is worth another attempt counts once")
+{
+    changeable s({status(503)});
+    mortal_context context;
+    const auto api =
+        http::client(*context) | std::make_shared<fails_late>() | http::retries(at_once());
+    int reads = 0;
+    const auto reader = [&](http::incoming_response&) -> asio::awaitable<void> {
+        ++reads;
+        co_return;
+    };
+    run_on(*context, api.with_response({"GET", s.peer.url()}, reader));
+    CHECK(reads == 1);
+    CHECK(s.asked() == 2);
+}
+
 TEST_CASE("retries: options that make no sense are refused")
 {
     CHECK_THROWS_WITH_AS(http::retries(0), doctest::Contains("attempts must be at least 1"),

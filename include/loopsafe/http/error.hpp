@@ -95,7 +95,10 @@ enum class errc {
 
     // Of signing.
     no_credentials, ///< `sigv4`: no source gives credentials, or theirs cannot be used
-    unsigned_body   ///< `sigv4`: a streamed body over http could be changed on its way
+    unsigned_body,  ///< `sigv4`: a streamed body over http could be changed on its way
+
+    // Of layers that are not ours.
+    bad_layer ///< one broke the rules of `http::layer`
 };
 
 /// Groups of errors that callers usually handle alike: `e.code() == condition::...`.
@@ -144,13 +147,15 @@ public:
     const evidence& seen() const noexcept { return seen_; }
     http::stage stage() const noexcept { return seen_.stage; }
 
-    /// Called once, by the chain of layers that the request has gone through.
+    /// Called by each chain of layers that the error leaves. The first is that of its request; the
+    /// others sent the request in whose midst that one was made.
     void add_attempts(int attempts, int hops);
 
 private:
     static std::string describe(const evidence& seen, const std::string& about);
 
     evidence seen_;
+    bool is_counted_ = false;
 };
 
 } // namespace loopsafe::http

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_IMPL_CHECK_STATUS_HPP
 #define LOOPSAFE_HTTP_IMPL_CHECK_STATUS_HPP
 
+#include <loopsafe/http/detail/layers/stand_in.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 
 #include <boost/asio/buffer.hpp>
@@ -35,9 +36,8 @@ public:
     asio::awaitable<void> lend(exchange& x, next inner) const override
     {
         checked to(x);
-        x.to = &to;
+        to.step_in();
         co_await inner.lend(x);
-        x.to = to.outer;
     }
 
 private:
@@ -51,9 +51,9 @@ private:
         std::string url;
     };
 
-    class checked final : public recipient {
+    class checked final : public stand_in {
     public:
-        explicit checked(const exchange& x) : outer(x.to), what_(x.asked) {}
+        explicit checked(exchange& x) : stand_in(x), what_(x.asked) {}
 
         asio::awaitable<void> take(incoming_response& from) override
         {
@@ -80,8 +80,6 @@ private:
             got.body.resize(size);
             refuse_status(what_, std::move(got));
         }
-
-        recipient* const outer;
 
     private:
         asked_for what_;

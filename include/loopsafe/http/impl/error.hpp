@@ -5,6 +5,7 @@
 #include <loopsafe/detail/error_category.hpp>
 
 #include <cerrno>
+#include <utility>
 
 namespace loopsafe::http {
 namespace detail {
@@ -80,6 +81,9 @@ struct errc_table {
                    "brotli, RFC 7932)";
         case errc::proxy_refused: return "the proxy does not connect to the server";
         case errc::proxy_sent_more: return "bytes follow the proxy's answer to CONNECT";
+        case errc::bad_layer:
+            return "http::layer::lend() must call inner.lend(x), lend to x.to, or throw, and lends "
+                   "to a reader once";
         }
         return "unknown";
     }
@@ -96,6 +100,7 @@ inline condition group_of(errc e) noexcept
     case errc::bad_length:
     case errc::broken_write:
     case errc::bad_credentials:
+    case errc::bad_layer:
     case errc::unwritable_json:
     case errc::no_credentials:
     case errc::unsigned_body: return condition::bad_request;
@@ -216,6 +221,8 @@ inline std::string error::describe(const evidence& seen, const std::string& abou
 
 inline void error::add_attempts(int attempts, int hops)
 {
+    if (std::exchange(is_counted_, true))
+        return;
     seen_.attempts = attempts;
     seen_.hops = hops;
     if (attempts == 1 && hops == 0)

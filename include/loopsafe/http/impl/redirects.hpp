@@ -5,6 +5,7 @@
 #include <loopsafe/http/detail/client_settings.hpp>
 #include <loopsafe/http/detail/layers/leave_unread.hpp>
 #include <loopsafe/http/detail/layers/reference.hpp>
+#include <loopsafe/http/detail/layers/stand_in.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 #include <loopsafe/http/url.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
@@ -36,6 +37,7 @@ public:
 
     asio::awaitable<response> send(exchange& x, next inner) const override
     {
+        const own_course here(x);
         request kept = keep(x);
         for (;;) {
             auto got = co_await inner.send(x);
@@ -47,24 +49,37 @@ public:
 
     asio::awaitable<void> lend(exchange& x, next inner) const override
     {
+        const own_course here(x);
         request kept = keep(x);
         judge to(*this, x, kept);
-        x.to = &to;
         for (;;) {
             to.leads_on = false;
+            to.step_in();
             co_await inner.lend(x);
             if (!to.leads_on)
                 break;
             go_on(x, kept);
         }
-        x.to = to.outer;
     }
 
 private:
-    class judge final : public recipient {
+    // A layer further out may send the request again, which begins where the caller said, then.
+    class own_course {
+    public:
+        explicit own_course(exchange& x) noexcept : x_(x), foreign_(x.foreign) { x.hops = 0; }
+        own_course(const own_course&) = delete;
+        own_course& operator=(const own_course&) = delete;
+        ~own_course() { x_.foreign = foreign_; }
+
+    private:
+        exchange& x_;
+        const bool foreign_;
+    };
+
+    class judge final : public stand_in {
     public:
         judge(const follow_redirects& l, exchange& x, request& kept)
-            : outer(x.to), layer_(l), x_(x), kept_(kept)
+            : stand_in(x), layer_(l), x_(x), kept_(kept)
         {
         }
 
@@ -77,7 +92,6 @@ private:
                 co_await outer->take(from);
         }
 
-        recipient* const outer;
         bool leads_on = false;
 
     private:

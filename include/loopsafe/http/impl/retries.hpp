@@ -5,6 +5,7 @@
 #include <loopsafe/http/detail/layers/http_date.hpp>
 #include <loopsafe/http/detail/layers/leave_unread.hpp>
 #include <loopsafe/http/detail/layers/retry_budget.hpp>
+#include <loopsafe/http/detail/layers/stand_in.hpp>
 #include <loopsafe/http/detail/wire/request_head.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
@@ -113,9 +114,9 @@ public:
     asio::awaitable<void> lend(exchange& x, next inner) const override
     {
         attempts all(*this, x, inner);
-        judge to(all, x.to);
-        x.to = &to;
+        judge to(all, x);
         for (bool again = true; again;) {
+            to.begin();
             try {
                 co_await inner.lend(x);
                 again = to.wants_another();
@@ -128,7 +129,6 @@ public:
                 all.again();
             }
         }
-        x.to = to.outer();
     }
 
 private:
@@ -173,7 +173,7 @@ private:
         static std::size_t account_of(std::string_view url) noexcept
         {
             constexpr std::size_t scheme = 8;
-            return std::hash<std::string_view>()(url.substr(0, url.find('/', scheme)));
+            return std::hash<std::string_view>()(url.substr(0, url.find_first_of("/?#", scheme)));
         }
 
         bool may_be_repeated() const noexcept
@@ -214,28 +214,31 @@ private:
         std::chrono::nanoseconds pause_ = {};
     };
 
-    class judge final : public recipient {
+    class judge final : public stand_in {
     public:
-        judge(attempts& all, recipient* outer) noexcept : all_(all), outer_(outer) {}
+        judge(attempts& all, exchange& x) noexcept : stand_in(x), all_(all) {}
 
         asio::awaitable<void> take(incoming_response& from) override
         {
-            if (all_.is_worth_another(from.head())) {
-                wants_another_ = true;
+            wants_another_ = all_.is_worth_another(from.head());
+            if (wants_another_) {
                 co_await leave_unread(from);
                 co_return;
             }
             handed_on_ = true;
-            co_await outer_->take(from);
+            co_await outer->take(from);
         }
 
-        bool wants_another() noexcept { return std::exchange(wants_another_, false); }
+        void begin() noexcept
+        {
+            wants_another_ = false;
+            step_in();
+        }
+        bool wants_another() const noexcept { return wants_another_; }
         bool handed_on() const noexcept { return handed_on_; }
-        recipient* outer() const noexcept { return outer_; }
 
     private:
         attempts& all_;
-        recipient* outer_;
         bool wants_another_ = false;
         bool handed_on_ = false;
     };

@@ -40,7 +40,8 @@ concept sender =
 /// The deadline of a request, `timeouts::total`, and its cancellation span all attempts, hops and
 /// pauses. A wrong context is refused before any layer is asked.
 /// Make it outside of a `co_await` expression.
-/// Thread safety: as `basic_client`. Copies share the client and the layers.
+/// Thread safety: as `basic_client`. Copies share the client and the layers. One that was moved
+/// from may be destroyed or assigned to.
 class any_sender {
 public:
     template <class PoolPolicy, class ExecutionPolicy>
@@ -57,8 +58,8 @@ public:
 
     /// `inner` with one more layer around it; `inner` stays as it is.
     ///
-    /// Errors: `bad_option` (as `system_error`), which names both, if another layer belongs
-    /// outside of this one.
+    /// Errors: `bad_option` (as `system_error`) if `added` is null, or another layer belongs
+    /// outside of this one; then it names both.
     any_sender(const any_sender& inner, std::shared_ptr<const layer> added)
         : chain_(std::make_shared<const detail::chain>(*inner.chain_, std::move(added)))
     {

@@ -31,7 +31,9 @@ private:
 };
 
 /// Turns every response with a status of 400 or more into a `status_error`. The outermost layer:
-/// `retries` and `redirects` see the responses first.
+/// `retries` and `redirects` see the responses first. With `with_response()`, that holds even where
+/// the body breaks off; with `send()`, a body that cannot be received or decoded whole is the error
+/// that says so.
 std::shared_ptr<const layer> check_status();
 
 } // namespace loopsafe::http

@@ -102,8 +102,12 @@ public:
     virtual http::place place() const noexcept { return http::place::own; }
 
     /// Sends a request whose response is read in parts: calls `inner.lend(x)` once, or as often as
-    /// it takes, or not at all. Once `x.to` was called, it must not be called again, whatever it
-    /// throws.
+    /// it takes; or not at all, and then throws, or lends a response of its own to `x.to`. Once
+    /// `x.to` was called, it must not be called again, whatever it throws. A layer that sets
+    /// `x.to` sets it before each request, and sets it back at the end, also of a failure.
+    ///
+    /// Errors: its own. One that breaks these rules makes the request fail with `error`
+    /// {`bad_layer`}, where it lends nothing, or lends to a reader twice.
     virtual boost::asio::awaitable<void> lend(exchange& x, next inner) const = 0;
 
     /// Sends a request whose response is returned as a whole. By default it is that which `lend()`
@@ -145,10 +149,9 @@ inline const http::limits& next::limits() const noexcept
 
 inline boost::asio::awaitable<response> layer::send(exchange& x, next inner) const
 {
-    const auto all = std::make_unique<detail::collector>(inner.limits().body_bytes);
-    x.to = all.get();
+    const auto all = std::make_unique<detail::collector>(x, inner.limits().body_bytes);
+    all->step_in();
     co_await lend(x, inner);
-    x.to = nullptr;
     co_return all->got();
 }
 

@@ -21,7 +21,7 @@ public:
     chain(const chain& inner, std::shared_ptr<const layer> added)
         : client_(inner.client_), layers_(inner.layers_)
     {
-        check_order(*added);
+        check_order(added.get());
         layers_.push_back(std::move(added));
     }
 
@@ -29,8 +29,11 @@ public:
     next outermost() const noexcept { return {*client_, layers_.data(), layers_.size()}; }
 
 private:
-    void check_order(const layer& added) const
+    void check_order(const layer* const which) const
     {
+        if (which == nullptr)
+            loopsafe::detail::refuse_option("http: the layer is a null pointer");
+        const auto& added = *which;
         if (added.place() == place::anywhere)
             return;
         for (const auto& each : layers_) {

@@ -4,6 +4,7 @@
 
 #include <loopsafe/http/client.hpp>
 #include <loopsafe/http/detail/layers/chain.hpp>
+#include <loopsafe/http/detail/layers/collector.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -67,7 +68,8 @@ public:
 
     asio::awaitable<void> take(incoming_response& from) override
     {
-        begun_ = true;
+        if (std::exchange(begun_, true))
+            throw error(errc::bad_layer, from.seen(), "a layer lent a second response");
         if constexpr (is_void)
             co_await fn_(from);
         else
@@ -97,6 +99,8 @@ asio::awaitable<result_of_reader<F>> lend_through(std::shared_ptr<const chain> a
     try {
         all->client().enter(*x, executor);
         co_await all->outermost().lend(*x);
+        if (!to.begun())
+            refuse_nothing_lent();
     } catch (...) {
         if (to.begun()) // it may be what the caller's function throws
             throw;
