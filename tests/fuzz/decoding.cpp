@@ -73,7 +73,7 @@ void decode(verdict& v, unsigned how, std::string_view body, std::size_t step, s
             require(__sanitizer_get_current_allocated_bytes() < before + most);
             v.text.append(part, 0, n);
             v.unfinished = v.text.size() >= enough;
-            if (n == 0 || v.unfinished)
+            if ((n == 0 && !decoder.is_pausing()) || v.unfinished)
                 break;
         }
     }

@@ -50,8 +50,11 @@ verdict read(detail::body_decoder& decoder, std::size_t room)
 {
     verdict v;
     std::string part(room, '\0');
-    while (const auto n = decoder.take(boost::asio::buffer(part), v.ec))
+    std::size_t n = 0;
+    do {
+        n = decoder.take(boost::asio::buffer(part), v.ec);
         v.text.append(part, 0, n);
+    } while (n != 0 || decoder.is_pausing());
     return v;
 }
 

@@ -408,6 +408,40 @@ TEST_CASE("decoding: a context that dies in mid-body takes the reader along")
     }
 }
 
+TEST_CASE("decoding: content that stands for nothing gives others their turn, and send() takes "
+          "only so much of it")
+{
+    std::string nothing;
+    const auto member = content_test::zlib_encoder(15 + 16).finish("");
+    while (nothing.size() < 1'000'000)
+        nothing += member;
+    content_test::brotli_encoder encoder(5);
+    std::string body;
+    for (int i = 0; i != 40; ++i)
+        body += encoder.flush(nothing);
+    body += encoder.finish("");
+    REQUIRE(body.size() < 8'000); // it comes at once
+    decoded d(http_peer::always(encoded("gzip, br", body)));
+    for (const auto& by : d.senders)
+        CHECK(d.get(by).ec == errc::body_too_large);
+    bool begun = false;
+    bool ended = false;
+    int turns = 0;
+    const std::function<void()> others = [&] {
+        turns += begun ? 1 : 0;
+        if (!ended)
+            asio::post(*d.context, others);
+    };
+    const auto reader = [&](http::incoming_response& in) -> asio::awaitable<void> {
+        begun = true;
+        CHECK((co_await in.read_all(1'000)).empty());
+        ended = true;
+    };
+    asio::post(*d.context, others);
+    run_on(*d.context, d.senders[0].with_response({"GET", d.peer.url()}, reader));
+    CHECK(turns >= 30);
+}
+
 TEST_CASE("decoding: content that expands without end gives others their turn")
 {
     content_test::brotli_encoder encoder(5);

@@ -5,9 +5,11 @@
 #include <loopsafe/http/detail/coding/body_decoder.hpp>
 #include <loopsafe/http/detail/coding/codings.hpp>
 #include <loopsafe/http/detail/coding/decoded_response.hpp>
+#include <loopsafe/http/detail/layers/stand_in.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -56,10 +58,10 @@ private:
         std::source_location where;
     };
 
-    class decoding_recipient final : public recipient {
+    class decoding_recipient final : public stand_in {
     public:
-        decoding_recipient(const known_codings& known, const exchange& x)
-            : outer(x.to), known_(known), asked_(x)
+        decoding_recipient(const known_codings& known, exchange& x)
+            : stand_in(x), known_(known), asked_(x)
         {
         }
 
@@ -72,8 +74,6 @@ private:
                 return outer->take(from);
             return take_decoded(from, applied);
         }
-
-        recipient* const outer;
 
     private:
         asio::awaitable<void> take_decoded(incoming_response& from, applied_codings applied)
@@ -104,9 +104,8 @@ private:
     asio::awaitable<void> lend_decoded(exchange& x, next inner) const
     {
         decoding_recipient to(known_, x);
-        x.to = &to;
+        to.step_in();
         co_await inner.lend(x);
-        x.to = to.outer;
     }
 
     asio::awaitable<response> send_decoded(exchange& x, next inner) const
@@ -119,6 +118,13 @@ private:
         if (applied.size != 0)
             co_await decode(got, applied, inner.limits().body_bytes, what);
         co_return got;
+    }
+
+    // What cannot be compressed is longer with a coding than without.
+    static bool passes_too_much(std::uint64_t bytes, std::size_t most) noexcept
+    {
+        constexpr std::uint64_t always = 64 * 1024;
+        return bytes > always && bytes - bytes / 8 > most;
     }
 
     static asio::awaitable<void> decode(response& got, applied_codings applied, std::size_t most,
@@ -143,12 +149,12 @@ private:
                 const auto made = decoder.take(room, ec);
                 if (ec)
                     what.fail(ec, got.seen);
-                if (made == 0)
+                if (made == 0 && !decoder.is_pausing())
                     break;
                 size += made;
-                if (size > most)
+                if (size > most || passes_too_much(decoder.passed(), most))
                     what.fail(errc::body_too_large, got.seen);
-                in_this_turn += made;
+                in_this_turn += decoder.is_pausing() ? most_in_a_turn : made;
                 if (in_this_turn >= most_in_a_turn) {
                     in_this_turn = 0;
                     co_await asio::post(executor, asio::deferred);

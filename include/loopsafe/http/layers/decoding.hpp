@@ -31,7 +31,8 @@ std::shared_ptr<const layer> make_decoding(std::vector<content_coding> all);
 /// * `incoming_response::read_some()` returns what can be decoded from what has arrived, and no
 /// more
 ///   than fits into its buffer. A decoder's memory is bounded, however far the content expands: see
-///   each coding. In `send()`, `limits::body_bytes` bounds the decoded body, too.
+///   each coding. In `send()`, `limits::body_bytes` bounds the decoded body, too, and so roughly
+///   what lies between two codings.
 ///
 /// Decoding runs where the response is read, also with `thread_offload`.
 /// Errors: `error` {`bad_content`, `content_cut`, `too_many_codings`, `window_too_large`;

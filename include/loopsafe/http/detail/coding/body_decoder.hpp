@@ -10,10 +10,14 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
 namespace loopsafe::http::detail {
+
+// Some hundred bytes can stand for a gigabyte: others get their turn after so much of it.
+inline constexpr std::size_t most_in_a_turn = 1024 * 1024;
 
 // Undoes the codings of a body, the last one first: put() gives it the next bytes of the body,
 // take() what follows from them.
@@ -39,11 +43,20 @@ public:
     // has ended. An error is told after all that came before it, and then each time.
     std::size_t take(boost::asio::mutable_buffer to, error_code& ec)
     {
+        turn_ends_ = passed_ + most_in_a_turn;
         const auto made = take(size_ - 1, to);
-        if (made == 0)
+        is_pausing_ = made == 0 && passed_ >= turn_ends_ && !stages_[size_ - 1].failure;
+        if (made == 0 && !is_pausing_)
             ec = failure();
         return made;
     }
+
+    // take() has returned 0, but there may be more: a gigabyte between two codings can stand for
+    // nothing.
+    bool is_pausing() const noexcept { return is_pausing_; }
+
+    // How much has come out of one coding and gone into the other.
+    std::uint64_t passed() const noexcept { return passed_; }
 
 private:
     static constexpr std::size_t between_size = 16 * 1024;
@@ -62,12 +75,13 @@ private:
             input.remove_prefix(step.used);
             if (step.made != 0)
                 return step.made;
-            if (failure || which == 0)
+            if (failure || which == 0 || passed_ >= turn_ends_)
                 break;
             const auto more = take(which - 1, boost::asio::buffer(between_.get(), between_size));
             if (more == 0)
                 break;
             input = {between_.get(), more};
+            passed_ += more;
         }
         return 0;
     }
@@ -87,6 +101,9 @@ private:
     std::array<stage, applied_codings::most> stages_; // the first undoes what was applied last
     std::size_t size_;
     std::unique_ptr<char[]> between_;
+    std::uint64_t passed_ = 0;
+    std::uint64_t turn_ends_ = 0;
+    bool is_pausing_ = false;
     bool begun_ = false;
     bool ended_ = false;
 };

@@ -23,10 +23,6 @@ namespace loopsafe::http::detail {
 
 namespace asio = boost::asio;
 
-// Some hundred bytes can stand for a gigabyte: others get their turn after so
-// much of it.
-inline constexpr std::size_t most_in_a_turn = 1024 * 1024;
-
 inline void say_decoded(fields& headers) noexcept
 {
     headers.erase("Content-Encoding");
@@ -72,6 +68,11 @@ public:
                 error failed(ec, seen(), about_);
                 failed.add_place(where);
                 throw failed;
+            }
+            if (decoder_.is_pausing()) {
+                in_this_turn_ = 0;
+                co_await asio::post(executor, asio::deferred);
+                continue;
             }
             in_this_turn_ += made;
             if (made != 0 || ended_)
