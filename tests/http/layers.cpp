@@ -21,6 +21,7 @@
 #include <http/support.hpp>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace layers_tests {
@@ -136,22 +137,26 @@ public:
     }
 };
 
-// Leaves its recipient behind when it fails.
+// Does not put back whom the response is lent to.
 class careless final : public http::layer {
 public:
     std::string_view name() const noexcept override { return "careless"; }
     asio::awaitable<void> lend(http::exchange& x, http::next inner) const override
     {
-        struct own final : http::recipient {
+        class own final : public http::recipient {
+        public:
+            explicit own(http::exchange& x) : outer_(std::exchange(x.to, this)), x_(x) {}
+            ~own() { x_.to = nullptr; }
             asio::awaitable<void> take(http::incoming_response& from) override
             {
-                return outer->take(from);
+                return outer_->take(from);
             }
-            http::recipient* outer = nullptr;
+
+        private:
+            http::recipient* outer_;
+            http::exchange& x_;
         };
-        own to;
-        to.outer = x.to;
-        x.to = &to;
+        const own to(x);
         co_await inner.lend(x);
     }
 };
