@@ -96,6 +96,12 @@ void* operator new(std::size_t size)
 {
     return heap::take_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept // that of std::stable_sort
+{
+    void* const place = heap::take(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    heap::alive += place != nullptr ? 1 : 0;
+    return place;
+}
 extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
 {
     return heap::take(size, alignment);
