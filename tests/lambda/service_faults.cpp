@@ -284,6 +284,10 @@ TEST_CASE("nobody listens for a while, and the port stays the service's")
 
 TEST_CASE("a service that is out of descriptors accepts again once there are some")
 {
+    if (types_need_descriptors) {
+        MESSAGE("only without UBSan: a whole service runs here without descriptors");
+        return;
+    }
     using tcp = boost::asio::ip::tcp;
     lambda_service service;
     const auto address = service.endpoint();

@@ -15,6 +15,20 @@ inline std::ptrdiff_t open_descriptors()
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
+/// With UBSan, which opens a pipe when it sees a type for the first time, and takes the type for a
+/// wrong one where it cannot.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool types_need_descriptors = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool types_need_descriptors = true;
+#else
+inline constexpr bool types_need_descriptors = false;
+#endif
+#else
+inline constexpr bool types_need_descriptors = false;
+#endif
+
 /// No further descriptors for as long as it lives.
 class descriptors_exhausted {
 public:
