@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // What holds for every layer: order, homes, lifetimes, deadlines, cancellation. One combination of
 // the contract, and of all that is done to a client, has layers around it.
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // Requests through proxies: what the proxy is told, what the server is told, and what happens when
 // the proxy does not do its part.
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // What is signed, and that it is what is sent.
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // Every client through a proxy that others wrote, to servers that others wrote.
 
 #include <http/servers.hpp>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Not compiled for ThreadSanitizer: its client has one thread.
 // Which trace a request belongs to, by the field traceparent.
 
 #if defined(__GNUC__) && !defined(__clang__)
