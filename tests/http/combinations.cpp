@@ -7,8 +7,11 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#include <loopsafe/http/layers/decoding.hpp>
+#include <loopsafe/http/layers/gzip.hpp>
 #include <loopsafe/http/layers/on_request.hpp>
 #include <loopsafe/http/layers/redirects.hpp>
+#include <loopsafe/http/layers/retries.hpp>
 
 #include <http/support.hpp>
 
@@ -68,7 +71,8 @@ class lends_only final : public http::layer {
 class layered final : public any_client {
 public:
     explicit layered(const http::any_sender& client)
-        : sender_(client | http::on_request([](request&) {}) | http::redirects())
+        : sender_(client | http::on_request([](request&) {}) | http::retries(1) |
+                  http::redirects() | http::decoding(http::gzip))
     {
     }
 

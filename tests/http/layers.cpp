@@ -9,13 +9,18 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#include <loopsafe/http/definitions.hpp> // for a policy with a clock of its own
 #include <loopsafe/http/layers/check_status.hpp>
 #include <loopsafe/http/layers/on_request.hpp>
 #include <loopsafe/http/layers/redirects.hpp>
 #include <loopsafe/http/layers/retries.hpp>
+#include <loopsafe/testing/manual_clock.hpp>
 #include <loopsafe/testing/two_contexts.hpp>
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <functional>
@@ -71,6 +76,11 @@ public:
         made.body = x.asked.url;
         co_return made;
     }
+};
+
+struct counts_end {
+    int& ends;
+    ~counts_end() { ++ends; }
 };
 
 error_code watched_code(asio::io_context& context, asio::awaitable<response> sending)
@@ -443,6 +453,52 @@ TEST_CASE("on_request: changes each request, waits if it must, and its error is 
         plain | http::on_request([](request&) { throw std::runtime_error("not today"); });
     CHECK_THROWS_WITH_AS(run_on(*context, fails.get(peer.url())), "not today", std::runtime_error);
     CHECK(peer.connections() == 1);
+}
+
+TEST_CASE("layers: the deadline of a request ends what a layer waits for")
+{
+    using loopsafe::testing::manual_clock;
+    using timed_client =
+        http::basic_client<loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;
+    manual_clock::reset();
+    mortal_context context;
+    http::client_options with;
+    with.timeouts.total = std::chrono::seconds(10);
+    bool waits = false;
+    int left = 0;
+    const auto never_done = [&](request&) -> asio::awaitable<void> {
+        const counts_end on_the_way_out{left};
+        asio::steady_timer timer(co_await asio::this_coro::executor,
+                                 asio::steady_timer::time_point::max());
+        waits = true;
+        co_await timer.async_wait(asio::use_awaitable);
+    };
+    const auto api = timed_client(*context, with) | http::on_request(never_done);
+    const auto nothing = [](http::incoming_response&) -> asio::awaitable<response> {
+        co_return response();
+    };
+    for (const bool streamed : {false, true}) {
+        CAPTURE(streamed);
+        waits = false;
+        request what("GET", "http://127.0.0.1:1/x?secret=1");
+        auto asked =
+            streamed ? api.with_response(std::move(what), nothing) : api.send(std::move(what));
+        std::optional<seen> got;
+        asio::co_spawn(*context, watch(std::move(asked)),
+                       [&](const std::exception_ptr&, seen s) { got = std::move(s); });
+        run_until(*context, [&] { return waits; });
+        manual_clock::advance(*context, std::chrono::seconds(10) - std::chrono::nanoseconds(1));
+        run_ready(*context);
+        CHECK_FALSE(got.has_value());
+        manual_clock::advance(*context, std::chrono::milliseconds(1));
+        run_until(*context, [&] { return got.has_value(); });
+        CHECK(got->ec == errc::timed_out);
+        CHECK(got->evidence.timeout == "total");
+        CHECK(got->evidence.allowed == std::chrono::seconds(10));
+        CHECK(text_of(got->error).find("\"http://127.0.0.1:1/x\"") != std::string::npos);
+        CHECK(text_of(got->error).find("secret") == std::string::npos);
+    }
+    CHECK(left == 2);
 }
 
 TEST_CASE("check_status: a status of 400 or more is an error that holds the response")

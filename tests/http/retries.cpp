@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <http/layered.hpp>
 #include <http/support.hpp>
 #include <optional>
 #include <string>
@@ -83,26 +84,11 @@ public:
     http_peer peer;
 };
 
-struct asking {
+struct asking : layered_client {
     explicit asking(http::retry_options with, http::client_options options = {})
-        : api(http::client(*context, std::move(options)) | http::retries(std::move(with)))
+        : layered_client(http::retries(std::move(with)), std::move(options))
     {
     }
-    seen send(request what) { return run_on(*context, watch(api.send(std::move(what)))); }
-    seen read(request what)
-    {
-        const auto whole = [](http::incoming_response& r) -> asio::awaitable<response> {
-            response got;
-            static_cast<http::response_head&>(got) = r.head();
-            got.body = co_await r.read_all(100'000);
-            got.seen = r.seen();
-            co_return got;
-        };
-        return run_on(*context, watch(api.with_response(std::move(what), whole)));
-    }
-
-    mortal_context context;
-    http::any_sender api;
 };
 
 request with_key(request r)

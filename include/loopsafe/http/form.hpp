@@ -38,13 +38,7 @@ public:
     /// Adds a field, even if there already is one of this name.
     form& add(std::string_view name, std::string_view value)
     {
-        std::string added; // first, since they may be views of this text
-        if (!text_.empty())
-            added += '&';
-        append(added, name);
-        added += '=';
-        append(added, value);
-        text_ += added;
+        detail::append_pair(text_, name, value, &append);
         return *this;
     }
 

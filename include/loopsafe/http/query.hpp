@@ -39,13 +39,9 @@ public:
     /// Adds a parameter, even if there already is one of this name.
     query& add(std::string_view name, std::string_view value)
     {
-        std::string added; // first, since they may be views of this text
-        if (!text_.empty())
-            added += '&';
-        detail::append_encoded(added, name, detail::unreserved_char);
-        added += '=';
-        detail::append_encoded(added, value, detail::unreserved_char);
-        text_ += added;
+        detail::append_pair(text_, name, value, [](std::string& to, std::string_view each) {
+            detail::append_encoded(to, each, detail::unreserved_char);
+        });
         return *this;
     }
 

@@ -28,6 +28,18 @@ inline void append_encoded(std::string& to, std::string_view text, int kept)
     }
 }
 
+// One more "name=value" of a text of them, as `append` writes each. `added` is made first, since
+// both may be views of the text.
+template <class Append>
+void append_pair(std::string& text, std::string_view name, std::string_view value, Append append)
+{
+    std::string added = text.empty() ? "" : "&";
+    append(added, name);
+    added += '=';
+    append(added, value);
+    text += added;
+}
+
 } // namespace loopsafe::http::detail
 
 #endif

@@ -5,6 +5,7 @@
 #include <loopsafe/http/detail/layers/aws_canonical.hpp>
 #include <loopsafe/http/detail/layers/aws_signature.hpp>
 #include <loopsafe/http/detail/layers/credential_store.hpp>
+#include <loopsafe/http/detail/layers/request_layer.hpp>
 #include <loopsafe/http/detail/url_view.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 #include <loopsafe/pool/detail/rules.hpp>
@@ -21,7 +22,7 @@
 namespace loopsafe::http {
 namespace detail {
 
-class aws_signing final : public layer {
+class aws_signing final : public request_layer {
 public:
     explicit aws_signing(sigv4_options with)
         : with_(checked(std::move(with))), credentials_(with_.credentials)
@@ -31,27 +32,24 @@ public:
     std::string_view name() const noexcept override { return "sigv4"; }
     http::place place() const noexcept override { return http::place::signing; }
 
-    asio::awaitable<response> send(exchange& x, next inner) const override
-    {
-        if (is_for_others(x))
-            return inner.send(x);
-        auto found = credentials_.look(with_.clock());
-        if (found.must_try)
-            return fetch_and_send(x, inner, std::move(found));
-        return sign(x, inner, found.usable), inner.send(x);
-    }
-
-    asio::awaitable<void> lend(exchange& x, next inner) const override
-    {
-        if (is_for_others(x))
-            return inner.lend(x);
-        auto found = credentials_.look(with_.clock());
-        if (found.must_try)
-            return fetch_and_lend(x, inner, std::move(found));
-        return sign(x, inner, found.usable), inner.lend(x);
-    }
-
 private:
+    asio::awaitable<void> prepare(exchange& x, const next& inner) const override
+    {
+        if (is_for_others(x))
+            return {};
+        auto found = credentials_.look(with_.clock());
+        if (found.must_try)
+            return fetch_and_sign(x, inner, std::move(found));
+        return sign(x, inner, found.usable), asio::awaitable<void>();
+    }
+
+    asio::awaitable<void> fetch_and_sign(exchange& x, next inner,
+                                         credential_store::found first) const
+    {
+        const auto got = co_await credentials_.replace(std::move(first), with_.clock);
+        sign(x, inner, got);
+    }
+
     static sigv4_options checked(sigv4_options with)
     {
         using loopsafe::detail::refuse_option;
@@ -74,21 +72,6 @@ private:
     {
         return x.foreign || x.asked.headers.contains("authorization") ||
                !split_url(x.asked.url).wrong.empty();
-    }
-
-    asio::awaitable<response> fetch_and_send(exchange& x, next inner,
-                                             credential_store::found first) const
-    {
-        const auto got = co_await credentials_.replace(std::move(first), with_.clock);
-        sign(x, inner, got);
-        co_return co_await inner.send(x);
-    }
-    asio::awaitable<void> fetch_and_lend(exchange& x, next inner,
-                                         credential_store::found first) const
-    {
-        const auto got = co_await credentials_.replace(std::move(first), with_.clock);
-        sign(x, inner, got);
-        co_await inner.lend(x);
     }
 
     void sign(exchange& x, const next& inner, const credential_store::pointer& by) const

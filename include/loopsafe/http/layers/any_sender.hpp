@@ -37,11 +37,10 @@ concept sender =
 /// closed then. A client that stays outside, `client | layer`, is shared: it may be destroyed
 /// first, and every request that would need it after that is refused with `pool_closed`.
 ///
-/// The deadline of a request, `timeouts::total`, and its cancellation span all attempts, hops and
-/// pauses. A wrong context is refused before any layer is asked.
-/// Make it outside of a `co_await` expression.
-/// Thread safety: as `basic_client`. Copies share the client and the layers. One that was moved
-/// from may be destroyed or assigned to.
+/// The deadline of a request, `timeouts::total`, and its cancellation span all attempts, hops,
+/// pauses and what layers wait for by `next::in_time()`. A wrong context is refused before any
+/// layer is asked. Make it outside of a `co_await` expression. Thread safety: as `basic_client`.
+/// Copies share the client and the layers. One that was moved from may be destroyed or assigned to.
 class any_sender {
 public:
     template <class PoolPolicy, class ExecutionPolicy>

@@ -4,6 +4,7 @@
 
 #include <loopsafe/http/incoming.hpp>
 #include <loopsafe/http/request.hpp>
+#include <loopsafe/never.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -44,6 +45,9 @@ public:
 
     /// When all of it must have ended, pauses included; on the steady clock.
     std::optional<std::chrono::nanoseconds> due;
+
+    /// How long that was when it was asked for, for errors.
+    std::chrono::milliseconds total = never;
 
     /// It goes to an origin that the caller has not named: nothing secret may be added. The client
     /// then asks no `authorization`, and sends of its own fields only User-Agent and Accept.

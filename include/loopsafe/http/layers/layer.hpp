@@ -52,6 +52,13 @@ public:
     /// Errors: `system_error` {`operation_aborted`}.
     boost::asio::awaitable<void> pause(std::chrono::nanoseconds how_long) const;
 
+    /// Runs a step of a layer's own, such as a question to another server, and ends it when
+    /// `x.due` has passed.
+    ///
+    /// Per-operation cancellation: that of the step. Errors: `error` {`timed_out`}; the step's.
+    boost::asio::awaitable<void> in_time(const exchange& x,
+                                         boost::asio::awaitable<void> step) const;
+
     /// The time on that clock.
     std::chrono::nanoseconds now() const;
 
@@ -130,6 +137,12 @@ inline boost::asio::awaitable<response> next::send(exchange& x) const
 inline boost::asio::awaitable<void> next::pause(std::chrono::nanoseconds how_long) const
 {
     return client_->pause(how_long);
+}
+
+inline boost::asio::awaitable<void> next::in_time(const exchange& x,
+                                                  boost::asio::awaitable<void> step) const
+{
+    return client_->in_time(x, std::move(step));
 }
 
 inline std::chrono::nanoseconds next::now() const

@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_LAYERS_ON_REQUEST_HPP
 #define LOOPSAFE_HTTP_LAYERS_ON_REQUEST_HPP
 
+#include <loopsafe/http/detail/layers/request_layer.hpp>
 #include <loopsafe/http/layers/any_sender.hpp>
 #include <loopsafe/http/layers/layer.hpp>
 
@@ -28,47 +29,21 @@ concept request_hook =
      std::same_as<std::invoke_result_t<const F&, request&>, boost::asio::awaitable<void>>);
 
 template <request_hook F>
-class request_change final : public layer {
+class request_change final : public request_layer {
 public:
     explicit request_change(F fn) : fn_(std::move(fn)) {}
 
     std::string_view name() const noexcept override { return "on_request"; }
 
-    boost::asio::awaitable<void> lend(exchange& x, next inner) const override
-    {
-        if constexpr (waits)
-            return change_and_lend(x, inner);
-        else
-            return change_now(x), inner.lend(x);
-    }
-
-    boost::asio::awaitable<response> send(exchange& x, next inner) const override
-    {
-        if constexpr (waits)
-            return change_and_send(x, inner);
-        else
-            return change_now(x), inner.send(x);
-    }
-
 private:
-    static constexpr bool waits = !std::is_void_v<std::invoke_result_t<const F&, request&>>;
-
-    void change_now(exchange& x) const
+    boost::asio::awaitable<void> prepare(exchange& x, const next&) const override
     {
-        if (!x.foreign)
-            std::invoke(fn_, x.asked);
-    }
-    boost::asio::awaitable<void> change_and_lend(exchange& x, next inner) const
-    {
-        if (!x.foreign)
-            co_await std::invoke(fn_, x.asked);
-        co_await inner.lend(x);
-    }
-    boost::asio::awaitable<response> change_and_send(exchange& x, next inner) const
-    {
-        if (!x.foreign)
-            co_await std::invoke(fn_, x.asked);
-        co_return co_await inner.send(x);
+        if (x.foreign)
+            return {};
+        if constexpr (std::is_void_v<std::invoke_result_t<const F&, request&>>)
+            return std::invoke(fn_, x.asked), boost::asio::awaitable<void>();
+        else
+            return std::invoke(fn_, x.asked);
     }
 
     F fn_;
@@ -82,7 +57,8 @@ private:
 ///     const auto api = http::any_sender(client) |
 ///                      http::on_request([](http::request& r) { r.headers.set("X-Key", key); });
 ///
-/// `fn` is `void fn(request&)` or `awaitable<void> fn(request&)`. It is not called for a request
+/// `fn` is `void fn(request&)` or `awaitable<void> fn(request&)`; `timeouts::total` covers what it
+/// waits for. It is not called for a request
 /// that a redirect leads to another origin, so that no secret can get there.
 /// Thread safety: `fn` is called by all threads that send.
 template <class F>

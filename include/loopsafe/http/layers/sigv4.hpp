@@ -47,7 +47,7 @@ struct sigv4_options {
 /// Credentials are kept, and replaced 15 minutes before they expire; where that fails they are used
 /// until 10 minutes before. A process that is made from a snapshot gets its own
 /// (`process_restored()`). Of several requests of one context that need new ones, one fetches them;
-/// no context waits for another. The time of that does not count against `timeouts::total`.
+/// no context waits for another.
 ///
 /// Errors: `error` {`no_credentials`, `unsigned_body`}; those of the source; when it is made,
 /// `bad_option` (as `system_error`).

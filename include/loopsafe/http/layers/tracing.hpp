@@ -2,6 +2,7 @@
 #ifndef LOOPSAFE_HTTP_LAYERS_TRACING_HPP
 #define LOOPSAFE_HTTP_LAYERS_TRACING_HPP
 
+#include <loopsafe/http/detail/layers/request_layer.hpp>
 #include <loopsafe/http/detail/layers/trace_parent.hpp>
 #include <loopsafe/http/layers/any_sender.hpp>
 #include <loopsafe/http/layers/layer.hpp>
@@ -42,23 +43,20 @@ concept trace_function = std::copy_constructible<F> && std::invocable<const F&> 
                          std::convertible_to<std::invoke_result_t<const F&>, trace_context>;
 
 template <trace_function F>
-class trace_propagation final : public layer {
+class trace_propagation final : public request_layer {
 public:
     explicit trace_propagation(F fn) : fn_(std::move(fn)) {}
 
     std::string_view name() const noexcept override { return "tracing"; }
     http::place place() const noexcept override { return http::place::tracing; }
 
-    boost::asio::awaitable<void> lend(exchange& x, next inner) const override
+private:
+    boost::asio::awaitable<void> prepare(exchange& x, const next&) const override
     {
-        return join(x), inner.lend(x);
-    }
-    boost::asio::awaitable<response> send(exchange& x, next inner) const override
-    {
-        return join(x), inner.send(x);
+        join(x);
+        return {};
     }
 
-private:
     void join(exchange& x) const
     {
         auto& headers = x.asked.headers;

@@ -4,6 +4,7 @@
 
 #include <loopsafe/context/detail/at_home.hpp>
 #include <loopsafe/detail/share_new.hpp>
+#include <loopsafe/http/detail/client/from_options.hpp>
 #include <loopsafe/http/detail/client/server_list.hpp>
 #include <loopsafe/http/detail/connection/connector.hpp>
 #include <loopsafe/offload/connection_pool.hpp>
@@ -19,7 +20,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <sys/un.h>
 #include <utility>
 
 namespace loopsafe::http::detail {
@@ -65,45 +65,16 @@ public:
     client_state(options_type with, const loopsafe::detail::located_executor* home,
                  worker_threads* workers)
         : options_(loopsafe::detail::share_new<const options_type>(std::move(with))),
-          workers_(workers)
+          workers_(workers),
+          settings_(made_settings(options_, !PoolPolicy::keeps_idle))
     {
-        auto made = loopsafe::detail::share_new<client_settings>();
-        made->options = options_;
-        made->closes = !PoolPolicy::keeps_idle;
-        if (!options_->base_url.empty()) {
-            made->base = parse_url(options_->base_url);
-            made->target_prefix = made->base->target;
-            if (made->target_prefix.find('?') != std::string::npos)
-                refuse(errc::bad_url,
-                       "base_url " + shown(options_->base_url) +
-                           ": it must not have a query, since requests are appended to it");
-            if (made->target_prefix.ends_with('/'))
-                made->target_prefix.pop_back();
-        }
-        check_fields(options_->headers);
-        if (options_->headers.contains("host"))
-            refuse(errc::framing_field, "field Host in the headers for every server");
-        for (const auto& each : options_->headers) {
-            write_field(made->own_fields, each.name, each.value);
-            if (!is_for_every_origin(each.name))
-                continue;
-            write_field(made->foreign_fields, each.name, each.value);
-            made->foreign_headers.add(each.name, each.value);
-        }
-        settings_ = std::move(made);
         // So that at exit OpenSSL ends after a client in static storage, which closes its
         // connections. Of all options this one has the least done before a secure connection needs
         // the rest; without any, OpenSSL does nothing.
         OPENSSL_init_crypto(OPENSSL_INIT_ASYNC, nullptr);
         if (!uses_defaults(options_->tls)) // so that errors in them are reported now
             tls_ = loopsafe::detail::share_new<const loopsafe::detail::tls_context>(options_->tls);
-        pool_options(); // checks them
-        if (options_->unix_socket.size() >= sizeof(::sockaddr_un::sun_path))
-            loopsafe::detail::refuse_option("http::client: unix_socket is longer than the path of "
-                                            "a socket may be");
-        if (!options_->unix_socket.empty() && !options_->proxies.empty())
-            loopsafe::detail::refuse_option("http::client: unix_socket and proxies exclude each "
-                                            "other: requests go through one of them");
+        pool_options<PoolPolicy>(*options_); // checks them
         if (home != nullptr) {
             home_ = context_of(home->executor, home->where);
             if (!home_)
@@ -334,7 +305,7 @@ private:
                 shared_tls());
         auto own_url = of.to_string();
         const auto name = "http " + own_url;
-        auto limits = pool_options();
+        auto limits = pool_options<PoolPolicy>(*options_);
         limits.name = name;
         auto host_field = "Host: " + of.authority() + "\r\n";
         std::string absolute;
@@ -386,41 +357,9 @@ private:
             return pool_type(std::move(how), limits);
     }
 
-    typename PoolPolicy::options pool_options() const
-    {
-        using loopsafe::detail::refuse_option;
-        const auto& o = *options_;
-        if (o.max_per_origin == 0)
-            refuse_option("http::client: max_per_origin must be at least 1");
-        if (o.max_total == 0)
-            refuse_option("http::client: max_total must be at least 1");
-        check_timeouts(o.timeouts);
-        typename PoolPolicy::options limits;
-        limits.name = "http::client";
-        limits.max_size = o.max_per_origin;
-        limits.max_waiting = o.max_waiting;
-        limits.acquire_timeout = o.timeouts.wait;
-        limits.connect_timeout = never; // each step has its own
-        if constexpr (PoolPolicy::keeps_idle) {
-            limits.idle_timeout = o.idle_timeout;
-            limits.max_lifetime = o.max_lifetime;
-            limits.lifetime_jitter = o.lifetime_jitter;
-            limits.probe_after = o.probe_after;
-        }
-        if constexpr (carries_over<PoolPolicy>) {
-            if (o.max_parked_per_origin == 0)
-                refuse_option("http::client: max_parked_per_origin must be at least 1; to carry "
-                              "nothing over, use http::basic_client<per_context_pool>");
-            limits.max_parked = o.max_parked_per_origin;
-        }
-        loopsafe::detail::checked_rules(limits, PoolPolicy::keeps_idle,
-                                        PoolPolicy::limit_per_context);
-        return limits;
-    }
-
     const std::shared_ptr<const options_type> options_;
     worker_threads* const workers_;
-    std::shared_ptr<const client_settings> settings_;
+    const std::shared_ptr<const client_settings> settings_;
     std::shared_ptr<const loopsafe::detail::tls_context> tls_;
     std::optional<permit_pool> permits_;
     context_ref home_;

@@ -3,6 +3,7 @@
 #define LOOPSAFE_HTTP_DETAIL_LAYERS_CLIENT_HOP_HPP
 
 #include <loopsafe/http/client.hpp>
+#include <loopsafe/http/detail/client/within_total.hpp>
 #include <loopsafe/http/detail/layers/chain.hpp>
 
 #include <boost/asio/this_coro.hpp>
@@ -32,6 +33,7 @@ public:
         hop of;
         client_.enter(x.asked, of, executor, x.where);
         x.due = of.due;
+        x.total = (x.asked.timeouts ? *x.asked.timeouts : client_.given().timeouts).total;
     }
 
     asio::awaitable<response> send(exchange& x) override
@@ -52,6 +54,10 @@ public:
         waits.expires_after(std::chrono::ceil<typename timer::duration>(how_long));
         co_await waits.async_wait(asio::use_awaitable);
     }
+    asio::awaitable<void> in_time(const exchange& x, asio::awaitable<void> step) const override
+    {
+        return x.due ? run_in_time(x, std::move(step)) : std::move(step);
+    }
     std::chrono::nanoseconds now() const override
     {
         return timer::clock_type::now().time_since_epoch();
@@ -70,6 +76,17 @@ public:
     context_ref home() const noexcept override { return client_.home(); }
 
 private:
+    static asio::awaitable<void> run_in_time(const exchange& x, asio::awaitable<void> step)
+    {
+        const bool in_time = co_await finishes_by<timer>(*x.due, std::move(step));
+        if (in_time)
+            co_return;
+        evidence seen;
+        seen.timeout = "total";
+        seen.allowed = x.total;
+        throw error(errc::timed_out, seen, x.asked.method + ' ' + shown(x.asked.url));
+    }
+
     static hop hop_of(const exchange& x) noexcept
     {
         return {.due = x.due, .foreign = x.foreign, .attempts = x.attempts, .hops = x.hops};

@@ -31,6 +31,7 @@ public:
     virtual asio::awaitable<void> lend(exchange& x) = 0;
     virtual asio::awaitable<response> send(exchange& x) = 0;
     virtual asio::awaitable<void> pause(std::chrono::nanoseconds how_long) const = 0;
+    virtual asio::awaitable<void> in_time(const exchange& x, asio::awaitable<void> step) const = 0;
     virtual std::chrono::nanoseconds now() const = 0;
     virtual const single_use_client_options& options() const noexcept = 0;
 
