@@ -26,6 +26,14 @@ std::string name_of(const http_peer& peer)
     return "127.0.0.1:" + std::to_string(peer.endpoint().port());
 }
 
+// What follows Host, in a GET that has no fields of its own.
+std::string rest_of_head(combination what)
+{
+    return std::string(has_layers(what) ? "Accept-Encoding: gzip\r\n" : "") +
+           "User-Agent: loopsafe\r\nAccept: */*\r\n" +
+           (keeps(what) ? "" : "Connection: close\r\n") + "\r\n";
+}
+
 void note_and_answer(http_peer::caller& c)
 {
     for (auto text = c.read_request(); !text.empty(); text = c.read_request()) {
@@ -87,9 +95,7 @@ TEST_CASE("http: a tunnel leads to an https server, which learns nothing of the 
         CHECK(p.proxy.notes() == std::vector<std::string>(keeps(what) ? 1 : 2, asked));
         const auto got = p.server.notes();
         REQUIRE(got.size() == 2);
-        CHECK(got[0] == "GET /a?b HTTP/1.1\r\nHost: " + to +
-                            "\r\nUser-Agent: loopsafe\r\nAccept: */*\r\n" +
-                            (keeps(what) ? "" : "Connection: close\r\n") + "\r\n");
+        CHECK(got[0] == "GET /a?b HTTP/1.1\r\nHost: " + to + "\r\n" + rest_of_head(what));
         CHECK(got[1].starts_with("POST /b HTTP/1.1\r\n"));
         CHECK(got[1].ends_with("\r\n\r\n4\r\npart\r\n4\r\npart\r\n0\r\n\r\n"));
         CHECK(!has_secret(got[0] + got[1]));
@@ -102,8 +108,7 @@ TEST_CASE("http: the proxy of an http server is asked for the whole URL")
         INFO(name_of(what));
         proxied p(what, false, note_and_answer,
                   [](auto& with) { with.base_url = "http://Example.test:81/base/"; });
-        const std::string rest = std::string("User-Agent: loopsafe\r\nAccept: */*\r\n") +
-                                 (keeps(what) ? "" : "Connection: close\r\n") + "\r\n";
+        const auto rest = rest_of_head(what);
         const std::vector<std::pair<std::string, std::string>> targets{
             {"a", "http://example.test:81/base/a"},
             {"/a?b", "http://example.test:81/base/a?b"},
@@ -151,8 +156,7 @@ TEST_CASE("http: a server that is reached directly gets what it gets without pro
             CHECK(p.get("/a").answer.body == "hello");
             CHECK(p.server.notes() ==
                   std::vector<std::string>{"GET /a HTTP/1.1\r\nHost: " + name_of(p.server) +
-                                           "\r\nUser-Agent: loopsafe\r\nAccept: */*\r\n" +
-                                           (keeps(what) ? "" : "Connection: close\r\n") + "\r\n"});
+                                           "\r\n" + rest_of_head(what)});
             CHECK(p.proxy.connections() == 0);
         }
     }
