@@ -147,7 +147,9 @@ TEST_CASE("http: an allocation that fails in a request loses nothing")
         // What comes after the connection is the same for every pool, and TLS takes its time.
         const bool here = s.what == combination::keep_alive_on_context;
         const bool there = s.what == combination::keep_alive_offloaded;
-        bool wanted = here || s.task == errand::download || (there && s.task == errand::upload);
+        const bool layered = s.what == combination::layered_on_context;
+        bool wanted =
+            here || layered || s.task == errand::download || (there && s.task == errand::upload);
         if (s.secure)
             wanted = !s.kept &&
                      ((here && s.task == errand::upload) || (there && s.task == errand::download));
