@@ -401,6 +401,8 @@ TEST_CASE("redirects: the deadline of a request spans all hops")
     manual_clock::reset();
     http_peer silent([](http_peer::caller& c) {
         c.read_request();
+        c.peer().note("first");
+        c.peer().await_note("later");
         c.write(redirect(302, "/2"));
         c.read_request();
         c.peer().note("second");
@@ -416,8 +418,13 @@ TEST_CASE("redirects: the deadline of a request spans all hops")
     asio::co_spawn(*context, watch(api.get(silent.url())),
                    [&](const std::exception_ptr&, seen s) { got = std::move(s); });
     std::thread later([&] {
+        silent.await_note("first");
+        asio::post(*context, [&] {
+            manual_clock::advance(*context, std::chrono::seconds(6));
+            silent.note("later");
+        });
         silent.await_note("second");
-        asio::post(*context, [&] { manual_clock::advance(*context, std::chrono::seconds(10)); });
+        asio::post(*context, [&] { manual_clock::advance(*context, std::chrono::seconds(4)); });
     });
     run_until(*context, [&] { return got.has_value(); });
     later.join();
