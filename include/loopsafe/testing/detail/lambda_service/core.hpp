@@ -118,12 +118,12 @@ public:
 
     void restore(std::shared_ptr<pledge<lambda_reply>> done)
     {
-        run_.restore();
+        run_.start().restore();
         add_chore([this, done] {
             lambda_reply reply;
             switch (run_.state()) {
             case runtime_state::restoring: return !done->wanted();
-            case runtime_state::restore_error: reply = run_.failure(); break;
+            case runtime_state::restore_error: reply = run_.start().failure(); break;
             default: reply.how = lambda_reply::kind::response;
             }
             done->keep(std::move(reply));
@@ -281,7 +281,7 @@ private:
         case at::init_error: checks.error(from.request()); return run_.init_error(from, wrong);
         case at::restore_next:
             if (options.snap_start)
-                return run_.restore_next(from, wrong);
+                return run_.start().restore_next(from, wrong);
             break;
         case at::restore_error:
             if (!options.snap_start)

@@ -11,12 +11,13 @@
 #include <loopsafe/testing/detail/lambda_service/given_invocations.hpp>
 #include <loopsafe/testing/detail/lambda_service/refusals.hpp>
 #include <loopsafe/testing/detail/lambda_service/replies.hpp>
+#include <loopsafe/testing/detail/lambda_service/runtime_start.hpp>
 #include <loopsafe/testing/detail/lambda_service/runtime_state.hpp>
 #include <loopsafe/testing/detail/lambda_service/session.hpp>
 #include <loopsafe/testing/detail/lambda_service/unique_id.hpp>
+#include <loopsafe/testing/detail/lambda_service/waiting_runtimes.hpp>
 #include <loopsafe/testing/lambda_service_options.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -41,7 +42,8 @@ public:
           options_(options),
           checks_(checks),
           given_(checks, options.concurrency <= 1),
-          before_event_(std::move(before_event))
+          before_event_(std::move(before_event)),
+          start_(state_, checks)
     {
     }
     environment(const environment&) = delete;
@@ -51,7 +53,8 @@ public:
     std::string_view end_reason = "FAILURE"; // of the next end
 
     bool single() const noexcept { return options_.concurrency <= 1; }
-    bool past_init() const noexcept { return state_ != runtime_state::started; }
+    bool past_init() const noexcept { return start_.is_over(); }
+    runtime_start& start() noexcept { return start_; }
     bool idle() const
     {
         return given_.running().empty() && !waiting_.empty() && extensions.ready();
@@ -62,8 +65,8 @@ public:
 
     void begin(call_ptr call)
     {
-        if (state_ == runtime_state::init_error || state_ == runtime_state::restore_error)
-            return call->end(failure_);
+        if (start_.has_failed())
+            return call->end(start_.failure());
         queue_.push_back(std::move(call));
         dispatch();
     }
@@ -87,13 +90,9 @@ public:
         if (!has_begun)
             fail_queued(exited(lambda_reply::kind::failed_init, "", why));
         extensions.tell("SHUTDOWN", news_of_end(std::exchange(end_reason, "FAILURE"), now().wall));
-        for (auto& each : std::exchange(waiting_, {}))
-            each.from->reset();
-        if (restoring_.from != nullptr)
-            std::exchange(restoring_, {}).from->reset();
+        waiting_.forget();
+        start_.forget();
         extensions.forget();
-        abandoned_ = false;
-        state_ = runtime_state::started;
     }
 
     // Requests.
@@ -115,14 +114,14 @@ public:
                 checks_.add(kind::second_next, "/next before the answer to " + running->id);
             return deliver(running, {from.shared_from_this(), wrong});
         default:
-            if (state_ == runtime_state::ready && abandoned_)
+            if (state_ == runtime_state::ready && waiting_.some_gave_up())
                 checks_.add(kind::abandoned_next, "/next after one that was given up");
             else
                 checks_.add(kind::second_next,
                             "/next in the state " + std::string(to_string(state_)));
             return from.answer(refuse_transition(state_, "Ready"));
         }
-        waiting_.push_back({from.shared_from_this(), wrong});
+        waiting_.enter(from, wrong);
         dispatch();
     }
 
@@ -192,47 +191,15 @@ public:
 
     void init_error(session& from, const std::optional<fault>& wrong)
     {
-        if (state_ == runtime_state::restoring)
-            return restore_error(from, wrong);
-        if (past_init()) {
-            checks_.add(kind::wrong_state,
-                        "/init/error in the state " + std::string(to_string(state_)));
-            return from.answer(refuse_transition(state_, "InitError"));
-        }
-        fail_start(runtime_state::init_error, from, wrong);
-    }
-
-    void restore_next(session& from, const std::optional<fault>& wrong)
-    {
-        if (state_ != runtime_state::started) {
-            checks_.add(kind::wrong_state,
-                        "/restore/next in the state " + std::string(to_string(state_)));
-            return from.answer(refuse_transition(state_, "Ready"));
-        }
-        state_ = runtime_state::restore_ready;
-        restoring_ = {from.shared_from_this(), wrong};
+        if (start_.init_error(from))
+            fail_start(from, wrong);
     }
 
     void restore_error(session& from, const std::optional<fault>& wrong)
     {
-        if (state_ != runtime_state::restoring) {
-            checks_.add(kind::wrong_state,
-                        "/restore/error in the state " + std::string(to_string(state_)));
-            return from.answer(refuse_transition(state_, "RuntimeRestoreErrorState"));
-        }
-        fail_start(runtime_state::restore_error, from, wrong);
+        if (start_.restore_error(from))
+            fail_start(from, wrong);
     }
-
-    // Precondition: the state is restore_ready.
-    void restore()
-    {
-        state_ = runtime_state::restoring;
-        const auto waiting = std::exchange(restoring_, {});
-        if (waiting.from != nullptr)
-            waiting.from->answer({}, waiting.wrong);
-    }
-
-    const lambda_reply& failure() const noexcept { return failure_; }
 
     // A fault keeps the answer to an invocation from the service: for good, or until it comes
     // again.
@@ -248,14 +215,8 @@ public:
 
     void lost(const session& from)
     {
-        const auto place = std::find_if(waiting_.begin(), waiting_.end(),
-                                        [&](const pending& p) { return p.from.get() == &from; });
-        if (place != waiting_.end()) {
-            waiting_.erase(place);
-            abandoned_ = true;
-        }
-        if (restoring_.from.get() == &from)
-            restoring_ = {};
+        waiting_.lost(from);
+        start_.lost(from);
     }
 
     void dispatch()
@@ -271,10 +232,8 @@ public:
                                    "Client.DuplicatedInvokeId"));
                 continue;
             }
-            auto to = std::move(waiting_.front());
-            waiting_.pop_front();
             before_event_();
-            deliver(call, std::move(to));
+            deliver(call, waiting_.take());
         }
     }
 
@@ -284,11 +243,6 @@ public:
     }
 
 private:
-    struct pending {
-        std::shared_ptr<session> from;
-        std::optional<fault> wrong;
-    };
-
     void next_of_many(session& from, const std::optional<fault>& wrong)
     {
         if (waiting_.size() >= options_.concurrency) {
@@ -301,11 +255,11 @@ private:
             if (call->not_delivered)
                 return deliver(std::shared_ptr(call), {from.shared_from_this(), wrong});
         }
-        waiting_.push_back({from.shared_from_this(), wrong});
+        waiting_.enter(from, wrong);
         dispatch();
     }
 
-    void deliver(const call_ptr& call, pending to)
+    void deliver(const call_ptr& call, const pending& to)
     {
         const bool again = !call->id.empty();
         if (!again)
@@ -377,11 +331,9 @@ private:
             call->end(with);
     }
 
-    void fail_start(runtime_state into, session& from, const std::optional<fault>& wrong)
+    void fail_start(session& from, const std::optional<fault>& wrong)
     {
-        state_ = into;
-        failure_ = reported(from.request(), lambda_reply::kind::failed_init);
-        fail_queued(failure_);
+        fail_queued(start_.failure());
         from.answer(accepted(), wrong);
     }
 
@@ -390,11 +342,9 @@ private:
     given_invocations given_;
     const std::function<void()> before_event_;
     runtime_state state_ = runtime_state::started;
+    runtime_start start_;
     std::deque<call_ptr> queue_;
-    std::deque<pending> waiting_;
-    pending restoring_;
-    bool abandoned_ = false;
-    lambda_reply failure_;
+    waiting_runtimes waiting_;
 };
 
 } // namespace loopsafe::testing::detail
