@@ -263,24 +263,26 @@ TEST_CASE("hop_to: no context is an error, and a dead one, too")
     CHECK(code_of([&] { return std::move(early); }) == errc::context_closed);
 }
 
+// What the context_error says that the call ends with.
+std::string refusal_of(asio::io_context& context, asio::awaitable<void> call)
+{
+    std::string text;
+    asio::co_spawn(context, std::move(call), [&](const std::exception_ptr& e) {
+        try {
+            std::rethrow_exception(e);
+        } catch (const loopsafe::context_error& error) {
+            text = error.what();
+        }
+    });
+    run_ready(context);
+    return text;
+}
+
 TEST_CASE("hop_to: what has no context, or no executor, is told apart, and what to do")
 {
     struct stranger { // of a context where nothing lives
         loopsafe::context_ref home() const { return where; }
         loopsafe::context_ref where;
-    };
-    const auto text_of = [](asio::io_context& context, asio::any_io_executor from, auto make) {
-        std::string text;
-        const auto main = [&]() -> asio::awaitable<void> { co_await make(); };
-        asio::co_spawn(from, main(), [&](const std::exception_ptr& e) {
-            try {
-                std::rethrow_exception(e);
-            } catch (const loopsafe::context_error& error) {
-                text = error.what();
-            }
-        });
-        run_ready(context);
-        return text;
     };
     const auto has = [](const std::string& text, const std::string& what) {
         CAPTURE(text);
@@ -288,11 +290,10 @@ TEST_CASE("hop_to: what has no context, or no executor, is told apart, and what 
     };
     const auto called = [] {};
     asio::io_context context(1), empty(1);
-    const auto here = context.get_executor();
-    has(text_of(context, here, [&] { return hop_to(asio::system_executor(), called); }),
+    has(refusal_of(context, hop_to(asio::system_executor(), called)),
         "cure:  pass an io_context, a thread_pool, or an executor of one");
     const stranger unknown{context_of(empty)};
-    has(text_of(context, here, [&] { return on_home(unknown, called); }),
+    has(refusal_of(context, on_home(unknown, called)),
         "so none of its executors is known: pass one of them instead");
 }
 
@@ -305,18 +306,6 @@ TEST_CASE("hop_to: an error names what was called, and where")
     const auto called = [] {};
     const auto at_next_line = [&](std::source_location here = std::source_location::current()) {
         place = "on_home.cpp:" + std::to_string(here.line() + 1);
-    };
-    const auto text_of = [&](asio::awaitable<void> call) {
-        std::string text;
-        asio::co_spawn(context, std::move(call), [&](const std::exception_ptr& e) {
-            try {
-                std::rethrow_exception(e);
-            } catch (const loopsafe::context_error& error) {
-                text = error.what();
-            }
-        });
-        run_ready(context);
-        return text;
     };
     at_next_line();
     auto hops = hop_to(*dies, called);
@@ -333,12 +322,12 @@ TEST_CASE("hop_to: an error names what was called, and where")
         CHECK(text.find(what) != std::string::npos);
         CHECK(text.find(at) != std::string::npos);
     };
-    has(text_of(std::move(hops)), "hop_to", place_of_hop);
-    has(text_of(std::move(goes_home)), "on_home", place_of_home);
-    has(text_of(std::move(without)), "hop_to", place_without);
+    has(refusal_of(context, std::move(hops)), "hop_to", place_of_hop);
+    has(refusal_of(context, std::move(goes_home)), "on_home", place_of_home);
+    has(refusal_of(context, std::move(without)), "hop_to", place_without);
     at_next_line();
     auto of_value = on_home(value, called);
-    has(text_of(std::move(of_value)), "on_home", place);
+    has(refusal_of(context, std::move(of_value)), "on_home", place);
 }
 
 // What a function captures; and what its coroutine has on its frame.
