@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <http/received.hpp>
 #include <http/sigv4_botocore.hpp>
 #include <http/sigv4_published.hpp>
 #include <http/support.hpp>
@@ -66,16 +67,6 @@ http::sigv4_options signing(std::string service, std::string token = {})
     with.credentials = http::aws_fixed({key_id, secret, std::move(token)});
     with.clock = [] { return now_of_botocore; };
     return with;
-}
-
-// The value of a field of a request as it was received, or "none".
-std::string field_of(const std::string& text, const std::string& name)
-{
-    const auto at = text.find("\r\n" + name + ": ");
-    if (at == std::string::npos)
-        return "none";
-    const auto begin = at + name.size() + 4;
-    return text.substr(begin, text.find("\r\n", begin) - begin);
 }
 
 std::string target_of(const std::string& text)

@@ -14,6 +14,7 @@
 #include <loopsafe/pool/process.hpp>
 
 #include <chrono>
+#include <http/received.hpp>
 #include <http/support.hpp>
 #include <set>
 #include <stdexcept>
@@ -29,15 +30,6 @@ using namespace http_test;
 const std::string trace = "0af7651916cd43dd8448eb211c80319c";
 const std::string parent = "b7ad6b7169203331";
 const std::string zeros = "00000000000000000000000000000000";
-
-std::string field_of(const std::string& text, const std::string& name)
-{
-    const auto at = text.find("\r\n" + name + ": ");
-    if (at == std::string::npos)
-        return "none";
-    const auto begin = at + name.size() + 4;
-    return text.substr(begin, text.find("\r\n", begin) - begin);
-}
 
 bool is_hex(const std::string& text)
 {
