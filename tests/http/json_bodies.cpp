@@ -12,27 +12,11 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <support/order.hpp>
 #include <support/texts.hpp>
 #include <vector>
 
 namespace json_bodies_tests {
-
-struct order {
-    int number = 0;
-    std::vector<std::string> lines;
-};
-
-order tag_invoke(const boost::json::value_to_tag<order>&, const boost::json::value& from)
-{
-    const auto& object = from.as_object();
-    return {boost::json::value_to<int>(object.at("number")),
-            boost::json::value_to<std::vector<std::string>>(object.at("lines"))};
-}
-
-void tag_invoke(const boost::json::value_from_tag&, boost::json::value& to, const order& from)
-{
-    to = {{"number", from.number}, {"lines", boost::json::value_from(from.lines)}};
-}
 
 struct stubborn {};
 
@@ -122,12 +106,11 @@ TEST_CASE("JSON of another shape is refused with the type that it is not")
     const auto wrong = answered(R"({"number": "secret", "lines": []})");
     CHECK(refused([&] {
               as_json<order>(wrong);
-          }).find("as_json, status 200, JSON, but no json_bodies_tests::order, stage body") !=
+          }).find("as_json, status 200, JSON, but no support::order, stage body") !=
           std::string::npos);
     CHECK(refused([&] { as_json<int>("\"secret\""); }).find("JSON, but no int") !=
           std::string::npos);
-    CHECK(refused([&] { as_json<order>("{}"); }).find("json_bodies_tests::order") !=
-          std::string::npos);
+    CHECK(refused([&] { as_json<order>("{}"); }).find("support::order") != std::string::npos);
     std::string nested_text;
     try {
         as_json<stubborn>("1");

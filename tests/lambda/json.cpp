@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <support/invocations.hpp>
+#include <support/order.hpp>
 #include <support/texts.hpp>
 #include <utility>
 #include <vector>
@@ -28,19 +29,8 @@ namespace asio = boost::asio;
 using loopsafe::lambda::invocation;
 using loopsafe::lambda::marshal_error;
 using loopsafe::lambda::unmarshal_error;
+using support::order;
 namespace lambda = loopsafe::lambda;
-
-struct order {
-    int number = 0;
-    std::vector<std::string> lines;
-};
-
-order tag_invoke(const boost::json::value_to_tag<order>&, const boost::json::value& from)
-{
-    const auto& object = from.as_object();
-    return {boost::json::value_to<int>(object.at("number")),
-            boost::json::value_to<std::vector<std::string>>(object.at("lines"))};
-}
 
 struct receipt {
     int number = 0;
@@ -199,7 +189,7 @@ TEST_CASE("an event of another shape is refused, and says what it is not")
           R"({"number": 1e300, "lines": []})", R"({"number": 1, "lines": ["secret", 2]})"}) {
         const auto report = refused(by_pointer, event);
         CHECK(report.type == "Runtime.UnmarshalError");
-        CHECK(report.body.find("the event is JSON, but no json_tests::order") != std::string::npos);
+        CHECK(report.body.find("the event is JSON, but no support::order") != std::string::npos);
         CHECK(report.body.find("secret") == std::string::npos);
     }
     const auto nested = refused([](stubborn) -> asio::awaitable<void> { co_return; }, "{}");
