@@ -2,7 +2,10 @@
 #ifndef LOOPSAFE_TESTS_HTTP_FED_RESPONSE_HPP
 #define LOOPSAFE_TESTS_HTTP_FED_RESPONSE_HPP
 
+#include <loopsafe/http/error.hpp>
 #include <loopsafe/http/incoming.hpp>
+
+#include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -64,6 +67,36 @@ private:
     loopsafe::http::fields none_;
     loopsafe::http::evidence seen_{.stage = loopsafe::http::stage::body};
 };
+
+/// How a reader ended: without an error where all was well.
+struct end_of_reader {
+    loopsafe::error_code ec;
+    std::string why;
+};
+
+/// Hands `take` all that a reader gives, and checks that its end, or its error, stays.
+template <class Reader, class Take>
+boost::asio::awaitable<end_of_reader> read_to_end(Reader& reader, Take take)
+{
+    end_of_reader end;
+    try {
+        while (const auto each = co_await reader.next())
+            take(*each);
+        CHECK(!co_await reader.next());
+    } catch (const loopsafe::http::error& e) {
+        end = {e.code(), e.what()};
+    }
+    if (end.ec) {
+        loopsafe::error_code again;
+        try {
+            co_await reader.next();
+        } catch (const loopsafe::http::error& e) {
+            again = e.code();
+        }
+        CHECK(again == end.ec);
+    }
+    co_return end;
+}
 
 } // namespace http_test
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <http/each_client.hpp>
 #include <http/support.hpp>
 #include <memory>
 #include <random>
@@ -288,17 +289,6 @@ auto writer_of(std::size_t size, std::shared_ptr<int> calls = {})
             left -= n;
         }
     };
-}
-
-void with_each_client(const std::function<void(combination, bool)>& check)
-{
-    for (const auto what : all_combinations) {
-        for (const bool secure : {false, true}) {
-            CAPTURE(std::string(name_of(what)));
-            CAPTURE(secure);
-            check(what, secure);
-        }
-    }
 }
 
 TEST_CASE("http: files of every kind are sent in their order, with a length where all have one")

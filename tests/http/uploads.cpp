@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <http/each_client.hpp>
 #include <http/support.hpp>
 #include <optional>
 #include <semaphore>
@@ -16,17 +17,6 @@ namespace {
 using namespace http_test;
 
 constexpr std::size_t large = 20'000'000; // more than the system takes of what nobody reads
-
-void with_each_client(const std::function<void(combination, bool)>& check)
-{
-    for (const auto what : all_combinations) {
-        for (const bool secure : {false, true}) {
-            CAPTURE(std::string(name_of(what)));
-            CAPTURE(secure);
-            check(what, secure);
-        }
-    }
-}
 
 // The same body in each of the ways to send it.
 std::vector<request> uploads(std::size_t size)
