@@ -5,6 +5,7 @@
 // without a network, whose time the program moves, so that a program runs the same each time.
 
 #include "invocation_service.hpp"
+#include "left_over.hpp"
 #include "machine.hpp"
 #include "program.hpp"
 
@@ -18,7 +19,6 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <fcntl.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,17 +29,6 @@ using namespace invocations_fuzz;
 namespace asio = boost::asio;
 namespace lambda = loopsafe::lambda;
 using namespace std::chrono_literals;
-
-// Counts the coroutines that are alive.
-class counted {
-public:
-    explicit counted(int& all) : all_(all) { ++all_; }
-    counted(const counted&) = delete;
-    ~counted() { --all_; }
-
-private:
-    int& all_;
-};
 
 class world {
 public:
@@ -209,14 +198,6 @@ private:
     int turns_ = 0;
 };
 
-int descriptors()
-{
-    int open = 0;
-    for (int d = 0; d != 64; ++d)
-        open += ::fcntl(d, F_GETFD) != -1 ? 1 : 0;
-    return open;
-}
-
 void run(const std::uint8_t* data, std::size_t size)
 {
     program steps(data, size);
@@ -233,8 +214,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return true;
     }();
     require(warm, "it has run once");
-    const auto before = descriptors();
+    const auto before = open_among(64);
     run(data, size);
-    require(descriptors() == before, "a descriptor is left");
+    require(open_among(64) == before, "a descriptor is left");
     return 0;
 }

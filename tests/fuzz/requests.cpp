@@ -8,6 +8,7 @@
 // One thread, UNIX sockets, and a clock that the program moves, so that a program runs the same
 // each time.
 
+#include "left_over.hpp"
 #include "program.hpp"
 #include "request_server.hpp"
 
@@ -24,7 +25,6 @@
 #include <charconv>
 #include <cstdint>
 #include <deque>
-#include <fcntl.h>
 #include <optional>
 #include <poll.h>
 #include <string>
@@ -45,17 +45,6 @@ using client_type =
     http::basic_client<loopsafe::basic_keep_alive_pool<loopsafe::pool_mutex, manual_clock>>;
 
 struct oops {}; // what the program's own functions throw
-
-// Counts the coroutines that are alive.
-class counted {
-public:
-    explicit counted(int& all) : all_(all) { ++all_; }
-    counted(const counted&) = delete;
-    ~counted() { --all_; }
-
-private:
-    int& all_;
-};
 
 const listener& the_listener()
 {
@@ -586,22 +575,14 @@ private:
     std::optional<client_type> client_;
 };
 
-int descriptors()
-{
-    int open = 0;
-    for (int d = 0; d != most_descriptors; ++d)
-        open += ::fcntl(d, F_GETFD) != -1 ? 1 : 0;
-    return open;
-}
-
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     the_listener();
-    const auto before = descriptors();
+    const auto before = open_among(most_descriptors);
     program steps(data, size);
     world(steps).run();
-    require(descriptors() == before, "a descriptor is left");
+    require(open_among(most_descriptors) == before, "a descriptor is left");
     return 0;
 }
