@@ -4,6 +4,8 @@
 // and the same verdict for every cut. The first byte names the codings, the second says how it is
 // cut.
 
+#include "require.hpp"
+
 #include <loopsafe/http/detail/coding/body_decoder.hpp>
 #include <loopsafe/http/layers/brotli.hpp>
 #include <loopsafe/http/layers/gzip.hpp>
@@ -12,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <sanitizer/allocator_interface.h>
 #include <string>
 #include <string_view>
@@ -28,12 +29,6 @@ constexpr std::size_t enough = 256 * 1024; // of what it stands for
 
 constexpr std::array all_codings{&gzip, &loopsafe::http::deflate, &brotli, &zstd};
 constexpr std::array<std::size_t, 4> memory{mib, mib, 20 * mib, 10 * mib};
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 struct verdict {
     error_code ec;

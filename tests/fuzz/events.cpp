@@ -3,6 +3,8 @@
 // which kind of event it is, and how the records of a batch end; an error's report is JSON for all
 // bytes.
 
+#include "require.hpp"
+
 #include <loopsafe/lambda/detail/error_report.hpp>
 #include <loopsafe/lambda/detail/record_run.hpp>
 #include <loopsafe/lambda/http_event.hpp>
@@ -14,7 +16,6 @@
 #include <boost/json/src.hpp>
 
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -29,12 +30,6 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 namespace lambda = loopsafe::lambda;
 using lambda::detail::error_report;
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 json::value strictly_parsed(std::string_view text)
 {

@@ -2,20 +2,13 @@
 #ifndef LOOPSAFE_TESTS_FUZZ_PROGRAM_HPP
 #define LOOPSAFE_TESTS_FUZZ_PROGRAM_HPP
 
+#include "require.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
-
-inline void require(bool holds, const char* rule)
-{
-    if (holds)
-        return;
-    std::fprintf(stderr, "violated: %s\n", rule);
-    std::abort();
-}
 
 /// The bytes of libFuzzer, read one by one; what comes behind their end is 0.
 ///

@@ -3,12 +3,13 @@
 // the list of its exceptions: no crash, the same verdict for every cut, no line ended by a secret.
 // The first byte says which, and how the answer is cut.
 
+#include "require.hpp"
+
 #include <loopsafe/http/detail/wire/connect.hpp>
 #include <loopsafe/http/proxies.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -24,12 +25,6 @@ struct verdict {
 
     bool operator==(const verdict&) const = default;
 };
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 verdict read_answer(std::string_view text, std::size_t step_size)
 {

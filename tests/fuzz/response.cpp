@@ -3,11 +3,12 @@
 // than the limits allow, and the same verdict for every cut, errors included. The first byte says
 // how it is cut.
 
+#include "require.hpp"
+
 #include <loopsafe/http/detail/wire/response_decoder.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -25,12 +26,6 @@ struct verdict {
 
     bool operator==(const verdict&) const = default;
 };
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 verdict decode(std::string_view text, bool to_head, std::size_t step_size)
 {

@@ -3,13 +3,14 @@
 // are split, they mean what a simple reader finds that has all of it, and memory stays bounded. The
 // first bytes say what is read, the limit, and the sizes of the parts.
 
+#include "require.hpp"
+
 #include <loopsafe/http/detail/event_parser.hpp>
 #include <loopsafe/http/detail/line_splitter.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -21,12 +22,6 @@ namespace {
 using loopsafe::http::server_sent_event;
 using loopsafe::http::detail::event_parser;
 using loopsafe::http::detail::line_splitter;
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 struct part_sizes {
     std::string_view pattern; // a byte a part, again and again

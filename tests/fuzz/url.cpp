@@ -2,22 +2,13 @@
 // Whatever a caller takes for a URL: no crash, and what is accepted is the same when it is written
 // down and read again, and can end no line.
 
+#include "require.hpp"
+
 #include <loopsafe/http/url.hpp>
 
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
-
-} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
